@@ -1,0 +1,198 @@
+"""Shuffled rounds over programs that are all up at once, clean slices, 20th percentiles; and the
+proof after each round that the work was done."""
+import random
+
+from . import procs, programs
+from .procs import BenchError
+
+MIN_CLEAN = 10        # slices on a side
+MIN_ROUNDS = 3        # rounds they come from
+SLICE_MS = 100
+
+
+class Slice:
+    __slots__ = ("wall_us", "calls", "events", "cpu_us", "wait_us", "p50_us", "foreign_us",
+                 "steal_us")
+
+    def __init__(self, row):
+        (self.wall_us, self.calls, self.events, self.cpu_us, self.wait_us, self.p50_us, own, other,
+         self.steal_us) = row
+        self.foreign_us = (own, other)
+
+    def clean(self, one_core):
+        """Nobody else took part. The kernel's per-core account has ticks of 10 ms, which bounds
+        how little of a stranger can be seen there; the time that the watched threads stood
+        runnable without a core is exact (on one core they wait for each other, so not there)."""
+        ticks_us = max(20000, 0.15 * self.wall_us)
+        if self.steal_us or self.wall_us <= 0:
+            return False
+        if max(self.foreign_us) > ticks_us:
+            return False
+        return one_core or self.wait_us <= 0.04 * self.wall_us
+
+
+def percentile(values, share):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+class Series:
+    """What the slices of one program say about one scenario."""
+
+    def __init__(self, name):
+        self.name = name
+        self.values = []          # of clean slices
+        self.rounds = set()       # that had one
+        self.slices = 0
+
+    def add(self, round_number, result, value_of, one_core):
+        for row in result["slices"]:
+            piece = Slice(row)
+            value = value_of(piece)
+            if value is None:
+                continue
+            self.slices += 1
+            if piece.clean(one_core):
+                self.values.append(value)
+                self.rounds.add(round_number)
+
+    @property
+    def enough(self):
+        return len(self.values) >= MIN_CLEAN and len(self.rounds) >= MIN_ROUNDS
+
+    @property
+    def p20(self):
+        return percentile(self.values, 0.2) if self.values else None
+
+
+def cpu_per_call(piece):
+    return piece.cpu_us / piece.calls if piece.calls else None
+
+
+def cpu_per_event(piece):
+    return piece.cpu_us / piece.events if piece.events else None
+
+
+def p50_of_slice(piece):
+    return piece.p50_us if piece.calls else None
+
+
+class Bench:
+    """All that runs: the mock upstream, the programs, and the rules of one measurement."""
+
+    def __init__(self, mock, running, cores, say):
+        self.mock = mock
+        self.running = running          # name -> programs.Running
+        self.core_proxy, self.core_load = cores
+        self.say = say
+        self.random = random.Random()
+        self.answers = {}               # name -> how long its answers are
+        self.calls = {}                 # name -> calls made through it, for the access log
+
+    def load_once(self, name, one_core=False, expect=200, **options):
+        """One load through one program, proven against the mock's own count."""
+        program = self.running[name]
+        stream = options.get("stream")
+        port = program.stream_port if stream else program.port
+        cores = (self.core_proxy, self.core_proxy if one_core else self.core_load)
+        body = options.setdefault("body", 1024)
+        options.setdefault("key", programs.KEY)
+        before, counted = self.mock.stats(), accord_counters(program)
+        result = procs.load(port, cores[1], model=programs.ALIAS, status=expect,
+                            watch=program.pids, peer=self.mock.pid,
+                            cores=f"{cores[0]},{cores[1]}", **options)
+        after = self.mock.stats()
+        delta = {key: after[key] - before[key] for key in after}
+        self.calls[name] = self.calls.get(name, 0) + result["calls"]
+        prove(name, program, result, delta, body, stream, expect)
+        prove_accord(name, counted, accord_counters(program), result, delta)
+        return result
+
+    def paired(self, title, names, options, value_of=cpu_per_call, one_core=False, rounds=3,
+               max_rounds=7, seconds=1.0, warm=0.15, slice_ms=SLICE_MS, expect=200):
+        """name -> Series. Rounds are added while a series has too few clean slices."""
+        names = [n for n in names if n in self.running]
+        series = {name: Series(name) for name in names}
+        for number in range(max_rounds):
+            if number >= rounds and all(s.enough for s in series.values()):
+                break
+            self.random.shuffle(names)
+            for name in names:
+                result = self.load_once(name, one_core, expect, seconds=seconds, warm=warm,
+                                        slice_ms=slice_ms, **options)
+                series[name].add(number, result, value_of, one_core)
+        self.say(f"{title}: " + ", ".join(
+            f"{n} {s.p20:.2f} ({len(s.values)}/{s.slices})" if s.values else
+            f"{n} no clean slice of {s.slices}" for n, s in sorted(series.items())))
+        return series
+
+    def all_on(self, core):
+        """For latencies: programs and upstream on one core (the load follows by itself)."""
+        for program in self.running.values():
+            procs.pin(program.pids, core)
+        procs.pin([self.mock.pid], core)
+
+    def spread(self):
+        for program in self.running.values():
+            procs.pin(program.pids, self.core_proxy)
+        procs.pin([self.mock.pid], self.core_load)
+
+
+def prove(name, program, result, delta, body, stream, expect):
+    """The counters of load and mock must say the same."""
+    def equal(what, left, right):
+        if left != right:
+            raise BenchError(f"{name}: {what}: {left} at the load, {right} at the upstream")
+
+    if expect != 200:
+        equal("refused calls that reached the upstream", 0, delta["requests"])
+        return
+    equal("calls", result["calls"], delta["requests"])
+    equal("refused or failed requests", 0, delta["refused"] + delta["errors"])
+    splices = getattr(program, "splices", False)
+    longer = len(programs.UPSTREAM_MODEL) - len(programs.ALIAS) if splices else 0
+    if stream:
+        equal("events", result["events"], delta["chunks_sent"])
+        equal("ends of streams", result["done_events"], delta["streams_ended"])
+        equal("cut streams", 0, delta["streams_cut"])
+        if splices:
+            equal("metered streams", result["calls"], delta["usage_sent"])
+    else:
+        equal("bytes of bodies", result["calls"] * (body + longer), delta["body_bytes"])
+    if splices:
+        equal("renamed models", result["calls"], delta["renamed"])
+        equal("calls with the upstream's key", result["calls"], delta["with_key"])
+
+
+def accord_counters(program):
+    """Sums of Accord's own counters; None for other programs."""
+    if not getattr(program, "splices", False):
+        return None
+    sums = {"accord_requests_total": 0.0}
+    for line in procs.get(program.port, "/metrics").splitlines():
+        if line.startswith("#") or " " not in line:
+            continue
+        name, value = line.rsplit(" ", 1)
+        family, _, labels = name.partition("{")
+        if family == "accord_requests_total":
+            sums[family] += float(value)
+        elif family == "accord_tokens_total":
+            kind = labels.split('type="', 1)[-1].split('"', 1)[0]
+            sums["tokens_" + kind] = sums.get("tokens_" + kind, 0.0) + float(value)
+    return sums
+
+
+def prove_accord(name, before, after, result, delta):
+    """What Accord says it did must be what load and upstream saw."""
+    if before is None:
+        return
+    def grown(key):
+        return int(after.get(key, 0) - before.get(key, 0))
+
+    def equal(what, left, right):
+        if left != right:
+            raise BenchError(f"{name}: {what}: {left} in its metrics, {right} in fact")
+
+    equal("calls", grown("accord_requests_total"), result["calls"])
+    equal("input tokens", grown("tokens_input"), delta["prompt_tokens"])
+    equal("output tokens", grown("tokens_output"), delta["completion_tokens"])

@@ -1,0 +1,159 @@
+#include "base/buf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/utf8.h"
+
+static const size_t default_limit = (size_t)64 << 20;
+
+char *buf_room(struct buf *b, size_t n)
+{
+    size_t limit = b->limit ? b->limit : default_limit;
+    if (n > limit - b->n || b->overflow) {
+        b->overflow = true;
+        return NULL;
+    }
+    if (b->n + n > b->cap) {
+        size_t cap = b->cap ? b->cap * 2 : 256;
+        while (cap < b->n + n) {
+            cap *= 2;
+        }
+        if (b->arena) {
+            char *p = arena_alloc(b->arena, cap);
+            if (b->n) {
+                memcpy(p, b->p, b->n);
+            }
+            b->p = p;
+        } else {
+            b->p = mem_realloc(b->p, cap);
+        }
+        b->cap = cap;
+    }
+    char *at = b->p + b->n;
+    b->n += n;
+    return at;
+}
+
+void buf_add(struct buf *b, struct str s)
+{
+    char *at = s.n ? buf_room(b, s.n) : NULL;
+    if (at) {
+        memcpy(at, s.p, s.n);
+    }
+}
+
+void buf_addc(struct buf *b, char c)
+{
+    buf_add(b, str_make(&c, 1));
+}
+
+void buf_addz(struct buf *b, const char *z)
+{
+    buf_add(b, str_of(z));
+}
+
+size_t u64_print(char *to, uint64_t v)
+{
+    char tmp[20];
+    size_t n = 0;
+    do {
+        tmp[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    for (size_t i = 0; i < n; i++) {
+        to[i] = tmp[n - 1 - i];
+    }
+    return n;
+}
+
+void buf_add_u64(struct buf *b, uint64_t v)
+{
+    char tmp[20];
+    buf_add(b, str_make(tmp, u64_print(tmp, v)));
+}
+
+void buf_add_i64(struct buf *b, int64_t v)
+{
+    if (v < 0) {
+        buf_addc(b, '-');
+        buf_add_u64(b, ~(uint64_t)v + 1);
+    } else {
+        buf_add_u64(b, (uint64_t)v);
+    }
+}
+
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
+{
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    char *at = n > 0 ? buf_room(b, (size_t)n + 1) : NULL;
+    if (at) {
+        vsnprintf(at, (size_t)n + 1, fmt, again);
+        b->n--; /* the NUL is not part of the text */
+    }
+    va_end(again);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(b, fmt, ap);
+    va_end(ap);
+}
+
+static void add_escape(struct buf *b, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    char six[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+    switch (c) {
+    case '"':
+        buf_add(b, STR("\\\""));
+        break;
+    case '\\':
+        buf_add(b, STR("\\\\"));
+        break;
+    case '\n':
+        buf_add(b, STR("\\n"));
+        break;
+    case '\r':
+        buf_add(b, STR("\\r"));
+        break;
+    case '\t':
+        buf_add(b, STR("\\t"));
+        break;
+    default:
+        buf_add(b, str_make(six, sizeof six));
+    }
+}
+
+void buf_add_json(struct buf *b, struct str s)
+{
+    size_t plain = 0, i = 0;
+    while (i < s.n) {
+        unsigned char c = (unsigned char)s.p[i];
+        size_t len = c < 0x80 ? 1 : utf8_len(s.p + i, s.n - i);
+        if (len && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+            i += len;
+            continue;
+        }
+        buf_add(b, str_make(s.p + plain, i - plain));
+        if (len) {
+            add_escape(b, c);
+        } else {
+            buf_add(b, STR("\xEF\xBF\xBD"));
+        }
+        plain = ++i;
+    }
+    buf_add(b, str_from(s, plain));
+}
+
+void buf_free(struct buf *b)
+{
+    if (!b->arena) {
+        free(b->p);
+    }
+    *b = (struct buf){.limit = b->limit, .arena = b->arena};
+}

@@ -1,0 +1,119 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "model/mistake.h"
+
+const struct cli_command cli_commands[] = {
+    {"serve", "run the gateway (also what `accord` alone does)",
+     "accord serve [-c FILE] [--listen ADDRESS] [--data DIR] [--workers N] [--json]\n"
+     "\n"
+     "Runs the gateway until SIGTERM. Nothing is needed: without a file it listens on\n"
+     "127.0.0.1:4090, keeps its data in ./data, makes a first key and prints it once.\n"
+     "\n"
+     "  -c, --config FILE   the configuration (accord.yaml); SIGHUP reads it again\n"
+     "  --listen ADDRESS    HOST:PORT, [IPV6]:PORT, :PORT or unix:/PATH; port 0 takes a free one\n"
+     "  --data DIR          where keys and state are kept\n"
+     "  --workers N         event loops; default: the cores it may use\n"
+     "  --json              print one line of JSON once it listens: address, key, pid\n"
+     "\n"
+     "The environment: ACCORD_FIRST_KEY is the first key; an API key such as OPENAI_API_KEY,\n"
+     "ANTHROPIC_API_KEY or GEMINI_API_KEY makes that provider available.\n",
+     cli_serve},
+    {"check", "check a configuration and print what is in effect",
+     "accord check [-c FILE] [--json]\n"
+     "accord check --schema\n"
+     "\n"
+     "Prints the effective configuration with secrets masked and says where each provider and key\n"
+     "comes from. A wrong one is refused with every mistake's file:line:column, and exit code 3.\n"
+     "\n"
+     "  -c, --config FILE   the configuration; without it, defaults and the environment\n"
+     "  --data DIR          the data directory whose keys policies may name\n"
+     "  --json              print JSON: {\"valid\":true,\"config\":{...}} or\n"
+     "                      {\"valid\":false,\"errors\":[...]}\n"
+     "  --schema            print the JSON Schema of accord.yaml\n",
+     cli_check},
+    {"key create", "make a key for an application",
+     "accord key create [--id ID] [--models A,B] [-c FILE] [--data DIR] [--json]\n"
+     "\n"
+     "Makes a key, keeps its digest in the data directory, and prints its secret: once, here, and\n"
+     "never again. A running server takes it at once.\n"
+     "\n"
+     "  --id ID             its name; default: key- and eight random digits\n"
+     "  --models A,B        what it may call: names, or beginnings followed by *; default: all\n"
+     "  -c, --config FILE   the configuration that names the data directory\n"
+     "  --data DIR          the data directory; default: ./data\n"
+     "  --json              print JSON: id, secret, models, reloaded\n",
+     cli_key_create},
+    {"version", "print the version", "accord version [--json]\n", cli_version},
+    {"help", "print this, or the help of a command", "accord help [COMMAND]\n", cli_help},
+    {0},
+};
+
+static bool is_command(const struct cli_command *c, int argc, char **argv, int *ret_words)
+{
+    const char *second = strchr(c->name, ' ');
+    if (!second) {
+        *ret_words = 1;
+        return strcmp(c->name, argv[1]) == 0;
+    }
+    *ret_words = 2;
+    return argc > 2 && strlen(argv[1]) == (size_t)(second - c->name) &&
+           memcmp(argv[1], c->name, (size_t)(second - c->name)) == 0 &&
+           strcmp(second + 1, argv[2]) == 0;
+}
+
+/* `accord key` alone: what there is behind it. */
+static bool is_first_word(const char *word)
+{
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        size_t n = strcspn(c->name, " ");
+        if (c->name[n] && strlen(word) == n && memcmp(c->name, word, n) == 0) {
+            fprintf(stderr, "accord: after `%s` comes `%s`; `accord help %s` explains it\n", word,
+                    c->name + n + 1, c->name);
+            return true;
+        }
+    }
+    return false;
+}
+
+static int unknown(const char *word)
+{
+    const char *names[16];
+    size_t n = 0;
+    for (; cli_commands[n].name && n < 15; n++) {
+        names[n] = cli_commands[n].name;
+    }
+    names[n] = NULL;
+    const char *near = nearest_word(str_of(word), names);
+    fprintf(stderr, "accord: there is no command \"%s\"%s%s%s\n", word,
+            near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+    fprintf(stderr, "accord: `accord help` lists the commands\n");
+    return CLI_USAGE;
+}
+
+int cli_main(int argc, char **argv)
+{
+    char serve[] = "serve", *alone[] = {serve, NULL};
+    if (argc < 2) {
+        return cli_serve(1, alone);
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        cli_print_help(NULL);
+        return CLI_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        return cli_version(1, alone);
+    }
+    if (argv[1][0] == '-') { /* options of `serve`; argv[0] stands where its name would */
+        return cli_serve(argc, argv);
+    }
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        int words;
+        if (is_command(c, argc, argv, &words)) {
+            return c->run(argc - words, argv + words);
+        }
+    }
+    return is_first_word(argv[1]) ? CLI_USAGE : unknown(argv[1]);
+}

@@ -1,0 +1,509 @@
+/* `accord serve`: from the command line to running workers, and what the control thread does meanwhile:
+ * signals, reloads, the end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "auth/keyfile.h"
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/ollama.h"
+#include "gateway/worker.h"
+
+enum { WORKERS_MAX = 64, LISTEN_MAX = 16 };
+
+struct server {
+    const char *config_path;
+    struct config_overrides over;
+    bool json;
+    struct loop *control;
+    struct gateway gateway;
+    struct snapshot *snap;
+    struct tls_ctx *tls;
+    struct record_ring *rings[WORKERS_MAX];
+    pthread_t threads[WORKERS_MAX];
+    int pid_fd;
+    uint64_t generation;
+    struct str addresses[LISTEN_MAX]; /* as bound, with the real port */
+    size_t n_addresses;
+    struct arena arena; /* of what is above */
+    struct secret first_key; /* when one was made or given at this start */
+    bool stopping;
+};
+
+/* One line of the server's own log. */
+__attribute__((format(printf, 2, 3))) static void say(const char *level, const char *fmt, ...)
+{
+    char stamp[32];
+    struct buf b = {0};
+    struct arena a = {0};
+    va_list ap;
+    time_t now = time(NULL);
+    struct tm tm;
+    va_start(ap, fmt);
+    struct str text = arena_vprintf(&a, fmt, ap);
+    va_end(ap);
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+    buf_printf(&b, "{\"ts\":\"%s\",\"level\":\"%s\",\"msg\":\"", stamp, level);
+    buf_add_json(&b, text);
+    buf_add(&b, STR("\"}\n"));
+    fwrite(b.p, 1, b.n, stderr);
+    buf_free(&b);
+    arena_reset(&a);
+}
+
+/* ---- configuration ---- */
+
+/* The configuration with what belongs beside it: keys of the data directory, an Ollama that answers. */
+static int load(struct server *s, struct snapshot_input *in, struct buf *errors)
+{
+    struct config *c;
+    struct keyfile_entry *kept = NULL;
+    size_t n_kept = 0;
+    *in = (struct snapshot_input){.generation = s->generation + 1};
+    int r = config_load(&in->arena, s->config_path, &s->over, &c, errors);
+    if (r < 0) {
+        return r;
+    }
+    r = keyfile_read(&in->arena, c->data, &kept, &n_kept, errors);
+    if (r < 0) {
+        return r;
+    }
+    if (!s->over.no_environment) {
+        ollama_discover(&in->arena, c);
+    }
+    in->config = c;
+    in->keys = kept;
+    in->n_keys = n_kept;
+    return 0;
+}
+
+static int load_tls(struct server *s, const struct config *c, struct tls_ctx **ret,
+                    struct buf *errors)
+{
+    *ret = NULL;
+    if (!c->tls.certificate.n) {
+        return 0;
+    }
+    char *certificate = arena_dupz(&s->arena, c->tls.certificate);
+    char *key = arena_dupz(&s->arena, c->tls.key);
+    return tls_server_ctx(certificate, key, ret, errors);
+}
+
+static void say_lines(const char *level, struct str lines)
+{
+    struct str line;
+    while (lines.n) {
+        str_cut(&lines, '\n', &line);
+        if (line.n) {
+            say(level, "%.*s", STR_ARG(line));
+        }
+    }
+}
+
+/* SIGHUP: read everything again; what is wrong changes nothing. */
+static void reload(struct server *s)
+{
+    struct buf errors = {0};
+    struct snapshot_input in;
+    struct snapshot *snap = NULL;
+    struct tls_ctx *tls = NULL;
+    int r = load(s, &in, &errors);
+    if (r == 0) {
+        r = load_tls(s, in.config, &tls, &errors);
+    }
+    if (r == 0) {
+        r = snapshot_compile(&in, &snap, &errors);
+    }
+    if (r < 0) {
+        arena_reset(&in.arena);
+        tls_ctx_unref(tls);
+        s->gateway.reload_ok = false;
+        say_lines("error", buf_str(&errors));
+        say("error", "the configuration was not taken; generation %llu goes on",
+            (unsigned long long)s->generation);
+        buf_free(&errors);
+        return;
+    }
+    gateway_publish(&s->gateway, snap, tls);
+    snapshot_unref(s->snap);
+    tls_ctx_unref(s->tls);
+    s->snap = snap;
+    s->tls = tls;
+    s->generation++;
+    s->gateway.reload_ok = true;
+    say("info", "configuration taken as generation %llu", (unsigned long long)s->generation);
+    buf_free(&errors);
+}
+
+/* ---- the first start ---- */
+
+static int make_directory(const char *path)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) {
+        return 0;
+    }
+    return -errno;
+}
+
+/* The data directory belongs to one server: its lock is held as long as the process lives. */
+static int take_data(struct server *s, struct str data)
+{
+    char *dir = arena_dupz(&s->arena, data);
+    for (char *p = dir + 1; *p; p++) {
+        if (*p == '/') {
+            *p = 0;
+            (void)make_directory(dir);
+            *p = '/';
+        }
+    }
+    int r = make_directory(dir);
+    if (r < 0) {
+        fprintf(stderr, "accord serve: the data directory %s cannot be made: %s\n", dir,
+                strerror(-r));
+        return r;
+    }
+    char *path = arena_dupz(&s->arena, arena_printf(&s->arena, "%s/accord.pid", dir));
+    s->pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (s->pid_fd < 0) {
+        fprintf(stderr, "accord serve: %s cannot be written: %s\n", path, strerror(errno));
+        return -EACCES;
+    }
+    if (flock(s->pid_fd, LOCK_EX | LOCK_NB) < 0) {
+        fprintf(stderr,
+                "accord serve: another server uses the data directory %s; choose another with "
+                "--data\n",
+                dir);
+        return -EBUSY;
+    }
+    char text[32];
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(s->pid_fd, 0) < 0 || write(s->pid_fd, text, (size_t)n) != n) {
+        return -EIO;
+    }
+    return 0;
+}
+
+/* ACCORD_FIRST_KEY, or a key made now when there is none at all. */
+static int first_key(struct server *s, struct snapshot_input *in)
+{
+    static const struct str all[] = {{"*", 1}};
+    struct str given = str_of(getenv("ACCORD_FIRST_KEY"));
+    const struct config *c = in->config;
+    if (given.n && (given.n < 16 || given.n > KEY_SECRET_MAX)) {
+        fprintf(stderr, "accord serve: ACCORD_FIRST_KEY must have 16 to %d characters\n",
+                KEY_SECRET_MAX);
+        return -EINVAL;
+    }
+    if (!given.n && (in->n_keys || c->n_keys)) {
+        return 0;
+    }
+    struct secret secret = given.n ? secret_of(given) : key_make(&s->arena);
+    struct keyfile_entry *keys = arena_zalloc(&in->arena, (in->n_keys + 1) * sizeof *keys);
+    struct keyfile_entry first = {.id = STR("first"), .models = (struct str *)(uintptr_t)all,
+                                  .n_models = 1};
+    size_t n = 0;
+    key_digest(secret_reveal(secret), first.digest);
+    keys[n++] = first;
+    for (size_t i = 0; i < in->n_keys; i++) {
+        if (!str_eq(in->keys[i].id, first.id)) {
+            keys[n++] = in->keys[i];
+        }
+    }
+    int r = given.n ? 0 : keyfile_add(c->data, first.id, secret_reveal(secret), all, 1);
+    if (r < 0) {
+        fprintf(stderr, "accord serve: the first key cannot be kept in %.*s: %s\n",
+                STR_ARG(c->data), strerror(-r));
+        return r;
+    }
+    in->keys = keys;
+    in->n_keys = n;
+    s->first_key = secret;
+    return 0;
+}
+
+/* ---- listening ---- */
+
+static unsigned count_workers(const struct config *c)
+{
+    cpu_set_t cpus;
+    int64_t n = c->workers;
+    if (n == 0) {
+        n = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    }
+    return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
+}
+
+/* The address with the port that the kernel chose. */
+static struct str bound_address(struct arena *a, struct str address, uint16_t port)
+{
+    size_t host = address.n;
+    if (str_starts(address, STR("unix:"))) {
+        return arena_dup(a, address);
+    }
+    while (host > 0 && address.p[host - 1] != ':') {
+        host--;
+    }
+    struct str name = str_first(address, host ? host - 1 : 0);
+    return arena_printf(a, "%.*s:%u", name.n ? (int)name.n : 7, name.n ? name.p : "0.0.0.0", port);
+}
+
+/* fds[worker][address]. */
+static int bind_all(struct server *s, const struct config *c, unsigned workers,
+                    int fds[WORKERS_MAX][LISTEN_MAX])
+{
+    for (size_t i = 0; i < c->n_listen && i < LISTEN_MAX; i++) {
+        struct str address = c->listen[i];
+        for (unsigned w = 0; w < workers; w++) {
+            uint16_t port = 0;
+            int r;
+            if (w > 0 && str_starts(address, STR("unix:"))) {
+                fds[w][i] = fcntl(fds[0][i], F_DUPFD_CLOEXEC, 3);
+                r = fds[w][i] < 0 ? -errno : 0;
+            } else {
+                r = stream_bind(address, &fds[w][i], w == 0 ? &port : NULL);
+            }
+            if (r < 0) {
+                fprintf(stderr, "accord serve: cannot listen on %.*s: %s%s\n", STR_ARG(address),
+                        strerror(-r),
+                        r == -EADDRINUSE ? "; another program does, choose another with --listen"
+                                         : "");
+                return r;
+            }
+            if (w == 0) {
+                address = bound_address(&s->arena, address, port);
+                s->addresses[s->n_addresses++] = address;
+            }
+        }
+    }
+    return 0;
+}
+
+/* ---- signals ---- */
+
+static void on_signal(void *arg, int signo)
+{
+    struct server *s = arg;
+    if (signo == SIGHUP) {
+        ledger_reopen(s->gateway.ledger);
+        reload(s);
+        return;
+    }
+    if (s->stopping) {
+        say("warning", "second signal: stopping at once");
+        _exit(CLI_INTERRUPTED);
+    }
+    s->stopping = true;
+    say("info", "draining: calls under way may end, for at most %lld ms",
+        (long long)s->snap->config->timeouts.drain_ms);
+    gateway_drain(&s->gateway, (uint64_t)s->snap->config->timeouts.drain_ms);
+}
+
+/* The last worker to end stops the control thread. */
+static void *run_worker(void *arg)
+{
+    struct worker *w = arg;
+    struct gateway *g = w->gateway;
+    struct server *s = (struct server *)((char *)g - offsetof(struct server, gateway));
+    worker_main(w);
+    if (atomic_fetch_sub(&g->running, 1) == 1) {
+        loop_stop(s->control);
+    }
+    return NULL;
+}
+
+static int start_workers(struct server *s, const struct config *c,
+                         int fds[WORKERS_MAX][LISTEN_MAX])
+{
+    struct gateway *g = &s->gateway;
+    char *log = arena_dupz(&s->arena, c->access_log);
+    sigset_t all, old;
+    g->workers = mem_zalloc(g->n_workers * sizeof *g->workers);
+    g->started_us = clock_wall_us();
+    g->generation = s->generation;
+    g->reload_ok = true;
+    g->running = g->n_workers;
+    for (unsigned i = 0; i < g->n_workers; i++) {
+        worker_init(&g->workers[i], g, i, s->snap, fds[i], s->n_addresses, s->tls);
+        s->rings[i] = g->workers[i].ring;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the control thread's */
+    int r = ledger_start(log, s->rings, g->n_workers, &g->ledger);
+    for (unsigned i = 0; r == 0 && i < g->n_workers; i++) {
+        r = -pthread_create(&s->threads[i], NULL, run_worker, &g->workers[i]);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (r < 0) {
+        fprintf(stderr, "accord serve: cannot start (access log %s): %s\n", log, strerror(-r));
+    }
+    return r;
+}
+
+/* ---- words for the user ---- */
+
+static void print_start(const struct server *s)
+{
+    struct str a = s->addresses[0], key = secret_reveal(s->first_key);
+    const char *scheme = s->tls ? "https" : "http";
+    bool is_unix = str_starts(a, STR("unix:"));
+    struct str base = is_unix ? a : arena_printf((struct arena *)(uintptr_t)&s->arena, "%s://%.*s",
+                                                 scheme, STR_ARG(a));
+    if (s->json) {
+        struct buf b = {0};
+        buf_add(&b, STR("{\"address\":\""));
+        buf_add_json(&b, base);
+        buf_add(&b, key.n ? STR("\",\"key\":\"") : STR("\",\"key\":null"));
+        buf_add_json(&b, key);
+        buf_printf(&b, "%s,\"pid\":%ld}\n", key.n ? "\"" : "", (long)getpid());
+        fwrite(b.p, 1, b.n, stdout);
+        buf_free(&b);
+        fflush(stdout);
+        return;
+    }
+    printf("Accord %s listens on %.*s\n", ACCORD_VERSION, STR_ARG(base));
+    for (size_t i = 1; i < s->n_addresses; i++) {
+        printf("                and on %.*s\n", STR_ARG(s->addresses[i]));
+    }
+    if (key.n) {
+        printf("First key:   %.*s   (shown once; it has all models)\n", STR_ARG(key));
+    } else {
+        printf("Keys:        as made before; \"accord key create\" makes another\n");
+    }
+    printf("Try it:\n  curl %s%.*s%s/v1/chat/completions -H 'Authorization: Bearer %.*s' \\\n"
+           "    -H 'Content-Type: application/json' \\\n"
+           "    -d '{\"model\":\"sim/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n",
+           is_unix ? "--unix-socket " : "", is_unix ? (int)a.n - 5 : (int)base.n,
+           is_unix ? a.p + 5 : base.p, is_unix ? " http://localhost" : "",
+           key.n ? (int)key.n : 12, key.n ? key.p : "\"$ACCORD_KEY");
+    fflush(stdout);
+}
+
+/* ---- the command ---- */
+
+static void prepare_process(void)
+{
+    struct rlimit files;
+    signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    /* What is not pooled is large and rare: give it back to the system at once. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+static int run(struct server *s)
+{
+    static int fds[WORKERS_MAX][LISTEN_MAX];
+    struct buf errors = {0};
+    struct snapshot_input in = {0};
+    int r = load(s, &in, &errors);
+    if (r == 0) {
+        r = load_tls(s, in.config, &s->tls, &errors);
+    }
+    if (r < 0) {
+        fwrite(errors.p, 1, errors.n, stderr);
+        buf_free(&errors);
+        arena_reset(&in.arena);
+        return CLI_CONFIG;
+    }
+    if (take_data(s, in.config->data) < 0 || first_key(s, &in) < 0) {
+        arena_reset(&in.arena);
+        return CLI_FAILED;
+    }
+    if (snapshot_compile(&in, &s->snap, &errors) < 0) {
+        fwrite(errors.p, 1, errors.n, stderr);
+        buf_free(&errors);
+        arena_reset(&in.arena);
+        return CLI_CONFIG;
+    }
+    s->generation = in.generation;
+    const struct config *c = s->snap->config;
+    s->gateway.n_workers = count_workers(c);
+    s->control = loop_new();
+    if (bind_all(s, c, s->gateway.n_workers, fds) < 0 || start_workers(s, c, fds) < 0) {
+        return CLI_FAILED;
+    }
+    const int watched[] = {SIGHUP, SIGTERM, SIGINT};
+    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
+        loop_on_signal(s->control, watched[i], on_signal, s);
+    }
+    print_start(s);
+    loop_run(s->control);
+    for (unsigned i = 0; i < s->gateway.n_workers; i++) {
+        pthread_join(s->threads[i], NULL);
+    }
+    ledger_stop(s->gateway.ledger);
+    return CLI_OK;
+}
+
+static void clean(struct server *s)
+{
+    for (unsigned i = 0; s->gateway.workers && i < s->gateway.n_workers; i++) {
+        metrics_free(&s->gateway.workers[i].metrics);
+        free(s->gateway.workers[i].listeners);
+        free(s->gateway.workers[i].ring);
+    }
+    for (size_t i = 0; i < s->n_addresses; i++) {
+        if (str_starts(s->addresses[i], STR("unix:"))) {
+            unlink(arena_dupz(&s->arena, str_from(s->addresses[i], 5)));
+        }
+    }
+    free(s->gateway.workers);
+    loop_free(s->control);
+    snapshot_unref(s->snap);
+    tls_ctx_unref(s->tls);
+    arena_reset(&s->arena);
+    if (s->pid_fd >= 0) {
+        close(s->pid_fd);
+    }
+}
+
+int cli_serve(int argc, char **argv)
+{
+    static struct server s = {.pid_fd = -1};
+    const char *listen = NULL, *data = NULL, *workers = NULL;
+    const struct args_option options[] = {
+        {"--config", 'c', .value = &s.config_path},
+        {"--listen", 'l', .value = &listen},
+        {"--data", 'd', .value = &data},
+        {"--workers", 'w', .value = &workers},
+        {"--json", 0, .flag = &s.json},
+        {0},
+    };
+    uint64_t n = 0;
+    int r;
+    if (args_read("serve", argc, argv, options, &r) < 0) {
+        return r;
+    }
+    if (workers && (str_to_u64(str_of(workers), &n) < 0 || n < 1 || n > WORKERS_MAX)) {
+        fprintf(stderr, "accord serve: --workers must be a number from 1 to %d, not \"%s\"\n",
+                WORKERS_MAX, workers);
+        return CLI_USAGE;
+    }
+    s.over = (struct config_overrides){.listen = str_of(listen),
+                                       .data = str_of(data),
+                                       .workers = (int64_t)n,
+                                       .key_exists = keyfile_has};
+    prepare_process();
+    if (sodium_init() < 0) {
+        fputs("accord serve: the system gives no random numbers\n", stderr);
+        return CLI_FAILED;
+    }
+    r = run(&s);
+    clean(&s);
+    return r;
+}

@@ -1,0 +1,62 @@
+/* What the wire formats of model APIs have in common, as tables: which paths they answer on, how they say
+ * errors, usage, silence and the end of a stream. Pure: no sockets, no clock. One file per family.
+ *
+ * Sources: the vendors' API references; field names as in their official SDKs. */
+#ifndef DIALECT_DIALECT_H
+#define DIALECT_DIALECT_H
+
+#include "base/buf.h"
+#include "base/str.h"
+
+enum family {
+    FAMILY_OPENAI,
+    FAMILY_ANTHROPIC,
+    FAMILY_GEMINI,
+    FAMILY_OLLAMA,
+    FAMILY_COHERE,
+    FAMILY_COUNT
+};
+
+/* Tokens, normalised: `input` includes what came from or went into a prompt cache, `output` includes
+ * reasoning. -1: not told. */
+struct usage {
+    int64_t input, output, cache_read, cache_write, reasoning;
+};
+#define USAGE_NONE ((struct usage){-1, -1, -1, -1, -1})
+
+/* An error of our own, before it is put into a dialect's words. */
+struct api_error {
+    unsigned status;
+    struct str code;    /* stable and machine-readable: "model_not_found" */
+    struct str message; /* a sentence that says what happened and what to do */
+    struct str param;   /* the request's field it is about, or empty */
+    struct str request_id;
+};
+
+struct dialect {
+    enum family family;
+    struct str name;         /* "openai" */
+    struct str usage_member; /* the answer's top-level member with the tokens */
+    struct str ping;         /* a harmless event for silent gaps of a stream */
+
+    /* The body of an error answer. */
+    void (*error)(struct buf *b, const struct api_error *e);
+    /* The same as a whole event of a stream. */
+    void (*error_event)(struct buf *b, const struct api_error *e);
+    /* The status this family's clients expect for an error of ours. */
+    unsigned (*status)(unsigned status, struct str code);
+    /* Reads a usage object (validated JSON); members that are absent leave `u` as it is, so that what
+     * an earlier event told stays (the numbers are cumulative). */
+    void (*usage)(struct str object, struct usage *u);
+    /* Reads one event's data (validated JSON object) for usage; true when the event ends the stream. */
+    bool (*event)(struct str data, struct usage *u);
+};
+
+extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, dialect_ollama,
+    dialect_cohere;
+const struct dialect *dialect_of(enum family f);
+
+/* Member `name` of a validated object as an integer; `*ret` stays when it is absent or no integer. */
+void usage_int(struct str object, struct str name, int64_t *ret);
+
+#endif

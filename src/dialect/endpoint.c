@@ -1,0 +1,215 @@
+#include "dialect/endpoint.h"
+
+#define CALL(r, p, fam, in, by, opt)                                                               \
+    {                                                                                              \
+        {r, sizeof(r) - 1}, {p, sizeof(p) - 1}, {"POST", 4}, ENDPOINT_CALL, fam, in, by, opt       \
+    }
+#define OTHER(r, p, m, k, fam)                                                                     \
+    {                                                                                              \
+        {r, sizeof(r) - 1}, {p, sizeof(p) - 1}, {m, sizeof(m) - 1}, k, fam, MODEL_NOWHERE,         \
+            STREAM_NEVER, false                                                                    \
+    }
+
+/* In the order of how often they are called. */
+static const struct endpoint plain[] = {
+    CALL("openai.chat", "/chat/completions", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER, true),
+    CALL("anthropic.messages", "/messages", FAMILY_ANTHROPIC, MODEL_IN_BODY, STREAM_BY_MEMBER,
+         false),
+    CALL("openai.responses", "/responses", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER, false),
+    CALL("openai.embeddings", "/embeddings", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_NEVER, false),
+    CALL("anthropic.count_tokens", "/messages/count_tokens", FAMILY_ANTHROPIC, MODEL_IN_BODY,
+         STREAM_NEVER, false),
+    CALL("openai.completions", "/completions", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER,
+         true),
+    CALL("openai.moderations", "/moderations", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_NEVER, false),
+    CALL("openai.speech", "/audio/speech", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_NEVER, false),
+    CALL("openai.images", "/images/generations", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER,
+         false),
+    CALL("openai.images", "/images/*", FAMILY_OPENAI, MODEL_IN_FORM, STREAM_NEVER, false),
+    CALL("openai.audio", "/audio/*", FAMILY_OPENAI, MODEL_IN_FORM, STREAM_NEVER, false),
+    OTHER("models", "/models", "GET", ENDPOINT_MODELS, FAMILY_OPENAI),
+    OTHER("openai.responses", "/responses/*", "GET", ENDPOINT_LATER, FAMILY_OPENAI),
+    OTHER("openai.responses", "/responses/*", "DELETE", ENDPOINT_LATER, FAMILY_OPENAI),
+    OTHER("openai.responses", "/responses/*", "POST", ENDPOINT_LATER, FAMILY_OPENAI),
+    OTHER("openai.files", "/files", "POST", ENDPOINT_LATER, FAMILY_OPENAI),
+    OTHER("openai.files", "/files*", "GET", ENDPOINT_LATER, FAMILY_OPENAI),
+    OTHER("openai.batches", "/batches*", "POST", ENDPOINT_LATER, FAMILY_OPENAI),
+    OTHER("anthropic.batches", "/messages/batches*", "POST", ENDPOINT_LATER, FAMILY_ANTHROPIC),
+    OTHER("openai.rerank", "/rerank", "POST", ENDPOINT_LATER, FAMILY_OPENAI),
+    OTHER("gemini.interactions", "/interactions*", "POST", ENDPOINT_LATER, FAMILY_GEMINI),
+};
+
+/* Behind /models/{model}: */
+static const struct endpoint verbs[] = {
+    CALL("gemini.generate", "generateContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
+    CALL("gemini.generate", "streamGenerateContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_ALWAYS,
+         false),
+    CALL("gemini.count_tokens", "countTokens", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
+    CALL("gemini.embed", "embedContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
+    CALL("gemini.embed", "batchEmbedContents", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
+};
+
+static const struct endpoint one_model =
+    OTHER("models", "/models/*", "GET", ENDPOINT_MODELS, FAMILY_OPENAI);
+
+/* Whole paths of the dialects that are translated later, and of what else is known. */
+static const struct endpoint whole[] = {
+    OTHER("cohere.chat", "/v2/chat", "POST", ENDPOINT_LATER, FAMILY_COHERE),
+    OTHER("cohere.embed", "/v2/embed", "POST", ENDPOINT_LATER, FAMILY_COHERE),
+    OTHER("cohere.rerank", "/v2/rerank", "POST", ENDPOINT_LATER, FAMILY_COHERE),
+    OTHER("ollama.chat", "/api/chat", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
+    OTHER("ollama.generate", "/api/generate", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
+    OTHER("ollama.embed", "/api/embed", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
+    OTHER("ollama.tags", "/api/tags", "GET", ENDPOINT_LATER, FAMILY_OLLAMA),
+    OTHER("ollama.show", "/api/show", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
+    OTHER("ollama.version", "/api/version", "GET", ENDPOINT_LATER, FAMILY_OLLAMA),
+    OTHER("mcp", "/mcp", "POST", ENDPOINT_LATER, FAMILY_OPENAI),
+};
+
+static bool path_is(struct str pattern, struct str path)
+{
+    if (pattern.n && pattern.p[pattern.n - 1] == '*') {
+        return path.n > pattern.n - 1 && str_starts(path, str_first(pattern, pattern.n - 1));
+    }
+    return str_eq(pattern, path);
+}
+
+static bool search(const struct endpoint *table, size_t n, struct str method, struct str path,
+                   struct endpoint_match *m)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (path_is(table[i].path, path)) {
+            if (str_eq(table[i].method, method)) {
+                m->endpoint = &table[i];
+                m->wrong_method = false;
+                return true;
+            }
+            m->wrong_method = true;
+        }
+    }
+    return false;
+}
+
+/* Takes `prefix` off the path when a slash follows it. */
+static bool take_segment(struct str *path, struct str prefix)
+{
+    if (str_starts(*path, prefix) && path->n > prefix.n && path->p[prefix.n] == '/') {
+        *path = str_from(*path, prefix.n);
+        return true;
+    }
+    return false;
+}
+
+/* /models/{model}:{verb}, or /models/{model} by GET. */
+static void find_model_path(struct str method, struct endpoint_match *m)
+{
+    struct str id = str_from(m->rest, 8);
+    ptrdiff_t colon = -1;
+    for (size_t i = 0; i < id.n; i++) {
+        colon = id.p[i] == ':' ? (ptrdiff_t)i : colon;
+    }
+    if (colon > 0 && search(verbs, sizeof verbs / sizeof *verbs, method,
+                            str_from(id, (size_t)colon + 1), m)) {
+        m->model = str_first(id, (size_t)colon);
+        return;
+    }
+    if (m->wrong_method) {
+        return;
+    }
+    if (!str_eq(method, STR("GET"))) {
+        m->wrong_method = id.n > 0;
+    } else if (id.n) {
+        m->endpoint = &one_model;
+        m->model = id;
+    }
+}
+
+struct endpoint_match endpoint_find(struct str method, struct str path)
+{
+    struct endpoint_match m = {0};
+    struct str azure = path;
+    if (search(whole, sizeof whole / sizeof *whole, method, path, &m) || m.wrong_method) {
+        return m;
+    }
+    if (take_segment(&azure, STR("/openai/deployments"))) {
+        azure = str_from(azure, 1);
+        str_cut(&azure, '/', &m.model);
+        path = str_make(azure.p - 1, azure.n + 1); /* with its slash */
+    } else if (!take_segment(&path, STR("/openai")) && !take_segment(&path, STR("/anthropic"))) {
+        take_segment(&path, STR("/gemini"));
+    }
+    for (int i = 0; i < 2; i++) {
+        if (take_segment(&path, STR("/v1beta"))) {
+            m.version = STR("v1beta");
+        } else if (take_segment(&path, STR("/v1"))) {
+            m.version = STR("v1");
+        }
+    }
+    m.rest = path;
+    if (str_starts(path, STR("/models/"))) {
+        find_model_path(method, &m);
+    } else {
+        search(plain, sizeof plain / sizeof *plain, method, path, &m);
+    }
+    return m;
+}
+
+/* A base URL's path that ends in a version names it for all paths: "/v1", "/v1beta", "/openai/v4". */
+static bool has_version(struct str base)
+{
+    size_t i = base.n;
+    while (i > 0 && base.p[i - 1] != '/') {
+        i--;
+    }
+    struct str last = str_from(base, i);
+    return last.n >= 2 && last.p[0] == 'v' && last.p[1] >= '0' && last.p[1] <= '9';
+}
+
+void endpoint_upstream_path(struct buf *b, const struct endpoint_match *m, struct str base,
+                            struct str model)
+{
+    buf_add(b, base);
+    /* OpenAI's base URLs hold the version by custom, the others' do not. */
+    if (m->endpoint->family != FAMILY_OPENAI && !has_version(base)) {
+        buf_addc(b, '/');
+        buf_add(b, m->endpoint->family == FAMILY_GEMINI && m->version.n ? m->version
+                   : m->endpoint->family == FAMILY_GEMINI               ? STR("v1beta")
+                                                                        : STR("v1"));
+    }
+    if (m->endpoint->model_in == MODEL_IN_PATH) {
+        buf_add(b, STR("/models/"));
+        buf_add(b, model);
+        buf_addc(b, ':');
+        buf_add(b, m->endpoint->path);
+    } else {
+        buf_add(b, m->rest);
+    }
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+ptrdiff_t percent_decode(struct str s, char *to)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '%') {
+            int high = i + 2 < s.n ? hex(s.p[i + 1]) : -1;
+            int low = i + 2 < s.n ? hex(s.p[i + 2]) : -1;
+            if (high < 0 || low < 0) {
+                return -1;
+            }
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        to[n++] = c;
+    }
+    return (ptrdiff_t)n;
+}

@@ -1,0 +1,109 @@
+/* Gemini generateContent and its relatives. */
+#include "dialect/dialect.h"
+#include "json/scan.h"
+
+/* google.rpc.Code names by HTTP status. */
+static struct str status_name(unsigned status)
+{
+    switch (status) {
+    case 401:
+        return STR("UNAUTHENTICATED");
+    case 403:
+        return STR("PERMISSION_DENIED");
+    case 404:
+        return STR("NOT_FOUND");
+    case 409:
+        return STR("ABORTED");
+    case 429:
+        return STR("RESOURCE_EXHAUSTED");
+    case 501:
+        return STR("UNIMPLEMENTED");
+    case 502:
+    case 503:
+        return STR("UNAVAILABLE");
+    case 504:
+        return STR("DEADLINE_EXCEEDED");
+    default:
+        return status >= 500 ? STR("INTERNAL") : STR("INVALID_ARGUMENT");
+    }
+}
+
+static void error(struct buf *b, const struct api_error *e)
+{
+    buf_add(b, STR("{\"error\":{\"code\":"));
+    buf_add_u64(b, e->status);
+    buf_add(b, STR(",\"message\":\""));
+    buf_add_json(b, e->message);
+    buf_add(b, STR("\",\"status\":\""));
+    buf_add(b, status_name(e->status));
+    buf_add(b, STR("\",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\","
+                   "\"reason\":\""));
+    buf_add_json(b, e->code);
+    buf_add(b, STR("\",\"domain\":\"accord\"}]}}"));
+}
+
+static void error_event(struct buf *b, const struct api_error *e)
+{
+    buf_add(b, STR("data: "));
+    error(b, e);
+    buf_add(b, STR("\n\n"));
+}
+
+static unsigned status(unsigned s, struct str code)
+{
+    (void)code;
+    return s;
+}
+
+/* promptTokenCount includes the cached part; toolUsePromptTokenCount comes on top of it;
+ * candidatesTokenCount excludes the thoughts. */
+static void usage(struct str object, struct usage *u)
+{
+    int64_t prompt = -1, tool = 0, candidates = -1, thoughts = -1;
+    usage_int(object, STR("promptTokenCount"), &prompt);
+    usage_int(object, STR("toolUsePromptTokenCount"), &tool);
+    usage_int(object, STR("candidatesTokenCount"), &candidates);
+    usage_int(object, STR("thoughtsTokenCount"), &thoughts);
+    usage_int(object, STR("cachedContentTokenCount"), &u->cache_read);
+    if (prompt >= 0) {
+        u->input = prompt + tool;
+    }
+    if (thoughts >= 0) {
+        u->reasoning = thoughts;
+    }
+    if (candidates >= 0 || thoughts >= 0) {
+        u->output = (candidates > 0 ? candidates : 0) + (thoughts > 0 ? thoughts : 0);
+    }
+}
+
+/* There is no last event: a stream that has told a finishReason and then ends has ended well. */
+static bool event(struct str data, struct usage *u)
+{
+    struct str value, candidate, key;
+    enum json_type type;
+    bool finished = false;
+    if (json_member(data, STR("usageMetadata"), &value) == JSON_OBJECT) {
+        usage(value, u);
+    }
+    if (json_member(data, STR("candidates"), &value) == JSON_ARRAY) {
+        for (size_t at = 0; json_each(value, &at, &key, &candidate, &type);) {
+            struct str reason;
+            finished = finished || (type == JSON_OBJECT &&
+                                    json_member(candidate, STR("finishReason"), &reason) ==
+                                        JSON_STRING);
+        }
+    }
+    return finished || json_member(data, STR("promptFeedback"), &value) == JSON_OBJECT;
+}
+
+const struct dialect dialect_gemini = {
+    .family = FAMILY_GEMINI,
+    .name = {"gemini", 6},
+    .usage_member = {"usageMetadata", 13},
+    .ping = {": ping\n\n", 8},
+    .error = error,
+    .error_event = error_event,
+    .status = status,
+    .usage = usage,
+    .event = event,
+};

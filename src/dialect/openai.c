@@ -1,0 +1,105 @@
+/* OpenAI: chat completions, completions, responses, embeddings and the rest of /v1. */
+#include "dialect/dialect.h"
+#include "json/scan.h"
+
+static struct str type_of(unsigned status)
+{
+    switch (status) {
+    case 401:
+        return STR("authentication_error");
+    case 402:
+        return STR("billing_error");
+    case 403:
+        return STR("permission_error");
+    case 409:
+        return STR("conflict_error");
+    case 429:
+        return STR("rate_limit_error");
+    default:
+        return status >= 500 ? STR("server_error") : STR("invalid_request_error");
+    }
+}
+
+static void error_object(struct buf *b, const struct api_error *e)
+{
+    buf_add(b, STR("{\"error\":{\"message\":\""));
+    buf_add_json(b, e->message);
+    buf_add(b, STR("\",\"type\":\""));
+    buf_add(b, type_of(e->status));
+    buf_add(b, STR("\",\"param\":"));
+    if (e->param.n) {
+        buf_addc(b, '"');
+        buf_add_json(b, e->param);
+        buf_addc(b, '"');
+    } else {
+        buf_add(b, STR("null"));
+    }
+    buf_add(b, STR(",\"code\":\""));
+    buf_add_json(b, e->code);
+    buf_add(b, STR("\"}}"));
+}
+
+static void error_event(struct buf *b, const struct api_error *e)
+{
+    buf_add(b, STR("data: "));
+    error_object(b, e);
+    buf_add(b, STR("\n\n"));
+}
+
+static unsigned status(unsigned s, struct str code)
+{
+    (void)code;
+    return s;
+}
+
+/* Chat: prompt_tokens (cached included) and completion_tokens (reasoning included). Responses and
+ * embeddings: input_tokens, output_tokens, the details under other names. */
+static void usage(struct str object, struct usage *u)
+{
+    struct str details;
+    usage_int(object, STR("prompt_tokens"), &u->input);
+    usage_int(object, STR("completion_tokens"), &u->output);
+    usage_int(object, STR("input_tokens"), &u->input);
+    usage_int(object, STR("output_tokens"), &u->output);
+    if (json_member(object, STR("prompt_tokens_details"), &details) == JSON_OBJECT ||
+        json_member(object, STR("input_tokens_details"), &details) == JSON_OBJECT) {
+        usage_int(details, STR("cached_tokens"), &u->cache_read);
+        usage_int(details, STR("cache_write_tokens"), &u->cache_write);
+    }
+    if (json_member(object, STR("completion_tokens_details"), &details) == JSON_OBJECT ||
+        json_member(object, STR("output_tokens_details"), &details) == JSON_OBJECT) {
+        usage_int(details, STR("reasoning_tokens"), &u->reasoning);
+    }
+}
+
+/* Responses ends with response.completed, response.incomplete or response.failed; chat with [DONE],
+ * which is no JSON and is seen by the relay. */
+static bool event(struct str data, struct usage *u)
+{
+    struct str value, response;
+    if (json_member(data, STR("usage"), &value) == JSON_OBJECT) {
+        usage(value, u);
+    }
+    if (json_member(data, STR("response"), &response) == JSON_OBJECT &&
+        json_member(response, STR("usage"), &value) == JSON_OBJECT) {
+        usage(value, u);
+    }
+    if (json_member(data, STR("type"), &value) == JSON_STRING) {
+        return str_eq(value, STR("\"response.completed\"")) ||
+               str_eq(value, STR("\"response.incomplete\"")) ||
+               str_eq(value, STR("\"response.failed\""));
+    }
+    return false;
+}
+
+const struct dialect dialect_openai = {
+    .family = FAMILY_OPENAI,
+    .name = {"openai", 6},
+    .usage_member = {"usage", 5},
+    .ping = {": ping\n\n", 8},
+    .error = error_object,
+    .error_event = error_event,
+    .status = status,
+    .usage = usage,
+    .event = event,
+};

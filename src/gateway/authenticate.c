@@ -1,0 +1,96 @@
+/* Stage 2: whose key is it. The secret is looked at here and nowhere else. */
+#include "gateway/call.h"
+
+struct found {
+    struct str secret;
+    bool doubled; /* two different ones */
+    bool malformed;
+};
+
+static void found_key(struct found *f, struct str secret)
+{
+    if (secret.n == 0) {
+        return;
+    }
+    if (secret.n > KEY_SECRET_MAX) {
+        f->malformed = true;
+    } else if (f->secret.n && !str_eq(f->secret, secret)) {
+        f->doubled = true;
+    } else {
+        f->secret = secret;
+    }
+}
+
+/* `key=` in the query (Gemini's clients). */
+static void look_in_query(struct call *c, struct found *f)
+{
+    const struct h1_head *h = c->req->head;
+    struct str query = h1_slice(h, h->query, h->query_n), pair;
+    while (query.n) {
+        str_cut(&query, '&', &pair);
+        if (str_starts(pair, STR("key="))) {
+            struct str raw = str_from(pair, 4);
+            char *text = arena_alloc(&c->req->arena, raw.n + 1);
+            ptrdiff_t n = percent_decode(raw, text);
+            c->key_in_query = true;
+            if (n < 0) {
+                f->malformed = true;
+            } else {
+                found_key(f, str_make(text, (size_t)n));
+            }
+        }
+    }
+}
+
+static void look_in_fields(struct call *c, struct found *f)
+{
+    const struct h1_head *h = c->req->head;
+    for (uint32_t i = 0; i < h->n_fields; i++) {
+        if (!(header_flags[h->fields[i].id] & HF_KEY)) {
+            continue;
+        }
+        struct str value = h1_value(h, &h->fields[i]);
+        if (h->fields[i].id == H_AUTHORIZATION) {
+            if (!str_istarts(value, STR("bearer "))) {
+                f->malformed = f->malformed || value.n > 0;
+                continue;
+            }
+            value = str_trim(str_from(value, 7));
+        }
+        found_key(f, value);
+    }
+}
+
+enum next stage_authenticate(struct call *c)
+{
+    struct found f = {0};
+    struct call_error e = {.status = 401, .outcome = OUTCOME_REFUSED};
+    look_in_fields(c, &f);
+    if (c->req->head->query_n) {
+        look_in_query(c, &f);
+    }
+    if (f.doubled) {
+        e.status = 400;
+        e.code = "ambiguous_key";
+        return call_fail(c, &e, "The request carries two different keys. Send one, in one place: "
+                                "Authorization: Bearer, x-api-key, x-goog-api-key, api-key or ?key=.");
+    }
+    c->key = f.secret.n && !f.malformed ? snapshot_key(c->hold->snap, f.secret) : NULL;
+    if (c->key) {
+        return c->ep.endpoint->kind == ENDPOINT_MODELS ? page_models(c) : NEXT;
+    }
+    c->w->metrics.unauthenticated++;
+    if (f.malformed) {
+        e.code = "invalid_key";
+        return call_fail(c, &e, "The Authorization header or key is malformed; expected "
+                                "\"Authorization: Bearer <key>\".");
+    }
+    if (f.secret.n == 0) {
+        e.code = "missing_key";
+        return call_fail(c, &e, "No key was sent. Send it as \"Authorization: Bearer <key>\", or in "
+                                "x-api-key, x-goog-api-key or api-key.");
+    }
+    e.code = "invalid_key";
+    return call_fail(c, &e, "This key is not known here; it may have been revoked. Make one with "
+                            "\"accord key create\".");
+}

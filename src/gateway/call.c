@@ -1,0 +1,267 @@
+#include "gateway/call.h"
+
+#include <stdarg.h>
+
+#include "base/must.h"
+
+static enum next (*const stages[])(struct call *c) = {
+    stage_accept,       /* which endpoint is meant: dialect, kind, model in the path */
+    stage_authenticate, /* whose key is it */
+    stage_admit,        /* is there room for one more call of this key */
+    stage_shape,        /* the model, and what must change in the body */
+    stage_route,        /* which target takes it */
+    stage_forward,      /* to the upstream, with retries */
+    stage_relay,        /* and back, as it comes */
+    stage_settle,       /* tokens, and what was reserved is given back */
+    stage_record,       /* one record, metrics */
+};
+
+enum { STAGES = sizeof stages / sizeof *stages };
+
+static unsigned stage_index(enum next (*stage)(struct call *c))
+{
+    unsigned i = 0;
+    while (stages[i] != stage) {
+        must(++i < STAGES);
+    }
+    return i;
+}
+
+static void call_end(struct call *c)
+{
+    struct snap_hold *hold = c->hold;
+    struct http_req *req = c->req;
+    c->ended = true;
+    if (c->gather) {
+        page_metrics_forget(c->gather);
+    }
+    timer_clear(&c->timer);
+    http_up_cancel(c->up);
+    c->up = NULL;
+    stage_settle(c);
+    stage_record(c);
+    if (c->relay.hold) {
+        pool_give(loop_pool(c->w->loop), c->relay.hold, c->relay.hold_cap);
+        c->relay.hold = NULL;
+    }
+    req->user = NULL;
+    hold->calls--;
+    if (hold->calls == 0 && !hold->current) {
+        hold_free(hold);
+    }
+}
+
+void call_run(struct call *c)
+{
+    while (c->stage < stage_index(stage_settle)) {
+        enum next n = stages[c->stage](c);
+        if (n == WAIT) {
+            return;
+        }
+        if (n == DONE) {
+            break;
+        }
+        c->stage++;
+    }
+    struct http_req *req = c->req;
+    call_end(c);
+    http_finish(req);
+}
+
+void call_back_to(struct call *c, enum next (*stage)(struct call *c))
+{
+    c->stage = (uint8_t)stage_index(stage);
+}
+
+/* ---- the server's events ---- */
+
+/* 130 random bits as 26 characters of Crockford's base 32. */
+static void make_id(struct call *c)
+{
+    static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+    uint64_t r[3] = {worker_random(c->w), worker_random(c->w), worker_random(c->w)};
+    memcpy(c->id, "req_", 4);
+    for (unsigned i = 0; i < 26; i++) {
+        c->id[4 + i] = digits[r[i / 10] >> (5 * (i % 10)) & 31];
+    }
+    c->id[30] = 0;
+}
+
+static void on_call_timer(struct timer *t)
+{
+    struct call *c = (struct call *)((char *)t - offsetof(struct call, timer));
+    if (c->retry_waits) {
+        c->retry_waits = false;
+        call_run(c);
+    } else {
+        relay_timer(c);
+    }
+}
+
+static struct call *call_new(struct http_req *r)
+{
+    struct worker *w = http_server_arg(http_server_of(r));
+    struct call *c = arena_zalloc(&r->arena, sizeof *c);
+    c->w = w;
+    c->req = r;
+    c->hold = w->hold;
+    c->hold->calls++;
+    c->usage = USAGE_NONE;
+    c->timer.fire = on_call_timer;
+    c->outcome = OUTCOME_OK;
+    w->calls++;
+    worker_active(w);
+    w->metrics.inflight++;
+    make_id(c);
+    r->user = c;
+    return c;
+}
+
+static void on_request(struct http_req *r)
+{
+    call_run(call_new(r));
+}
+
+static void on_collected(struct http_req *r)
+{
+    call_run(r->user);
+}
+
+static void on_piece(struct http_req *r, struct str piece, bool end)
+{
+    struct call *c = r->user;
+    if (c->form) {
+        shape_piece(c, piece, end);
+    } else {
+        forward_piece(c, piece, end);
+    }
+}
+
+static void on_gone(struct http_req *r)
+{
+    struct call *c = r->user;
+    if (c && !c->ended) {
+        c->outcome = OUTCOME_CLIENT_GONE;
+        c->w->metrics.client_gone++;
+        call_end(c);
+    }
+}
+
+static void on_drained(struct http_req *r)
+{
+    if (r->user) {
+        relay_drained(r->user);
+    }
+}
+
+static void on_probe(struct http_req *r)
+{
+    if (r->user) {
+        relay_probe(r->user);
+    }
+}
+
+/* What never became a call, or broke while its body came in: an answer in the dialect of its path. */
+static void on_refused(struct http_req *r, unsigned status, const char *why)
+{
+    struct call *c = r->user ? r->user : call_new(r);
+    struct call_error e = {.status = status, .code = "malformed_request", .outcome = OUTCOME_REFUSED};
+    switch (status) {
+    case 408:
+        e.code = "request_timeout";
+        break;
+    case 413:
+        e.code = "request_too_large";
+        break;
+    case 414:
+    case 431:
+        e.code = "header_too_large";
+        break;
+    default:
+        break;
+    }
+    if (r->head && !c->ep.endpoint) {
+        c->ep = endpoint_find(h1_slice(r->head, r->head->method_at, r->head->method_n),
+                              h1_slice(r->head, r->head->path, r->head->path_n));
+    }
+    http_close_after(r);
+    call_fail(c, &e, "The request was refused: %s.", why);
+    call_end(c);
+}
+
+const struct http_server_ops call_server_ops = {
+    .request = on_request,
+    .collected = on_collected,
+    .piece = on_piece,
+    .gone = on_gone,
+    .drained = on_drained,
+    .probe = on_probe,
+    .refused = on_refused,
+};
+
+/* ---- answers of our own ---- */
+
+const struct dialect *call_dialect(const struct call *c)
+{
+    return dialect_of(c->ep.endpoint ? c->ep.endpoint->family : FAMILY_OPENAI);
+}
+
+void call_own_fields(struct call *c)
+{
+    /* Both names: OpenAI's SDKs read one, Anthropic's the other. One copy for both lines. */
+    static const char form[] = "x-request-id: req_00000000000000000000000000\r\n"
+                               "request-id: req_00000000000000000000000000\r\n";
+    char *at = http_head_room(c->req, sizeof form - 1);
+    if (at) {
+        memcpy(at, form, sizeof form - 1);
+        memcpy(at + 14, c->id, 30);
+        memcpy(at + 14 + 30 + 2 + 12, c->id, 30);
+    }
+}
+
+enum next call_fail(struct call *c, const struct call_error *e, const char *fmt, ...)
+{
+    const struct dialect *d = call_dialect(c);
+    struct buf body = {.arena = &c->req->arena};
+    va_list ap;
+    va_start(ap, fmt);
+    struct api_error err = {
+        .code = str_of(e->code),
+        .param = str_of(e->param),
+        .message = arena_vprintf(&c->req->arena, fmt, ap),
+        .request_id = str_of(c->id),
+    };
+    va_end(ap);
+    err.status = d->status(e->status, err.code);
+    d->error(&body, &err);
+    c->status = (uint16_t)err.status;
+    c->outcome = (uint8_t)e->outcome;
+    http_head(c->req, err.status, (int64_t)body.n);
+    http_field(c->req, STR("content-type"), STR("application/json"));
+    http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
+    call_own_fields(c);
+    http_field(c->req, STR("x-should-retry"), e->should_retry ? STR("true") : STR("false"));
+    if (e->retry_after_ms) {
+        http_field_u64(c->req, STR("retry-after"), (e->retry_after_ms + 999) / 1000);
+        http_field_u64(c->req, STR("retry-after-ms"), e->retry_after_ms);
+    }
+    if (e->status == 401) {
+        http_field(c->req, STR("www-authenticate"), STR("Bearer"));
+    }
+    if (e->status == 426) {
+        http_field(c->req, STR("upgrade"), STR("HTTP/1.1"));
+    }
+    http_send_str(c->req, buf_str(&body), true);
+    return DONE;
+}
+
+enum next call_reply(struct call *c, unsigned status, struct str type, struct str body)
+{
+    c->status = (uint16_t)status;
+    http_head(c->req, status, (int64_t)body.n);
+    http_field(c->req, STR("content-type"), type);
+    http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
+    call_own_fields(c);
+    http_send_str(c->req, body, true);
+    return DONE;
+}

@@ -1,0 +1,151 @@
+/* A call: one request through the gateway. It is the only thing that travels; each stage is a file of its
+ * own with one entry. Lives in its request's arena, on its worker's thread. */
+#ifndef GATEWAY_CALL_H
+#define GATEWAY_CALL_H
+
+#include "gateway/worker.h"
+#include "json/skim.h"
+
+enum next {
+    NEXT, /* go on with the next stage */
+    WAIT, /* an event will call call_run() again, at the same stage */
+    DONE, /* the answer is on its way or complete: settle and record */
+};
+
+enum outcome {
+    OUTCOME_OK,
+    OUTCOME_REFUSED,        /* by us, before any upstream was asked */
+    OUTCOME_UPSTREAM_ERROR, /* the upstream's own error was passed on */
+    OUTCOME_UPSTREAM_FAILED, /* no upstream answered */
+    OUTCOME_CUT,            /* the upstream's answer broke off */
+    OUTCOME_CLIENT_GONE,
+    OUTCOME_TIMEOUT,
+};
+
+/* A span of the request's body that goes out as something else. */
+struct splice {
+    uint32_t at, n;
+    struct str text;
+};
+
+enum { SPLICES = 2, EVENT_HOLD_MAX = 64 * 1024, MODEL_NAME_MAX = 256 };
+
+/* What the relay keeps while an answer comes by. */
+struct relay {
+    uint8_t mode;   /* enum relay_mode, relay.c */
+    bool finished;  /* the stream's own end was seen */
+    bool errored;   /* the upstream's error event was passed on */
+    bool mid_event; /* an event too long to hold is passing raw */
+    bool paused;    /* the upstream is not read, because the client does not read */
+    bool ended;
+    char *hold; /* an event that is not complete yet */
+    uint32_t hold_n, hold_cap;
+    struct json_skim *skim;
+};
+
+struct call {
+    struct worker *w;
+    struct http_req *req;
+    struct snap_hold *hold;
+    uint8_t stage;
+    uint8_t outcome;
+    uint8_t attempts;
+    bool stream;       /* the client asked for a stream */
+    bool usage_asked;  /* ... with its usage */
+    bool usage_added;  /* we asked the upstream for usage: strip it */
+    bool collecting;   /* the request's body is being kept, or is whole */
+    bool body_streams; /* the request's body is passed on as it comes */
+    bool body_sent;    /* all of it is with the upstream */
+    bool retry_waits;  /* the timer is a pause before the next attempt */
+    bool up_ready, ended, limited_org, limited_key, limited_model;
+    bool key_in_query;
+    uint16_t status; /* sent to the client; 0: none */
+    struct endpoint_match ep;
+    const struct snap_key *key;
+    const struct snap_model *model;
+    const struct snap_target *target;
+    struct str asked;  /* the model's name as the client said it; in req->arena */
+    struct str suffix; /* what stood behind "provider/" when that is what goes upstream */
+    struct str member; /* the model's value in the body, as it stands */
+    struct splice splice[SPLICES];
+    uint8_t n_splices;
+    uint64_t tried; /* bit per target */
+    struct http_up *up;
+    struct timer timer; /* retries, then pings and the whole call's deadline */
+    uint64_t last_sent_ms; /* when something went to the client */
+    struct usage usage;
+    struct relay relay;
+    struct gather *gather; /* a /metrics on its way, metrics_page.c */
+    struct form *form; /* a multipart body on its way, shape.c */
+    uint64_t forwarded_us, answered_us;
+    uint32_t own_us; /* time spent by us, not waited */
+    char id[32];
+};
+
+/* The stages, in the order of the array in call.c. */
+enum next stage_accept(struct call *c);
+enum next stage_authenticate(struct call *c);
+enum next stage_admit(struct call *c);
+enum next stage_shape(struct call *c);
+enum next stage_route(struct call *c);
+enum next stage_forward(struct call *c);
+enum next stage_relay(struct call *c);
+enum next stage_settle(struct call *c);
+enum next stage_record(struct call *c);
+
+extern const struct http_server_ops call_server_ops;
+
+/* Runs the call from its present stage on, to its end or to the next WAIT. */
+void call_run(struct call *c);
+/* Goes back to an earlier stage (a retry goes back to route). */
+void call_back_to(struct call *c, enum next (*stage)(struct call *c));
+
+/* Answers with an error of ours in the caller's dialect, and returns DONE. `retry_after_ms` 0: none. */
+struct call_error {
+    unsigned status;
+    const char *code;
+    const char *param; /* may be NULL */
+    enum outcome outcome;
+    uint32_t retry_after_ms;
+    bool should_retry; /* x-should-retry */
+};
+__attribute__((format(printf, 3, 4))) enum next call_fail(struct call *c,
+                                                          const struct call_error *e,
+                                                          const char *fmt, ...);
+
+/* The family whose words the caller understands. */
+const struct dialect *call_dialect(const struct call *c);
+
+/* Fields of ours that every answer to a call carries. */
+void call_own_fields(struct call *c);
+
+/* Answers with a whole body, outside of any dialect (health, metrics, models), and returns DONE. */
+enum next call_reply(struct call *c, unsigned status, struct str type, struct str body);
+
+/* admit.c: a model's limit, once the model is known; and giving back what was taken. */
+enum next admit_model(struct call *c);
+void admit_release(struct call *c);
+
+/* route.c: whether a target that was not tried could still take the call. */
+bool route_others_left(const struct call *c);
+
+/* shape.c: pieces of a multipart body. */
+void shape_piece(struct call *c, struct str piece, bool end);
+/* forward.c: passes a piece of a streamed request body on. */
+void forward_piece(struct call *c, struct str piece, bool end);
+void forward_drained(struct call *c);
+/* relay.c */
+void relay_head(struct call *c, const struct h1_head *h);
+void relay_body(struct call *c, const struct iovec *pieces, int n, bool end);
+void relay_failed(struct call *c, enum http_failure why, const char *detail);
+void relay_drained(struct call *c);
+void relay_probe(struct call *c);
+void relay_timer(struct call *c);
+
+/* pages.c: what answers without a model. */
+enum next page_health(struct call *c, struct str path);
+enum next page_models(struct call *c);
+enum next page_metrics(struct call *c);
+void page_metrics_forget(struct gather *g); /* the asker has left */
+
+#endif

@@ -1,0 +1,554 @@
+/* Stage 7: the answer goes back as it comes. Three ways:
+ *
+ *   PLAIN   any body, byte for byte; usage is picked up in passing from JSON
+ *   EVENTS  server-sent events, whole events only, so that an event of ours never lands inside one of
+ *           theirs; usage is picked up, and taken out when only we had asked for it
+ *   OPAQUE  bodies we cannot or need not look into (audio, compressed, a JSON array stream) */
+#include "gateway/call.h"
+
+#include "base/must.h"
+#include "http/sse.h"
+#include "json/scan.h"
+
+enum relay_mode { RELAY_PLAIN, RELAY_EVENTS, RELAY_OPAQUE };
+
+enum {
+    CLIENT_QUEUE_MAX = 64 * 1024, /* waiting for the client; then the upstream is not read */
+    OUT_PIECES = 48,
+};
+
+static const struct config_timeouts *timeouts(const struct call *c)
+{
+    return &c->hold->snap->config->timeouts;
+}
+
+enum next stage_relay(struct call *c)
+{
+    if (!c->relay.ended && timeouts(c)->total_ms && !timer_is_set(&c->timer)) {
+        loop_timer(c->w->loop, &c->timer, (uint64_t)timeouts(c)->total_ms);
+    }
+    return c->relay.ended ? NEXT : WAIT;
+}
+
+/* ---- the head ---- */
+
+static bool goes_back(const struct h1_head *h, const struct h1_field *f)
+{
+    if (header_flags[f->id] & (HF_HOP | HF_ANSWER)) {
+        return false;
+    }
+    return !(h->nominates && h1_has_token(h, H_CONNECTION, h1_name(h, f)));
+}
+
+static void pass_fields(struct call *c, const struct h1_head *h)
+{
+    uint32_t i = 0;
+    while (i < h->n_fields) {
+        if (!goes_back(h, &h->fields[i])) {
+            i++;
+            continue;
+        }
+        uint32_t from = h->fields[i].name, end = from;
+        while (i < h->n_fields && goes_back(h, &h->fields[i])) {
+            end = h->fields[i++].end;
+        }
+        http_lines(c->req, h1_slice(h, from, end - from));
+    }
+}
+
+static char *put(char *at, struct str s)
+{
+    memcpy(at, s.p, s.n);
+    return at + s.n;
+}
+
+static char *put_ms(char *at, uint64_t us)
+{
+    at += u64_print(at, us / 1000);
+    *at++ = '.';
+    *at++ = (char)('0' + us / 100 % 10);
+    *at++ = (char)('0' + us / 10 % 10);
+    *at++ = (char)('0' + us % 10);
+    return at;
+}
+
+/* server-timing: our share and the upstream's, until now (W3C Server Timing). */
+static void add_timing(struct call *c)
+{
+    char line[160], *at = line;
+    uint64_t now = clock_us();
+    c->own_us += (uint32_t)(now - loop_now_us(c->w->loop));
+    at = put(at, STR("server-timing: accord;dur="));
+    at = put_ms(at, c->own_us);
+    at = put(at, STR(", upstream;dur="));
+    at = put_ms(at, c->answered_us - c->forwarded_us);
+    at = put(at, STR("\r\naccord-attempts: "));
+    at += u64_print(at, c->attempts);
+    at = put(at, STR("\r\naccord-provider: "));
+    http_lines(c->req, str_make(line, (size_t)(at - line)));
+    http_lines(c->req, c->target->provider->id);
+    http_lines(c->req, STR("\r\n"));
+}
+
+static enum relay_mode mode_of(const struct call *c, const struct h1_head *h)
+{
+    struct str type = h1_get(h, H_CONTENT_TYPE), coding = h1_get(h, H_CONTENT_ENCODING);
+    if (coding.n && !str_ieq(coding, STR("identity"))) {
+        return RELAY_OPAQUE;
+    }
+    if (str_istarts(type, STR("text/event-stream"))) {
+        return RELAY_EVENTS;
+    }
+    if (c->stream && c->ep.endpoint->family != FAMILY_GEMINI && h->status == 200 &&
+        h->body != BODY_LENGTH && !str_istarts(type, STR("application/json"))) {
+        return RELAY_EVENTS; /* some servers stream under a wrong type */
+    }
+    return str_istarts(type, STR("application/json")) ? RELAY_PLAIN : RELAY_OPAQUE;
+}
+
+static void end_call(struct call *c)
+{
+    c->relay.ended = true;
+    call_run(c);
+}
+
+/* The upstream's answer cannot be used: one of ours instead. */
+static void replace_answer(struct call *c, const char *code, const char *what)
+{
+    struct call_error e = {
+        .status = 502, .code = code, .outcome = OUTCOME_UPSTREAM_FAILED, .should_retry = false};
+    http_up_cancel(c->up);
+    c->up = NULL;
+    call_fail(c, &e, "The provider \"%.*s\" %s.", STR_ARG(c->target->provider->id), what);
+    end_call(c);
+}
+
+void relay_head(struct call *c, const struct h1_head *h)
+{
+    struct str type = h1_get(h, H_CONTENT_TYPE);
+    c->answered_us = loop_now_us(c->w->loop);
+    if (h->status < 300 && str_istarts(type, STR("text/html"))) {
+        /* A captive portal or a wrong base URL: a 200 that is none. */
+        replace_answer(c, "upstream_not_an_api",
+                       "answered with an HTML page; check its base_url");
+        return;
+    }
+    if (h->status >= 300 && h->status < 400 && h->status != 304) {
+        replace_answer(c, "upstream_redirect",
+                       "answered with a redirect, which is not followed; check its base_url");
+        return;
+    }
+    c->relay.mode = (uint8_t)mode_of(c, h);
+    c->status = h->status;
+    if (h->status >= 400) {
+        c->outcome = OUTCOME_UPSTREAM_ERROR;
+    } else {
+        retry_succeeded(&c->w->retry_budget);
+    }
+    if (c->relay.mode == RELAY_PLAIN && h->status < 300) {
+        c->relay.skim = arena_alloc(&c->req->arena, sizeof *c->relay.skim);
+        c->relay.skim->name = call_dialect(c)->usage_member;
+        json_skim_start(c->relay.skim);
+    }
+    http_head(c->req, h->status,
+              h->body == BODY_LENGTH && c->relay.mode != RELAY_EVENTS ? (int64_t)h->length
+              : h->body == BODY_NONE                                  ? 0
+                                                                      : -1);
+    pass_fields(c, h);
+    if (!h->at[H_DATE]) {
+        http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
+    }
+    call_own_fields(c);
+    add_timing(c);
+    if (c->body_sent) {
+        http_release_input(c->req); /* nothing can be repeated from here on */
+    }
+}
+
+/* ---- events ---- */
+
+/* What one read gives the client: pieces that are sent together. */
+struct out {
+    struct call *c;
+    struct iovec v[OUT_PIECES];
+    int n;
+};
+
+static void flush(struct out *o, bool end)
+{
+    struct call *c = o->c;
+    if (o->n || end || c->last_sent_ms == 0) {
+        c->last_sent_ms = loop_now_ms(c->w->loop);
+        http_send(c->req, o->v, o->n, end);
+    }
+    o->n = 0;
+}
+
+static void emit(struct out *o, const char *p, size_t n)
+{
+    if (n == 0) {
+        return;
+    }
+    if (o->n && (const char *)o->v[o->n - 1].iov_base + o->v[o->n - 1].iov_len == p) {
+        o->v[o->n - 1].iov_len += n;
+        return;
+    }
+    if (o->n == OUT_PIECES) {
+        flush(o, false);
+    }
+    o->v[o->n++] = (struct iovec){(void *)(uintptr_t)p, n};
+}
+
+/* Takes the usage out of an event that only our question brought: the whole event when it carries nothing
+ * else, else the member with its comma. */
+static void emit_without_usage(struct out *o, struct str event, const struct json_want *usage,
+                               const struct json_want *choices)
+{
+    if (usage->type == JSON_OBJECT && choices->type == JSON_ARRAY && choices->value.n == 2) {
+        return;
+    }
+    const char *from = usage->key.p, *to = usage->value.p + usage->value.n;
+    const char *before = from, *after = to, *end = event.p + event.n;
+    while (before > event.p && (before[-1] == ' ' || before[-1] == '\t')) {
+        before--;
+    }
+    if (before > event.p && before[-1] == ',') {
+        from = before - 1;
+    } else {
+        while (after < end && (*after == ' ' || *after == '\t')) {
+            after++;
+        }
+        to = after < end && *after == ',' ? after + 1 : to;
+    }
+    emit(o, event.p, (size_t)(from - event.p));
+    emit(o, to, (size_t)(end - to));
+}
+
+/* An event that mentions usage. Returns whether it was emitted here. */
+static bool look_at_usage(struct out *o, struct str event, struct str data)
+{
+    struct call *c = o->c;
+    struct json_want want[] = {{.name = STR("usage")}, {.name = STR("choices")}};
+    if (json_scan(data, want, 2, NULL, NULL) < 0) {
+        return false;
+    }
+    c->relay.finished |= call_dialect(c)->event(data, &c->usage);
+    bool in_place = data.p >= event.p && data.p < event.p + event.n;
+    if (c->usage_added && want[0].count == 1 && in_place) {
+        emit_without_usage(o, event, &want[0], &want[1]);
+        return true;
+    }
+    return false;
+}
+
+static bool holds(struct str s, struct str needle)
+{
+    return memmem(s.p, s.n, needle.p, needle.n) != NULL;
+}
+
+/* The signs by which each dialect says that its stream is over, or failed. */
+static void look_for_end(struct call *c, struct str event)
+{
+    struct relay *r = &c->relay;
+    switch (c->ep.endpoint->family) {
+    case FAMILY_ANTHROPIC:
+        if (str_starts(event, STR("event: message_stop"))) {
+            r->finished = true;
+        } else if (str_starts(event, STR("event: error"))) {
+            r->errored = true;
+        } else if (holds(event, STR("\"message_stop\""))) {
+            r->finished = true;
+        }
+        break;
+    case FAMILY_GEMINI:
+        if (holds(event, STR("\"finishReason\"")) || holds(event, STR("\"promptFeedback\""))) {
+            r->finished = true;
+        }
+        break;
+    default:
+        if (holds(str_first(event, 64), STR("[DONE]")) ||
+            str_starts(event, STR("event: response.completed")) ||
+            str_starts(event, STR("event: response.incomplete")) ||
+            str_starts(event, STR("event: response.failed")) ||
+            holds(event, STR("\"finish_reason\":\"")) ||
+            holds(event, STR("\"finish_reason\": \""))) {
+            r->finished = true;
+        } else if (str_starts(event, STR("event: error"))) {
+            r->errored = true;
+        }
+    }
+    if (holds(str_first(event, 24), STR("{\"error\""))) {
+        r->errored = true;
+    }
+}
+
+static void pass_event(struct out *o, struct str event)
+{
+    struct call *c = o->c;
+    if (!c->relay.finished) {
+        look_for_end(c, event);
+    }
+    if (holds(event, c->ep.endpoint->family == FAMILY_GEMINI ? STR("\"usageMetadata\"")
+                                                             : STR("\"usage\""))) {
+        struct str data = sse_data(&c->req->arena, event, NULL);
+        if (look_at_usage(o, event, data)) {
+            return;
+        }
+    }
+    emit(o, event.p, event.n);
+}
+
+/* Passes the whole events at the front of p[0..n); returns how many bytes they take. */
+static size_t pass_events(struct out *o, const char *p, size_t n, size_t seen)
+{
+    size_t at = 0, len;
+    while ((len = sse_event_end(p + at, n - at, at ? 0 : seen)) > 0) {
+        pass_event(o, str_make(p + at, len));
+        at += len;
+    }
+    return at;
+}
+
+static void hold_more(struct call *c, const char *p, size_t n)
+{
+    struct relay *r = &c->relay;
+    struct pool *pool = loop_pool(c->w->loop);
+    if (r->hold_n + n > r->hold_cap) {
+        size_t cap;
+        char *hold = pool_take(pool, (r->hold_n + n) * 2, &cap);
+        if (r->hold) {
+            memcpy(hold, r->hold, r->hold_n);
+            pool_give(pool, r->hold, r->hold_cap);
+        }
+        r->hold = hold;
+        r->hold_cap = (uint32_t)cap;
+    }
+    memcpy(r->hold + r->hold_n, p, n);
+    r->hold_n += (uint32_t)n;
+}
+
+static void drop_hold(struct call *c)
+{
+    struct relay *r = &c->relay;
+    if (r->hold) {
+        pool_give(loop_pool(c->w->loop), r->hold, r->hold_cap);
+        r->hold = NULL;
+        r->hold_n = r->hold_cap = 0;
+    }
+}
+
+static void pass_piece(struct out *o, const char *p, size_t n)
+{
+    struct call *c = o->c;
+    struct relay *r = &c->relay;
+    if (r->mid_event) {
+        size_t end = sse_event_end(p, n, 0);
+        emit(o, p, end ? end : n);
+        r->mid_event = end == 0;
+        p += end ? end : n;
+        n -= end ? end : n;
+    }
+    if (r->hold_n == 0) {
+        size_t used = pass_events(o, p, n, 0);
+        p += used;
+        n -= used;
+        if (n) {
+            hold_more(c, p, n);
+        }
+    } else {
+        size_t seen = r->hold_n;
+        hold_more(c, p, n);
+        size_t used = pass_events(o, r->hold, r->hold_n, seen);
+        if (used) {
+            flush(o, false); /* before the held bytes move */
+            memmove(r->hold, r->hold + used, r->hold_n - used);
+            r->hold_n -= (uint32_t)used;
+        }
+    }
+    if (r->hold_n > EVENT_HOLD_MAX) {
+        emit(o, r->hold, r->hold_n);
+        flush(o, false);
+        r->hold_n = 0;
+        r->mid_event = true;
+    }
+    if (r->hold_n == 0) {
+        drop_hold(c);
+    }
+}
+
+/* ---- how it ends ---- */
+
+static void read_skimmed_usage(struct call *c)
+{
+    struct json_skim *s = c->relay.skim;
+    if (s && s->found && s->n && s->keep[0] == '{') {
+        struct str object = str_make(s->keep, s->n);
+        if (json_scan(object, NULL, 0, NULL, NULL) == 0) {
+            call_dialect(c)->usage(object, &c->usage);
+        }
+    }
+}
+
+/* The answer has begun and cannot be completed: the client must see that it is not whole. */
+static void break_off(struct call *c, const char *code, const char *what, enum outcome outcome)
+{
+    struct relay *r = &c->relay;
+    const struct dialect *d = call_dialect(c);
+    struct api_error e = {.status = outcome == OUTCOME_TIMEOUT ? 504 : 502,
+                          .code = str_of(code),
+                          .request_id = str_of(c->id)};
+    struct buf text = {.arena = &c->req->arena};
+    c->outcome = (uint8_t)outcome;
+    if (outcome == OUTCOME_CUT) {
+        c->w->metrics.upstream_cut++;
+    }
+    http_up_cancel(c->up);
+    c->up = NULL;
+    e.message = arena_printf(&c->req->arena, "The answer of the provider \"%.*s\" is incomplete: %s.",
+                             STR_ARG(c->target->provider->id), what);
+    if (r->mode == RELAY_EVENTS && !r->errored) {
+        if (r->mid_event) {
+            buf_add(&text, STR("\n\n"));
+        }
+        d->error_event(&text, &e);
+    }
+    http_send_str(c->req, buf_str(&text), false);
+    http_cut(c->req);
+    end_call(c);
+}
+
+/* The upstream says that its answer is whole. For events that must show in the events, too. */
+static void end_events(struct out *o)
+{
+    struct call *c = o->c;
+    struct relay *r = &c->relay;
+    if (r->hold_n && !r->finished) {
+        /* A last event without its blank line counts when it is whole in itself. */
+        look_for_end(c, str_make(r->hold, r->hold_n));
+    }
+    if (r->finished && r->hold_n) {
+        pass_event(o, str_make(r->hold, r->hold_n));
+    }
+    if (r->finished) {
+        flush(o, true);
+        end_call(c);
+    } else {
+        flush(o, false);
+        break_off(c, "upstream_truncated", "the stream ended without its closing event",
+                  OUTCOME_CUT);
+    }
+}
+
+static void hold_back(struct call *c)
+{
+    if (c->up && !c->relay.paused && http_queued(c->req) > CLIENT_QUEUE_MAX) {
+        c->relay.paused = true;
+        http_up_pause(c->up);
+    }
+}
+
+static void watch_silence(struct call *c)
+{
+    uint64_t ping = (uint64_t)timeouts(c)->keepalive_ping_ms;
+    if (c->relay.mode == RELAY_EVENTS && ping && !c->relay.ended) {
+        loop_timer(c->w->loop, &c->timer, ping);
+    }
+}
+
+void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
+{
+    struct out o = {.c = c};
+    if (c->relay.mode == RELAY_EVENTS) {
+        for (int i = 0; i < n; i++) {
+            pass_piece(&o, pieces[i].iov_base, pieces[i].iov_len);
+        }
+        if (end) {
+            end_events(&o);
+            return;
+        }
+        flush(&o, false);
+        watch_silence(c);
+        hold_back(c);
+        return;
+    }
+    if (c->relay.skim) {
+        for (int i = 0; i < n; i++) {
+            json_skim(c->relay.skim, str_make(pieces[i].iov_base, pieces[i].iov_len));
+        }
+    }
+    c->last_sent_ms = loop_now_ms(c->w->loop);
+    http_send(c->req, pieces, n, end);
+    if (end) {
+        read_skimmed_usage(c);
+        end_call(c);
+    } else {
+        hold_back(c);
+    }
+}
+
+void relay_failed(struct call *c, enum http_failure why, const char *detail)
+{
+    break_off(c, why == HTTP_FAIL_IDLE ? "upstream_stalled" : "upstream_cut", detail,
+              why == HTTP_FAIL_IDLE ? OUTCOME_TIMEOUT : OUTCOME_CUT);
+}
+
+void relay_drained(struct call *c)
+{
+    if (c->relay.paused && c->up) {
+        c->relay.paused = false;
+        http_up_resume(c->up);
+    }
+}
+
+/* ---- silence ---- */
+
+static bool at_event_boundary(const struct call *c)
+{
+    return c->status == 200 && c->relay.mode == RELAY_EVENTS && !c->relay.mid_event &&
+           !c->relay.ended && http_queued(c->req) == 0;
+}
+
+static void ping(struct call *c)
+{
+    struct str p = call_dialect(c)->ping;
+    if (at_event_boundary(c) && p.n) {
+        c->last_sent_ms = loop_now_ms(c->w->loop);
+        http_send_str(c->req, p, false);
+    }
+}
+
+void relay_probe(struct call *c)
+{
+    ping(c);
+}
+
+void relay_timer(struct call *c)
+{
+    uint64_t now = loop_now_ms(c->w->loop), begun = c->req->begun_us / 1000;
+    uint64_t total = (uint64_t)timeouts(c)->total_ms;
+    uint64_t silence = (uint64_t)timeouts(c)->keepalive_ping_ms;
+    if (total && now >= begun + total) {
+        if (c->status) {
+            break_off(c, "timeout", "it took longer than a call may take", OUTCOME_TIMEOUT);
+            return;
+        }
+        struct call_error e = {
+            .status = 504, .code = "upstream_timeout", .outcome = OUTCOME_TIMEOUT};
+        http_up_cancel(c->up);
+        c->up = NULL;
+        call_fail(c, &e, "The provider \"%.*s\" gave no answer in the time a call may take.",
+                  STR_ARG(c->target->provider->id));
+        end_call(c);
+        return;
+    }
+    uint64_t next = total ? begun + total : now + 3600000;
+    if (c->relay.mode == RELAY_EVENTS && c->status && silence) {
+        if (now >= c->last_sent_ms + silence) {
+            ping(c);
+            next = now + silence < next ? now + silence : next;
+        } else {
+            next = c->last_sent_ms + silence < next ? c->last_sent_ms + silence : next;
+        }
+    }
+    loop_timer(c->w->loop, &c->timer, next - now);
+}

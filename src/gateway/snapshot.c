@@ -1,0 +1,456 @@
+#include "gateway/snapshot.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "base/must.h"
+
+void snapshot_unref(struct snapshot *s)
+{
+    if (s && atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1) {
+        for (size_t i = 0; i < s->n_providers; i++) {
+            tls_ctx_unref(s->providers[i].target.tls_ctx);
+        }
+        struct arena config_arena = s->config_arena, own = s->arena;
+        arena_reset(&config_arena);
+        arena_reset(&own);
+    }
+}
+
+struct snapshot *snapshot_ref(struct snapshot *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+/* ---- tables ---- */
+
+static uint64_t hash(uint64_t seed, struct str s)
+{
+    uint64_t h = seed ^ s.n;
+    while (s.n >= 8) {
+        uint64_t w;
+        memcpy(&w, s.p, 8);
+        h = (h ^ w) * 0x9E3779B97F4A7C15U;
+        h ^= h >> 32;
+        s = str_from(s, 8);
+    }
+    uint64_t w = 0;
+    if (s.n) {
+        memcpy(&w, s.p, s.n);
+    }
+    h = (h ^ w) * 0x9E3779B97F4A7C15U;
+    return h ^ h >> 29;
+}
+
+static uint32_t table_mask(size_t n)
+{
+    uint32_t size = 16;
+    while (size < n * 2) {
+        size *= 2;
+    }
+    return size - 1;
+}
+
+static uint64_t digest_word(const uint8_t *digest)
+{
+    uint64_t w;
+    memcpy(&w, digest, 8);
+    return w;
+}
+
+const struct snap_key *snapshot_key(const struct snapshot *s, struct str secret)
+{
+    uint8_t digest[KEY_DIGEST_SIZE];
+    key_digest(secret, digest);
+    for (uint64_t i = digest_word(digest) ^ s->_seed;; i++) {
+        uint32_t slot = s->_key_slots[i & s->_key_mask];
+        if (!slot) {
+            return NULL;
+        }
+        if (sodium_memcmp(s->keys[slot - 1].digest, digest, sizeof digest) == 0) {
+            return &s->keys[slot - 1];
+        }
+    }
+}
+
+bool snap_key_may(const struct snap_key *k, struct str model)
+{
+    for (size_t i = 0; i < k->n_models; i++) {
+        struct str p = k->models[i];
+        if (p.n && p.p[p.n - 1] == '*' ? str_starts(model, str_first(p, p.n - 1))
+                                       : str_eq(p, model)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct snap_model *find_model(const struct snapshot *s, struct str name)
+{
+    for (uint64_t i = hash(s->_seed, name);; i++) {
+        uint32_t slot = s->_model_slots[i & s->_model_mask];
+        if (!slot) {
+            return NULL;
+        }
+        if (str_eq(s->models[slot - 1].name, name)) {
+            return &s->models[slot - 1];
+        }
+    }
+}
+
+const struct snap_model *snapshot_model(const struct snapshot *s, struct str name,
+                                        struct str *ret_name)
+{
+    const struct snap_model *m = find_model(s, name);
+    *ret_name = (struct str){0};
+    if (m) {
+        return m->name.n && m->name.p[m->name.n - 1] == '/' ? NULL : m;
+    }
+    /* "provider/" stands in the table as the wildcard of that provider. */
+    ptrdiff_t slash = str_chr(name, '/');
+    if (slash > 0 && (size_t)slash + 1 < name.n) {
+        *ret_name = str_from(name, (size_t)slash + 1);
+        m = find_model(s, str_first(name, (size_t)slash + 1));
+    }
+    return m;
+}
+
+/* ---- compiling ---- */
+
+struct compiler {
+    struct snapshot *s;
+    struct arena *a;
+    struct buf *errors;
+    struct snap_provider *providers;
+    struct snap_model *models;
+    size_t n_models, cap_models;
+    struct snap_limit *limits; /* one per policy */
+    struct tls_ctx *tls;
+};
+
+static enum family family_of(enum provider_dialect d)
+{
+    switch (d) {
+    case PROVIDER_ANTHROPIC:
+        return FAMILY_ANTHROPIC;
+    case PROVIDER_GEMINI:
+        return FAMILY_GEMINI;
+    case PROVIDER_OLLAMA:
+        return FAMILY_OLLAMA;
+    case PROVIDER_COHERE:
+        return FAMILY_COHERE;
+    default:
+        return FAMILY_OPENAI;
+    }
+}
+
+/* The line that carries the provider's secret. */
+static struct str credential_field(struct arena *a, enum family f, const struct config_provider *p)
+{
+    if (p->n_credentials == 0 || secret_empty(p->credentials[0].secret)) {
+        return (struct str){0};
+    }
+    struct str secret = secret_reveal(p->credentials[0].secret);
+    switch (f) {
+    case FAMILY_ANTHROPIC:
+        return arena_printf(a, "x-api-key: %.*s\r\n", STR_ARG(secret));
+    case FAMILY_GEMINI:
+        return arena_printf(a, "x-goog-api-key: %.*s\r\n", STR_ARG(secret));
+    default:
+        return arena_printf(a, "authorization: Bearer %.*s\r\n", STR_ARG(secret));
+    }
+}
+
+/* Takes a checked base URL apart: scheme://host[:port][/path]. */
+static int split_url(struct compiler *c, struct str url, struct snap_provider *p)
+{
+    struct connect_target *t = &p->target;
+    t->tls = str_starts(url, STR("https://"));
+    struct str rest = str_from(url, t->tls ? 8 : 7), authority = rest;
+    ptrdiff_t slash = str_chr(rest, '/');
+    if (slash >= 0) {
+        authority = str_first(rest, (size_t)slash);
+        p->base_path = str_from(rest, (size_t)slash);
+    }
+    while (p->base_path.n && p->base_path.p[p->base_path.n - 1] == '/') {
+        p->base_path.n--;
+    }
+    uint64_t port = t->tls ? 443 : 80;
+    struct str host = authority;
+    ptrdiff_t bracket = str_chr(authority, ']');
+    struct str tail = str_from(authority, bracket < 0 ? 0 : (size_t)bracket + 1);
+    ptrdiff_t colon = str_chr(tail, ':');
+    if (colon >= 0) {
+        host = str_first(authority, (size_t)(tail.p + colon - authority.p));
+        if (str_to_u64(str_from(tail, (size_t)colon + 1), &port) < 0 || port == 0 || port > 65535) {
+            return -EINVAL;
+        }
+    }
+    if (bracket > 0) {
+        host = str_first(str_from(host, 1), (size_t)bracket - 1);
+    }
+    t->host = host;
+    t->port = (uint16_t)port;
+    /* Without accept-encoding a server may compress; then no usage could be read in passing. */
+    p->fixed_fields = arena_printf(c->a, "host: %.*s\r\naccept-encoding: identity\r\n",
+                                   STR_ARG(authority));
+    p->origin_name =
+        arena_printf(c->a, "%s%.*s:%u%s", t->tls ? "https://" : "http://", STR_ARG(host),
+                     (unsigned)port, t->allow_private ? " (private allowed)" : "");
+    return 0;
+}
+
+static int compile_provider(struct compiler *c, const struct config_provider *from,
+                            struct snap_provider *p)
+{
+    const char *variable = NULL;
+    p->id = from->id;
+    p->index = (size_t)(p - c->providers);
+    p->sim = from->builtin_sim;
+    p->any_model = true;
+    p->speaks = from->dialect == PROVIDER_OPENAI || from->dialect == PROVIDER_ANTHROPIC ||
+                from->dialect == PROVIDER_GEMINI;
+    p->family = family_of(from->dialect);
+    if (p->sim) {
+        p->origin_name = STR("sim");
+        p->fixed_fields = STR("host: sim\r\n");
+        return 0;
+    }
+    p->target.allow_private = from->allow_private_address;
+    if (split_url(c, from->base_url, p) < 0) {
+        buf_printf(c->errors, "providers.%.*s.base_url: \"%.*s\" cannot be taken apart\n",
+                   STR_ARG(from->id), STR_ARG(from->base_url));
+        return -EINVAL;
+    }
+    if (connect_proxy_from_env(c->a, &p->target, &variable) < 0) {
+        buf_printf(c->errors, "environment: %s is not a proxy's URL\n", variable);
+        return -EINVAL;
+    }
+    struct str credential = credential_field(c->a, p->family, from);
+    p->fixed_fields = arena_printf(c->a, "%.*s%.*s", STR_ARG(p->fixed_fields), STR_ARG(credential));
+    if (p->target.tls) {
+        if (!c->tls && tls_client_ctx(&c->tls, c->errors) < 0) {
+            return -EINVAL;
+        }
+        p->target.tls_ctx = tls_ctx_ref(c->tls);
+    }
+    return 0;
+}
+
+static void insert_model(struct compiler *c, struct snap_model m)
+{
+    struct snapshot *s = c->s;
+    must(c->n_models < c->cap_models);
+    for (uint64_t i = hash(s->_seed, m.name);; i++) {
+        uint32_t *slot = &s->_model_slots[i & s->_model_mask];
+        if (!*slot) {
+            c->models[c->n_models++] = m;
+            *slot = (uint32_t)c->n_models;
+            return;
+        }
+        if (str_eq(c->models[*slot - 1].name, m.name)) {
+            return; /* declared models come first and win over listed bare names */
+        }
+    }
+}
+
+static int by_priority(const void *a, const void *b)
+{
+    const struct snap_target *x = a, *y = b;
+    return x->priority < y->priority ? -1 : x->priority > y->priority;
+}
+
+static const struct snap_limit *limit_for(struct compiler *c, enum policy_scope scope,
+                                          struct str subject)
+{
+    const struct config *cfg = c->s->config;
+    const struct snap_limit *best = NULL;
+    for (size_t i = 0; i < cfg->n_policies; i++) {
+        const struct config_policy *p = &cfg->policies[i];
+        if (p->scope == scope && p->concurrency > 0 &&
+            (scope == SCOPE_ORG || str_eq(p->subject, subject)) &&
+            (!best || p->concurrency < best->at_most)) {
+            best = &c->limits[i];
+        }
+    }
+    return best;
+}
+
+static void compile_declared(struct compiler *c, const struct config_model *m)
+{
+    struct snap_target *targets = arena_zalloc(c->a, (m->n_targets + 1) * sizeof *targets);
+    for (size_t i = 0; i < m->n_targets; i++) {
+        targets[i] = (struct snap_target){.provider = &c->providers[m->targets[i].provider],
+                                          .model = m->targets[i].model,
+                                          .weight = (uint32_t)m->targets[i].weight,
+                                          .priority = (uint32_t)m->targets[i].priority};
+    }
+    qsort(targets, m->n_targets, sizeof *targets, by_priority);
+    struct snap_model out = {.targets = targets,
+                             .n_targets = (uint32_t)m->n_targets,
+                             .listed = true,
+                             .limit = limit_for(c, SCOPE_MODEL, m->id)};
+    out.name = m->id;
+    insert_model(c, out);
+    for (size_t i = 0; i < m->n_aliases; i++) {
+        out.name = m->aliases[i];
+        insert_model(c, out);
+    }
+}
+
+/* provider/NAME for what it lists, provider/ as the wildcard, and NAME alone for the first that lists it. */
+static void compile_names(struct compiler *c, const struct config_provider *from,
+                          const struct snap_provider *p, bool listed)
+{
+    struct snap_target *any = arena_zalloc(c->a, sizeof *any);
+    *any = (struct snap_target){.provider = p, .weight = 1, .priority = 1};
+    insert_model(c, (struct snap_model){.name = arena_printf(c->a, "%.*s/", STR_ARG(p->id)),
+                                        .targets = any,
+                                        .n_targets = 1});
+    for (size_t i = 0; i < from->n_models; i++) {
+        struct snap_target *t = arena_zalloc(c->a, sizeof *t);
+        *t = *any;
+        t->model = from->models[i];
+        struct snap_model m = {.targets = t, .n_targets = 1, .listed = listed};
+        m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
+        insert_model(c, m);
+        m.name = t->model;
+        m.listed = false;
+        if (!p->sim) {
+            insert_model(c, m);
+        }
+    }
+}
+
+static void compile_models(struct compiler *c)
+{
+    const struct config *cfg = c->s->config;
+    c->cap_models = 1;
+    for (size_t i = 0; i < cfg->n_models; i++) {
+        c->cap_models += 1 + cfg->models[i].n_aliases;
+    }
+    for (size_t i = 0; i < cfg->n_providers; i++) {
+        c->cap_models += 1 + 2 * cfg->providers[i].n_models;
+    }
+    c->models = arena_zalloc(c->a, c->cap_models * sizeof *c->models);
+    c->s->_model_mask = table_mask(c->cap_models);
+    c->s->_model_slots = arena_zalloc(c->a, (c->s->_model_mask + 1) * sizeof(uint32_t));
+    for (size_t i = 0; i < cfg->n_models; i++) {
+        compile_declared(c, &cfg->models[i]);
+    }
+    for (size_t i = 0; i < cfg->n_providers; i++) {
+        compile_names(c, &cfg->providers[i], &c->providers[i], true);
+    }
+    c->s->models = c->models;
+    c->s->n_models = c->n_models;
+}
+
+static void add_key(struct compiler *c, const struct snap_key *k)
+{
+    struct snapshot *s = c->s;
+    s->keys[s->n_keys++] = *k;
+    for (uint64_t i = digest_word(k->digest) ^ s->_seed;; i++) {
+        uint32_t *slot = &s->_key_slots[i & s->_key_mask];
+        if (!*slot) {
+            *slot = (uint32_t)s->n_keys;
+            return;
+        }
+    }
+}
+
+static void compile_keys(struct compiler *c, const struct snapshot_input *in)
+{
+    struct snapshot *s = c->s;
+    const struct config *cfg = s->config;
+    s->keys = arena_zalloc(c->a, (cfg->n_keys + in->n_keys + 1) * sizeof *s->keys);
+    s->_key_mask = table_mask(cfg->n_keys + in->n_keys);
+    s->_key_slots = arena_zalloc(c->a, (s->_key_mask + 1) * sizeof(uint32_t));
+    for (size_t i = 0; i < cfg->n_keys; i++) {
+        const struct config_key *from = &cfg->keys[i];
+        struct snap_key k = {.id = from->id,
+                             .models = from->models,
+                             .n_models = from->n_models,
+                             .limit = limit_for(c, SCOPE_KEY, from->id)};
+        key_digest(secret_reveal(from->secret), k.digest);
+        add_key(c, &k);
+    }
+    for (size_t i = 0; i < in->n_keys; i++) {
+        const struct keyfile_entry *from = &in->keys[i];
+        struct snap_key k = {.id = from->id,
+                             .models = from->models,
+                             .n_models = from->n_models,
+                             .limit = limit_for(c, SCOPE_KEY, from->id)};
+        memcpy(k.digest, from->digest, sizeof k.digest);
+        add_key(c, &k);
+    }
+}
+
+/* A policy's counter by its id; made once per process, so that a reload counts on. */
+static _Atomic int64_t *counter_of(struct str policy)
+{
+    static struct counter {
+        struct counter *next;
+        _Atomic int64_t now;
+        struct str id;
+        char text[];
+    } *all; /* only the control thread compiles */
+    for (struct counter *k = all; k; k = k->next) {
+        if (str_eq(k->id, policy)) {
+            return &k->now;
+        }
+    }
+    struct counter *k = mem_zalloc(sizeof *k + policy.n);
+    memcpy(k->text, policy.p, policy.n);
+    k->id = str_make(k->text, policy.n);
+    k->next = all;
+    all = k;
+    return &k->now;
+}
+
+static void compile_limits(struct compiler *c)
+{
+    const struct config *cfg = c->s->config;
+    c->limits = arena_zalloc(c->a, (cfg->n_policies + 1) * sizeof *c->limits);
+    for (size_t i = 0; i < cfg->n_policies; i++) {
+        const struct config_policy *p = &cfg->policies[i];
+        c->limits[i] = (struct snap_limit){
+            .at_most = p->concurrency, .now = counter_of(p->id), .policy = p->id};
+    }
+}
+
+int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, struct buf *errors)
+{
+    struct arena arena = {0};
+    struct snapshot *s = arena_zalloc(&arena, sizeof *s);
+    s->refs = 1;
+    s->generation = in->generation;
+    s->config = in->config;
+    s->config_arena = in->arena;
+    randombytes_buf(&s->_seed, sizeof s->_seed);
+    struct compiler c = {.s = s, .a = &arena, .errors = errors};
+    int r = 0;
+    c.providers = arena_zalloc(&arena, (in->config->n_providers + 1) * sizeof *c.providers);
+    s->providers = c.providers;
+    for (size_t i = 0; i < in->config->n_providers; i++) {
+        s->n_providers = i + 1;
+        if (compile_provider(&c, &in->config->providers[i], &c.providers[i]) < 0) {
+            r = -EINVAL;
+        }
+    }
+    tls_ctx_unref(c.tls);
+    if (r < 0) {
+        s->config_arena = (struct arena){0}; /* stays the caller's */
+        s->arena = arena;
+        snapshot_unref(s);
+        return r;
+    }
+    compile_limits(&c);
+    compile_models(&c);
+    compile_keys(&c, in);
+    s->org_limit = limit_for(&c, SCOPE_ORG, (struct str){0});
+    s->arena = arena;
+    *ret = s;
+    return 0;
+}

@@ -1,0 +1,100 @@
+/* The snapshot: everything that calls need to know, compiled from the configuration, immutable, shared by
+ * all workers. A worker holds one reference and swaps it between two events; calls that started on the
+ * old one keep it alive. */
+#ifndef GATEWAY_SNAPSHOT_H
+#define GATEWAY_SNAPSHOT_H
+
+#include <stdatomic.h>
+
+#include "auth/key.h"
+#include "dialect/endpoint.h"
+#include "http/client.h"
+#include "model/config.h"
+
+/* A limit of calls at once. The counter outlives snapshots: a reload forgets no call in flight. */
+struct snap_limit {
+    int64_t at_most;
+    _Atomic int64_t *now;
+    struct str policy;
+};
+
+struct snap_key {
+    uint8_t digest[KEY_DIGEST_SIZE];
+    struct str id;
+    const struct str *models; /* patterns */
+    size_t n_models;
+    const struct snap_limit *limit; /* NULL: none */
+};
+
+struct snap_provider {
+    struct str id;
+    enum family family;
+    bool speaks; /* a dialect that calls can be passed through to */
+    size_t index;
+    struct str base_path;    /* path of base_url, without a final slash */
+    struct str fixed_fields; /* "host: ...\r\nauthorization: ...\r\n": the same for every call */
+    struct str origin_name;
+    struct connect_target target;
+    bool sim;
+    bool any_model; /* provider/NAME is passed on whatever NAME is */
+};
+
+struct snap_target {
+    const struct snap_provider *provider;
+    struct str model; /* upstream's name; empty: what the client said behind "provider/" */
+    uint32_t weight, priority;
+};
+
+struct snap_model {
+    struct str name; /* what clients ask for */
+    const struct snap_target *targets; /* by priority */
+    uint32_t n_targets;
+    bool listed; /* appears in /v1/models */
+    const struct snap_limit *limit;
+};
+
+struct snapshot {
+    _Atomic uint32_t refs;
+    uint64_t generation;
+    struct arena arena;
+    const struct config *config; /* in its own arena, released with the snapshot */
+    struct arena config_arena;
+    const struct snap_provider *providers;
+    size_t n_providers;
+    const struct snap_model *models; /* listed ones first, in the order of the configuration */
+    size_t n_models;
+    const struct snap_limit *org_limit;
+    struct snap_key *keys;
+    size_t n_keys;
+    uint32_t *_key_slots, *_model_slots;  /* open addressing; 1 + index */
+    uint32_t _key_mask, _model_mask;
+    uint64_t _seed;
+};
+
+/* What a snapshot is made of. All of it lives in `arena`. */
+struct snapshot_input {
+    struct arena arena;
+    const struct config *config;
+    const struct keyfile_entry *keys; /* beside those of the configuration */
+    size_t n_keys;
+    uint64_t generation;
+};
+
+/* Compiles. The input's arena becomes the snapshot's on success. 0, or -EINVAL with lines in `errors`.
+ * Starts with one reference. */
+__attribute__((warn_unused_result)) int snapshot_compile(const struct snapshot_input *in,
+                                                         struct snapshot **ret,
+                                                         struct buf *errors);
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot *s);
+
+/* The key whose secret this is, or NULL. Compares digests in constant time. */
+const struct snap_key *snapshot_key(const struct snapshot *s, struct str secret);
+bool snap_key_may(const struct snap_key *k, struct str model);
+
+/* The model of that name; for "provider/name" of a provider that takes any name, `*ret_name` is the name
+ * behind the slash and the answer the provider's wildcard. NULL: unknown. */
+const struct snap_model *snapshot_model(const struct snapshot *s, struct str name,
+                                        struct str *ret_name);
+
+#endif

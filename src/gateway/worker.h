@@ -1,0 +1,77 @@
+/* A worker: one thread with its own loop, listeners, server, upstream pools, metrics and ring. What it
+ * knows of the world is its present snapshot. And the gateway: all workers together, and the way a new
+ * snapshot reaches them. */
+#ifndef GATEWAY_WORKER_H
+#define GATEWAY_WORKER_H
+
+#include "gateway/snapshot.h"
+#include "http/server.h"
+#include "ledger/metrics.h"
+#include "ledger/record.h"
+#include "policy/retry.h"
+
+struct gateway;
+
+/* A worker's hold on a snapshot: how many of its calls still run on it. Not shared, so plain numbers. */
+struct snap_hold {
+    struct snapshot *snap;
+    uint32_t calls;
+    bool current;
+    struct http_origin **origin;  /* by provider index */
+    uint64_t *down_until_ms;      /* by provider index: no connection could be made lately */
+};
+
+struct worker {
+    struct gateway *gateway;
+    unsigned index;
+    struct loop *loop;
+    struct http_server *server;
+    struct http_server *sim; /* answers for the built-in provider */
+    struct http_client *client;
+    struct listener **listeners;
+    struct snap_hold *hold;
+    struct metrics metrics;
+    struct record_ring *ring;
+    struct retry_budget retry_budget;
+    uint64_t random[2];
+    struct timer trim; /* gives pooled memory back after a load */
+    uint64_t trim_calls;
+    uint64_t calls;
+    uint64_t wall_offset_us; /* wall clock minus monotonic, renewed each second */
+    size_t n_listeners;
+    struct loop_task drain_task;
+    struct timer drain_timer;
+    uint64_t drain_deadline_ms;
+};
+
+struct gateway {
+    struct worker *workers;
+    unsigned n_workers;
+    struct ledger *ledger;
+    _Atomic uint64_t generation; /* applied by all workers */
+    _Atomic bool draining;
+    _Atomic bool reload_ok;      /* the last reload was taken */
+    _Atomic unsigned running;    /* workers whose threads have not ended */
+    uint64_t started_us;         /* wall clock */
+};
+
+/* 64 random bits, fast and not for secrets (xoroshiro128+). */
+uint64_t worker_random(struct worker *w);
+
+/* Makes the worker's parts; `fds` are its listening sockets (taken over). */
+void worker_init(struct worker *w, struct gateway *g, unsigned index, struct snapshot *s,
+                 const int *fds, size_t n_fds, struct tls_ctx *tls);
+/* The thread's main function: runs the loop until the worker has drained. */
+void *worker_main(void *worker);
+
+/* A call began: memory is to be given back some time after the last one. */
+void worker_active(struct worker *w);
+void hold_free(struct snap_hold *h);
+
+/* Hands a new snapshot to all workers and waits until each has taken it. From the control thread. */
+void gateway_publish(struct gateway *g, struct snapshot *s, struct tls_ctx *tls);
+/* Stops accepting and lets calls end, until the deadline; then breaks them off. Returns at once; the
+ * workers' threads end. From the control thread. */
+void gateway_drain(struct gateway *g, uint64_t deadline_ms);
+
+#endif

@@ -1,0 +1,444 @@
+#include "http/h1.h"
+
+#include <emmintrin.h>
+#include <errno.h>
+
+/* Token characters (RFC 9110, 5.6.2). */
+static const uint8_t token[256] = {
+    ['!'] = 1,  ['#'] = 1,         ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
+    ['-'] = 1,  ['.'] = 1,         ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,  ['~'] = 1,
+    ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+};
+
+/* A scan over the head: `p` moves, `why` is set on refusal. */
+struct scan {
+    const char *p, *end, *base;
+    const char *why;
+};
+
+enum { MORE = 0, OK = 1 };
+
+static int refuse(struct scan *s, int code, const char *why)
+{
+    s->why = why;
+    return -code;
+}
+
+/* The first byte in [p, end) that is a control character other than tab, or 0x7f. */
+static const char *find_control(const char *p, const char *end)
+{
+    const __m128i space = _mm_set1_epi8(0x20), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
+    while (end - p >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, space), x); /* x <= 0x20 */
+        low = _mm_andnot_si128(_mm_cmpeq_epi8(x, space), low);
+        low = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), low);
+        unsigned bits = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, del)));
+        if (bits) {
+            return p + __builtin_ctz(bits);
+        }
+        p += 16;
+    }
+    while (p < end && (((unsigned char)*p >= 0x20 && *p != 0x7f) || *p == '\t')) {
+        p++;
+    }
+    return p;
+}
+
+/* CR LF at s->p. */
+static int line_end(struct scan *s)
+{
+    if (s->p == s->end) {
+        return MORE;
+    }
+    if (*s->p != '\r') {
+        return refuse(s, 400, *s->p == '\n' ? "a line ends with LF alone" : "a control character");
+    }
+    if (s->p + 1 == s->end) {
+        return MORE;
+    }
+    if (s->p[1] != '\n') {
+        return refuse(s, 400, "a CR without LF");
+    }
+    s->p += 2;
+    return OK;
+}
+
+static int field_line(struct scan *s, struct h1_field *f)
+{
+    const char *name = s->p;
+    while (s->p < s->end && token[(unsigned char)*s->p]) {
+        s->p++;
+    }
+    if (s->p == s->end) {
+        return s->p - name > UINT16_MAX ? refuse(s, 431, "a field name is too long") : MORE;
+    }
+    if (*s->p != ':' || s->p == name) {
+        return refuse(s, 400,
+                      name == s->p && (*name == ' ' || *name == '\t')
+                          ? "a folded field line (obs-fold)"
+                          : "a field name holds a character that is not allowed in it");
+    }
+    if (s->p - name > UINT16_MAX) {
+        return refuse(s, 431, "a field name is too long");
+    }
+    f->name = (uint32_t)(name - s->base);
+    f->name_n = (uint16_t)(s->p - name);
+    f->id = (uint16_t)header_id(str_make(name, f->name_n));
+    s->p++;
+    while (s->p < s->end && (*s->p == ' ' || *s->p == '\t')) {
+        s->p++;
+    }
+    const char *value = s->p;
+    s->p = find_control(s->p, s->end);
+    const char *value_end = s->p;
+    int r = line_end(s);
+    if (r <= 0) {
+        return r;
+    }
+    while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t')) {
+        value_end--;
+    }
+    f->value = (uint32_t)(value - s->base);
+    f->value_n = (uint32_t)(value_end - value);
+    f->end = (uint32_t)(s->p - s->base);
+    return OK;
+}
+
+/* All field lines and the empty line behind them. */
+static int fields(struct scan *s, struct h1_head *h)
+{
+    memset(h->at, 0, sizeof h->at);
+    h->n_fields = 0;
+    for (;;) {
+        if (s->p == s->end) {
+            return MORE;
+        }
+        if (*s->p == '\r' || *s->p == '\n') {
+            return line_end(s);
+        }
+        if (h->n_fields == H1_FIELDS_MAX) {
+            return refuse(s, 431, "more than 128 header fields");
+        }
+        struct h1_field *f = &h->fields[h->n_fields];
+        int r = field_line(s, f);
+        if (r <= 0) {
+            return r;
+        }
+        h->n_fields++;
+        if (f->id && !h->at[f->id]) {
+            h->at[f->id] = (uint16_t)h->n_fields;
+        } else if (f->id == H_HOST || f->id == H_CONTENT_LENGTH || f->id == H_TRANSFER_ENCODING) {
+            return refuse(s, 400, "Host, Content-Length or Transfer-Encoding stands there twice");
+        }
+    }
+}
+
+struct str h1_get(const struct h1_head *h, enum header_id id)
+{
+    return h->at[id] ? h1_value(h, &h->fields[h->at[id] - 1]) : (struct str){0};
+}
+
+struct str h1_find(const struct h1_head *h, struct str name)
+{
+    for (uint32_t i = 0; i < h->n_fields; i++) {
+        if (str_ieq(h1_name(h, &h->fields[i]), name)) {
+            return h1_value(h, &h->fields[i]);
+        }
+    }
+    return (struct str){0};
+}
+
+bool h1_has_token(const struct h1_head *h, enum header_id id, struct str want)
+{
+    for (uint32_t i = h->at[id]; i && i <= h->n_fields; i++) {
+        struct str list = h1_value(h, &h->fields[i - 1]), item;
+        while (h->fields[i - 1].id == id && list.n) {
+            str_cut(&list, ',', &item);
+            if (str_ieq(str_trim(item), want)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Connection's tokens (RFC 9112, 9.3 and 9.6). */
+static void connection(struct h1_head *h)
+{
+    h->keep_alive = h->minor >= 1;
+    h->nominates = h->upgrade = false;
+    for (uint32_t i = h->at[H_CONNECTION]; i && i <= h->n_fields; i++) {
+        struct str list = h1_value(h, &h->fields[i - 1]), item;
+        while (h->fields[i - 1].id == H_CONNECTION && list.n) {
+            str_cut(&list, ',', &item);
+            item = str_trim(item);
+            if (str_ieq(item, STR("close"))) {
+                h->keep_alive = false;
+            } else if (str_ieq(item, STR("keep-alive"))) {
+                h->keep_alive = h->keep_alive || h->minor == 0;
+            } else if (item.n) {
+                h->nominates = true;
+                h->upgrade = h->upgrade || str_ieq(item, STR("upgrade"));
+            }
+        }
+    }
+    if (h->minor == 0 && h1_has_token(h, H_CONNECTION, STR("close"))) {
+        h->keep_alive = false;
+    }
+}
+
+/* How the body is framed (RFC 9112, 6.3). */
+static int framing(struct scan *s, struct h1_head *h)
+{
+    h->body = BODY_NONE;
+    h->length = 0;
+    if (h->at[H_TRANSFER_ENCODING]) {
+        if (h->at[H_CONTENT_LENGTH]) {
+            return refuse(s, 400, "both Content-Length and Transfer-Encoding");
+        }
+        if (h->minor == 0) {
+            return refuse(s, 400, "Transfer-Encoding in HTTP/1.0");
+        }
+        if (!str_ieq(h1_get(h, H_TRANSFER_ENCODING), STR("chunked"))) {
+            return refuse(s, 400, "a transfer coding other than chunked");
+        }
+        h->body = BODY_CHUNKED;
+    } else if (h->at[H_CONTENT_LENGTH]) {
+        if (str_to_u64(h1_get(h, H_CONTENT_LENGTH), &h->length) < 0 || h->length > INT64_MAX) {
+            return refuse(s, 400, "Content-Length is not a number of bytes");
+        }
+        h->body = h->length ? BODY_LENGTH : BODY_NONE;
+    }
+    return OK;
+}
+
+static enum h1_method method_of(struct str m)
+{
+    static const struct {
+        struct str name;
+        enum h1_method method;
+    } known[] = {
+        {{"POST", 4}, M_POST},   {{"GET", 3}, M_GET},       {{"HEAD", 4}, M_HEAD},
+        {{"PUT", 3}, M_PUT},     {{"PATCH", 5}, M_PATCH},   {{"DELETE", 6}, M_DELETE},
+        {{"OPTIONS", 7}, M_OPTIONS},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (str_eq(m, known[i].name)) {
+            return known[i].method;
+        }
+    }
+    return M_OTHER;
+}
+
+/* Splits the target into path and query; absolute-form loses its scheme and authority (3.2.2). */
+static int target(struct scan *s, struct h1_head *h)
+{
+    struct str t = h1_slice(h, h->target, h->target_n);
+    uint32_t skip = 0;
+    if (t.p[0] != '/' && !str_eq(t, STR("*"))) {
+        ptrdiff_t scheme = str_find(t, STR("://"));
+        if (scheme < 0 ||
+            !(str_istarts(t, STR("http://")) || str_istarts(t, STR("https://")))) {
+            return refuse(s, 400, "the request target is neither a path nor a URL");
+        }
+        struct str rest = str_from(t, (size_t)scheme + 3);
+        size_t authority = 0;
+        while (authority < rest.n && rest.p[authority] != '/' && rest.p[authority] != '?') {
+            authority++;
+        }
+        if (authority == 0) {
+            return refuse(s, 400, "the request target names no host");
+        }
+        skip = (uint32_t)((size_t)scheme + 3 + authority);
+    }
+    struct str rest = str_from(t, skip);
+    ptrdiff_t q = str_chr(rest, '?');
+    h->path = h->target + skip;
+    h->path_n = (uint32_t)(q < 0 ? rest.n : (size_t)q);
+    h->query = q < 0 ? h->target + h->target_n : h->path + (uint32_t)q + 1;
+    h->query_n = q < 0 ? 0 : (uint32_t)(rest.n - (size_t)q - 1);
+    return OK;
+}
+
+/* "HTTP/1.x" at s->p. */
+static int version(struct scan *s, uint8_t *minor)
+{
+    static const char http[] = "HTTP/";
+    size_t have = (size_t)(s->end - s->p);
+    if (memcmp(s->p, http, have < 5 ? have : 5) != 0) {
+        return refuse(s, 400, "the HTTP version is malformed");
+    }
+    if (have < 8) {
+        return MORE;
+    }
+    if (s->p[6] != '.' || s->p[5] < '0' || s->p[5] > '9' || s->p[7] < '0' || s->p[7] > '9') {
+        return refuse(s, 400, "the HTTP version is malformed");
+    }
+    if (s->p[5] != '1') {
+        return refuse(s, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+    }
+    *minor = (uint8_t)(s->p[7] - '0') > 1 ? 1 : (uint8_t)(s->p[7] - '0');
+    s->p += 8;
+    return OK;
+}
+
+static int request_line(struct scan *s, struct h1_head *h)
+{
+    const char *m = s->p;
+    while (s->p < s->end && token[(unsigned char)*s->p] && s->p - m < 32) {
+        s->p++;
+    }
+    if (s->p == s->end) {
+        return MORE;
+    }
+    if (*s->p != ' ' || s->p == m) {
+        return refuse(s, 400, "the method is malformed");
+    }
+    h->method_at = (uint32_t)(m - s->base);
+    h->method_n = (uint32_t)(s->p - m);
+    h->method = method_of(str_make(m, h->method_n));
+    const char *t = ++s->p;
+    while (s->p < s->end && (unsigned char)(*s->p - 0x21) < 0x7f - 0x21) {
+        s->p++;
+    }
+    if (s->p == s->end) {
+        return MORE;
+    }
+    if (*s->p != ' ' || s->p == t) {
+        return refuse(s, 400, "the request target holds a character that is not allowed in it");
+    }
+    h->target = (uint32_t)(t - s->base);
+    h->target_n = (uint32_t)(s->p - t);
+    s->p++;
+    int r = version(s, &h->minor);
+    return r <= 0 ? r : line_end(s);
+}
+
+/* Host: there, and one host (RFC 9112, 3.2). */
+static int host(struct scan *s, const struct h1_head *h)
+{
+    if (!h->at[H_HOST]) {
+        return h->minor == 0 ? OK : refuse(s, 400, "Host is missing");
+    }
+    struct str v = h1_get(h, H_HOST);
+    for (size_t i = 0; i < v.n; i++) {
+        unsigned char c = (unsigned char)v.p[i];
+        if (c <= ' ' || c >= 0x7f || strchr("/\\?#@,\"<>{}|^`", c)) {
+            return refuse(s, 400, "Host is malformed");
+        }
+    }
+    return OK;
+}
+
+static int request_rules(struct scan *s, struct h1_head *h)
+{
+    int r = host(s, h);
+    if (r > 0) {
+        r = target(s, h);
+    }
+    if (r > 0) {
+        r = framing(s, h);
+    }
+    if (r <= 0) {
+        return r;
+    }
+    connection(h);
+    h->expect_continue = false;
+    if (h->at[H_EXPECT]) {
+        if (!str_ieq(h1_get(h, H_EXPECT), STR("100-continue"))) {
+            return refuse(s, 417, "Expect other than 100-continue");
+        }
+        h->expect_continue = h->minor >= 1;
+    }
+    return OK;
+}
+
+/* The head is not complete: is it too long already? */
+static int too_long(struct scan *s, size_t n, size_t max)
+{
+    if (n < max) {
+        return MORE;
+    }
+    bool in_first_line = memchr(s->base, '\n', n) == NULL;
+    return refuse(s, in_first_line ? 414 : 431,
+                  in_first_line ? "the request target is too long" : "the header is too long");
+}
+
+int h1_request(struct h1_head *h, const char *p, size_t n, size_t max, const char **ret_why)
+{
+    size_t seen = n < max ? n : max;
+    struct scan s = {.p = p, .end = p + seen, .base = p};
+    h->base = p;
+    while (s.end - s.p >= 2 && s.p[0] == '\r' && s.p[1] == '\n' && s.p - p < 4) {
+        s.p += 2;
+    }
+    if (s.end - s.p == 1 && s.p[0] == '\r') {
+        return MORE;
+    }
+    int r = request_line(&s, h);
+    if (r > 0) {
+        r = fields(&s, h);
+    }
+    if (r > 0) {
+        h->n = (uint32_t)(s.p - p);
+        r = request_rules(&s, h);
+    } else if (r == MORE) {
+        r = too_long(&s, n, max);
+    }
+    *ret_why = s.why;
+    return r > 0 ? (int)h->n : r;
+}
+
+static int status_line(struct scan *s, struct h1_head *h)
+{
+    int r = version(s, &h->minor);
+    if (r <= 0) {
+        return r;
+    }
+    if (s->end - s->p < 5) {
+        return MORE;
+    }
+    for (int i = 1; i <= 3; i++) {
+        if (s->p[i] < '0' || s->p[i] > '9') {
+            return refuse(s, EBADMSG, "the status is not a number");
+        }
+    }
+    h->status = (uint16_t)((s->p[1] - '0') * 100 + (s->p[2] - '0') * 10 + (s->p[3] - '0'));
+    if (s->p[0] != ' ' || h->status < 100 || (s->p[4] != ' ' && s->p[4] != '\r')) {
+        return refuse(s, EBADMSG, "the status line is malformed");
+    }
+    s->p = find_control(s->p + 4, s->end);
+    return line_end(s);
+}
+
+int h1_answer(struct h1_head *h, const char *p, size_t n, size_t max, enum h1_method method,
+              const char **ret_why)
+{
+    size_t seen = n < max ? n : max;
+    struct scan s = {.p = p, .end = p + seen, .base = p};
+    h->base = p;
+    int r = status_line(&s, h);
+    if (r > 0) {
+        r = fields(&s, h);
+    }
+    if (r > 0) {
+        h->n = (uint32_t)(s.p - p);
+        r = framing(&s, h);
+        connection(h);
+    } else if (r == MORE && n >= max) {
+        *ret_why = "the header of the answer is too long";
+        return -EMSGSIZE;
+    }
+    *ret_why = s.why;
+    if (r <= 0) {
+        return r < 0 ? -EBADMSG : MORE;
+    }
+    if (method == M_HEAD || h->status < 200 || h->status == 204 || h->status == 304) {
+        h->body = BODY_NONE;
+    } else if (h->body == BODY_NONE && !h->at[H_CONTENT_LENGTH]) {
+        h->body = BODY_TO_CLOSE;
+        h->keep_alive = false;
+    }
+    return (int)h->n;
+}

@@ -1,0 +1,60 @@
+#include "http/header.h"
+
+#include "base/must.h"
+
+const struct str header_name[H_COUNT] = {
+#define HEADER_NAME(id, name, flags) [H_##id] = {name, sizeof(name) - 1},
+    HEADER_TABLE(HEADER_NAME)
+#undef HEADER_NAME
+};
+
+const uint8_t header_flags[H_COUNT] = {
+#define HEADER_FLAGS(id, name, flags) [H_##id] = (flags),
+    HEADER_TABLE(HEADER_FLAGS)
+#undef HEADER_FLAGS
+};
+
+/* Open addressing over (length, first, last); filled once before main(), only read afterwards. */
+enum { SLOTS = 256 };
+static uint8_t slot[SLOTS];
+
+static unsigned slot_of(struct str name)
+{
+    unsigned first = (unsigned char)name.p[0] | 0x20, last = (unsigned char)name.p[name.n - 1] | 0x20;
+    return ((unsigned)name.n * 37 + first * 11 + last * 5) % SLOTS;
+}
+
+__attribute__((constructor)) static void fill(void)
+{
+    for (unsigned id = 1; id < H_COUNT; id++) {
+        unsigned s = slot_of(header_name[id]);
+        while (slot[s]) {
+            s = (s + 1) % SLOTS;
+        }
+        slot[s] = (uint8_t)id;
+    }
+}
+
+/* `name` holds token characters only, so setting bit 5 maps no two of those in the table together. */
+static bool same(struct str name, struct str lower)
+{
+    for (size_t i = 0; i < lower.n; i++) {
+        if ((name.p[i] | 0x20) != lower.p[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum header_id header_id(struct str name)
+{
+    if (name.n == 0) {
+        return H_OTHER;
+    }
+    for (unsigned s = slot_of(name); slot[s]; s = (s + 1) % SLOTS) {
+        if (header_name[slot[s]].n == name.n && same(name, header_name[slot[s]])) {
+            return (enum header_id)slot[s];
+        }
+    }
+    return H_OTHER;
+}

@@ -1,0 +1,51 @@
+/* Shared by server.c (connections and requests) and answer.c (answers). */
+#ifndef HTTP_SERVER_PRIV_H
+#define HTTP_SERVER_PRIV_H
+
+#include "http/server.h"
+
+/* What a head may hold on its way out: an upstream's 64 KiB and our own fields. */
+enum { OUT_CAP = 96 * 1024, HTTP_IOV_MAX = 64 };
+
+/* Of an unwanted body that is read for the connection's sake; beyond it the connection closes. */
+enum { DISCARD_MAX = 64 * 1024 };
+
+enum body_mode { MODE_UNDECIDED, MODE_COLLECT, MODE_STREAM, MODE_DISCARD };
+
+struct http_server {
+    struct loop *loop;
+    const struct http_server_ops *ops;
+    void *arg;
+    struct http_limits limits;
+    struct http_conn *conns; /* all open ones */
+    struct http_server_stats stats;
+    bool draining;
+    char *out; /* OUT_CAP: the head that is being written */
+    size_t out_n;
+    struct h1_head head; /* of the request that is being parsed */
+    struct h1_field fields[H1_FIELDS_MAX];
+    char date[32];
+    uint64_t date_s;
+    uint64_t date_checked_us;
+};
+
+struct http_conn {
+    struct http_server *server;
+    struct stream *stream;
+    struct http_req *req;
+    struct http_conn *next, *prev;
+    struct timer timer;
+    struct loop_hook broken_hook;
+    char *in; /* bytes that wait: an incomplete head, or requests behind the present one */
+    uint32_t in_n, in_cap, in_seen;
+    const char *p, *end;   /* input of the event that is being handled */
+    uint32_t stuck_queued; /* what waited for the client when the timer was set */
+    bool in_head;          /* the first byte of a head has come */
+    bool processing, eof, paused, broken, closed;
+    uint8_t eof_checks;
+};
+
+void conn_break(struct http_conn *c);
+void conn_wake(struct http_conn *c);
+
+#endif

@@ -1,0 +1,488 @@
+/* A value is scanned by one loop that never recurses: a byte per open container says what closes
+ * it. Texts are what bodies consist of, so strings go by windows (json/wide.h): marks of 64 bytes
+ * at a time, shared by all short strings that lie in them. */
+#include "json/scan.h"
+
+#include <errno.h>
+
+#include "base/utf8.h"
+#include "json/span.h"
+#include "json/wide.h"
+
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define INLINE      static inline __attribute__((always_inline))
+#define NOINLINE    static __attribute__((noinline))
+
+struct scan {
+    const char *start, *end;
+    struct window window; /* up to date only in string_rest() */
+    struct json_want *want;
+    size_t nwant;
+    uint64_t lengths; /* bit n % 64: a wanted name has n bytes */
+    const char *odd;  /* the last string's text that was not plain ASCII */
+    struct json_error error;
+};
+
+/* The part of the state that must live in registers: it is only ever handed to inlined functions.
+ */
+struct cursor {
+    const char *end;
+    struct window window;
+    unsigned depth;            /* of open containers */
+    char close;                /* closes the innermost one */
+    char *closes;              /* closes[depth] is `close` */
+    struct json_want *current; /* the wanted member whose value is being scanned, at depth 1 */
+    const char *value;         /* where that value starts */
+};
+
+/* What may follow a backslash, and what \u takes four of. */
+enum { SIMPLE = 1, HEX = 2 };
+static const uint8_t classes[256] = {
+    ['"'] = SIMPLE,      ['\\'] = SIMPLE,     ['/'] = SIMPLE,       ['n'] = SIMPLE,
+    ['r'] = SIMPLE,      ['t'] = SIMPLE,      ['b'] = SIMPLE | HEX, ['f'] = SIMPLE | HEX,
+    ['0' ... '9'] = HEX, ['A' ... 'F'] = HEX, ['a'] = HEX,          ['c' ... 'e'] = HEX,
+};
+
+static inline unsigned class_of(char c)
+{
+    return classes[(unsigned char)c];
+}
+
+__attribute__((noinline, cold)) static const char *fail(struct scan *s, const char *at,
+                                                        const char *why)
+{
+    s->error = (struct json_error){(size_t)(at - s->start), why};
+    return NULL;
+}
+
+static inline bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static inline bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The byte at `p`, NUL at the end: NUL is nowhere allowed, so one test at the use catches both. */
+INLINE char peek(const char *p, const char *end)
+{
+    return LIKELY(p < end) ? *p : 0;
+}
+
+NOINLINE const char *skip_space(const char *p, const char *end)
+{
+    while (p < end && is_space(*p)) {
+        p++;
+    }
+    return p;
+}
+
+/* The first byte at or behind `p` that is no white space. */
+INLINE const char *to_token(const char *p, const char *end)
+{
+    if (LIKELY(p<end && * p> ' ')) {
+        return p;
+    }
+    if (end - p > 1 && *p == ' ' && p[1] > ' ') { /* as Python prints it */
+        return p + 1;
+    }
+    return skip_space(p, end);
+}
+
+/* The same behind `p[0]`, a colon or a comma. */
+INLINE const char *to_next(const char *p, const char *end)
+{
+    return to_token(p + 1, end);
+}
+
+static const char not_closed[] = "a string is not closed";
+
+/* Says what is wrong with the escape at `p`. Surrogates need not pair (RFC 8259, 8.2). */
+static const char *bad_escape(struct scan *s, const char *p)
+{
+    bool hex = peek(++p, s->end) == 'u';
+    if (hex) {
+        p++;
+        while (class_of(peek(p, s->end)) & HEX) {
+            p++;
+        }
+    }
+    return fail(s, p,
+                p == s->end ? not_closed
+                : hex       ? "\\u takes four hexadecimal digits"
+                            : "no such escape");
+}
+
+static const char *not_utf8(struct scan *s, const char *p)
+{
+    size_t n;
+    while ((n = utf8_len(p, (size_t)(s->end - p))) > 0) {
+        p += n;
+    }
+    return fail(s, p, "a string is not UTF-8");
+}
+
+/* Takes what a string stops at and is neither its end nor a good escape. */
+NOINLINE const char *special(struct scan *s, const char *p)
+{
+    if (p == s->end) {
+        return fail(s, p, not_closed);
+    }
+    if (*p == '\\') {
+        return bad_escape(s, p);
+    }
+    if ((unsigned char)*p < 0x20) {
+        return fail(s, p, "a control character in a string must be escaped");
+    }
+    const char *next = wide.utf8(p, s->end);
+    return next ? next : not_utf8(s, p);
+}
+
+/* The length of the escape at `p`, 0 when it is none. */
+INLINE size_t escape_len(const char *p, const char *end)
+{
+    if (end - p > 1 && class_of(p[1]) & SIMPLE) {
+        return 2;
+    }
+    if (end - p > 5 && p[1] == 'u' &&
+        class_of(p[2]) & class_of(p[3]) & class_of(p[4]) & class_of(p[5]) & HEX) {
+        return 6;
+    }
+    return 0;
+}
+
+/* The rest of a string in which something stands that is not plain ASCII, from `p` on. */
+NOINLINE const char *string_rest(struct scan *s, const char *p)
+{
+    const char *start = s->start, *end = s->end;
+    for (;;) {
+        p = window_next(&s->window, wide.text, p, start, end);
+        size_t n = 0;
+        if (LIKELY(p < end)) {
+            if (*p == '"') {
+                return p + 1;
+            }
+            n = *p == '\\' ? escape_len(p, end) : 0;
+        }
+        if (n) {
+            p += n;
+        } else if (!(p = special(s, p))) {
+            return NULL;
+        }
+    }
+}
+
+/* The byte behind the closing quote of a string whose text starts at `p`. */
+INLINE const char *string_end(struct scan *s, struct cursor *at, const char *p)
+{
+    const char *text = p;
+    uintptr_t off = (uintptr_t)p - (uintptr_t)at->window.base;
+    uint64_t bits = 0;
+    if (LIKELY(off < WIDE_BLOCK)) {
+        bits = at->window.bits >> off;
+        if (!bits) {
+            size_t left = (size_t)(at->end - at->window.base);
+            p = at->window.base + (left < WIDE_BLOCK ? left : WIDE_BLOCK);
+        }
+    }
+    if (!bits) {
+        at->window = wide.text(p, s->start, at->end);
+        bits = at->window.bits;
+        p = at->window.base;
+    }
+    if (LIKELY(bits)) {
+        p += (unsigned)__builtin_ctzll(bits);
+        if (LIKELY(*p == '"')) {
+            return p + 1;
+        }
+    }
+    s->odd = text;
+    s->window = at->window;
+    p = string_rest(s, p);
+    at->window = s->window;
+    return p;
+}
+
+/* At least one digit; `why` when there is none. */
+static inline const char *digits(struct scan *s, const char *p, const char *why)
+{
+    if (!is_digit(peek(p, s->end))) {
+        return fail(s, p, why);
+    }
+    while (is_digit(peek(p, s->end))) {
+        p++;
+    }
+    return p;
+}
+
+static const char *number(struct scan *s, const char *p)
+{
+    p += *p == '-';
+    if (peek(p, s->end) == '0') {
+        p++;
+        if (is_digit(peek(p, s->end))) {
+            return fail(s, p, "a number starts with a superfluous zero");
+        }
+    } else if (!(p = digits(s, p, "a number lacks its digits"))) {
+        return NULL;
+    }
+    if (peek(p, s->end) == '.' &&
+        !(p = digits(s, p + 1, "a number lacks digits behind the point"))) {
+        return NULL;
+    }
+    if ((peek(p, s->end) | 0x20) == 'e') {
+        p++;
+        p += peek(p, s->end) == '+' || peek(p, s->end) == '-';
+        p = digits(s, p, "a number lacks digits in its exponent");
+    }
+    return p;
+}
+
+NOINLINE const char *no_word(struct scan *s, const char *p, const char *w)
+{
+    while (peek(p, s->end) == *w) {
+        p++;
+        w++;
+    }
+    return fail(s, p, "no such word: true, false and null are");
+}
+
+INLINE const char *word(struct scan *s, const char *p, const char *w, size_t n)
+{
+    return s->end - p >= (ptrdiff_t)n && memcmp(p, w, n) == 0 ? p + n : no_word(s, p, w);
+}
+
+NOINLINE const char *scalar(struct scan *s, const char *p)
+{
+    switch (peek(p, s->end)) {
+    case 't':
+        return word(s, p, "true", 4);
+    case 'f':
+        return word(s, p, "false", 5);
+    case 'n':
+        return word(s, p, "null", 4);
+    case '-':
+    case '0' ... '9':
+        return number(s, p);
+    default:
+        return fail(s, p, "a value is missing");
+    }
+}
+
+INLINE void push(struct cursor *at, char open)
+{
+    at->close = (char)(open + 2); /* in ASCII, { is two in front of }, and [ of ] */
+    at->closes[++at->depth] = at->close;
+}
+
+INLINE void pop(struct cursor *at)
+{
+    at->close = at->closes[--at->depth];
+}
+
+/* The wanted member that begins with `key`, if any. */
+NOINLINE struct json_want *begin_odd(struct scan *s, struct str key)
+{
+    for (size_t i = 0; i < s->nwant; i++) {
+        if (json_quoted_is(key, s->want[i].name)) {
+            s->want[i].escaped |= memchr(key.p, '\\', key.n) != NULL;
+            return &s->want[i];
+        }
+    }
+    return NULL;
+}
+
+NOINLINE struct json_want *begin_plain(struct scan *s, struct str text)
+{
+    for (size_t i = 0; i < s->nwant; i++) {
+        if (str_eq(text, s->want[i].name)) {
+            return &s->want[i];
+        }
+    }
+    return NULL;
+}
+
+INLINE void begin_member(struct scan *s, struct cursor *at, struct str key)
+{
+    struct json_want *w = NULL;
+    size_t n = key.n - 2;
+    if (UNLIKELY(s->odd == key.p + 1)) {
+        w = begin_odd(s, key);
+    } else if (s->lengths >> (n % 64) & 1) {
+        w = begin_plain(s, str_make(key.p + 1, n));
+    }
+    if (w) {
+        w->count++;
+        w->key = key;
+    }
+    at->current = w;
+}
+
+INLINE void end_member(struct cursor *at, const char *p)
+{
+    struct json_want *w = at->current;
+    if (w) {
+        w->value = str_make(at->value, (size_t)(p - at->value));
+        w->type = json_type_of(*at->value);
+        at->current = NULL;
+    }
+}
+
+/* A member's name at `p` and its colon; returns where the value is, NULL when something is wrong.
+ */
+INLINE const char *member(struct scan *s, struct cursor *at, const char *p)
+{
+    const char *key = p;
+    if (UNLIKELY(peek(p, at->end) != '"')) {
+        return fail(s, p, "a member's name in quotes is missing");
+    }
+    p = string_end(s, at, p + 1);
+    if (UNLIKELY(!p)) {
+        return NULL;
+    }
+    size_t n = (size_t)(p - key);
+    p = to_token(p, at->end);
+    if (UNLIKELY(peek(p, at->end) != ':')) {
+        return fail(s, p, "a colon is missing");
+    }
+    p = to_next(p, at->end);
+    if (at->depth == 1) {
+        begin_member(s, at, str_make(key, n));
+        at->value = p;
+    }
+    return p;
+}
+
+#define BEGINS(p, text) (memcmp((p), (text), sizeof(text) - 1) == 0)
+
+/* How nearly every message of a chat begins, as JavaScript and as Python print it: known text needs
+ * no scanning. Returns the start of the content's text, or NULL. Not for a document's own object,
+ * whose members are looked at. */
+INLINE const char *chat_message(const struct cursor *at, const char *p)
+{
+    if (at->depth == 0 || at->depth == JSON_DEPTH_MAX || at->end - p < 40 ||
+        !BEGINS(p, "{\"role\":")) {
+        return NULL;
+    }
+    p += 8;
+    if (BEGINS(p, "\"user\",\"content\":\"")) {
+        return p + 18;
+    }
+    if (BEGINS(p, "\"assistant\",\"content\":\"")) {
+        return p + 23;
+    }
+    if (BEGINS(p, " \"user\", \"content\": \"")) {
+        return p + 21;
+    }
+    return BEGINS(p, " \"assistant\", \"content\": \"") ? p + 26 : NULL;
+}
+
+static const char *missing(struct scan *s, const char *p, char close)
+{
+    return fail(s, p,
+                close == '}' ? "a comma or a closing brace is missing"
+                             : "a comma or a closing bracket is missing");
+}
+
+/* Scans the value at `p`, returns the byte behind it. */
+INLINE const char *value(struct scan *s, const char *p)
+{
+    /* Filled from the bottom as containers open; clearing it each time would cost too much. */
+    char closes[JSON_DEPTH_MAX + 1] __attribute__((uninitialized));
+    struct cursor at = {.end = s->end, .closes = closes};
+    closes[0] = 0;
+    for (;;) {
+        if (at.close == '}' && !(p = member(s, &at, p))) {
+            return NULL;
+        }
+        char c = peek(p, at.end);
+        const char *text = c == '"' ? p + 1 : c == '{' ? chat_message(&at, p) : NULL;
+        if (text) {
+            if (c == '{') {
+                push(&at, c);
+            }
+            p = string_end(s, &at, text);
+        } else if (c == '{' || c == '[') {
+            if (UNLIKELY(at.depth == JSON_DEPTH_MAX)) {
+                return fail(s, p, "too many levels of arrays and objects");
+            }
+            push(&at, c);
+            p = to_token(p + 1, at.end);
+            if (peek(p, at.end) != at.close) {
+                continue;
+            }
+            p++;
+            pop(&at);
+        } else {
+            p = scalar(s, p);
+        }
+        if (UNLIKELY(!p)) {
+            return NULL;
+        }
+        /* A value has ended in front of p. */
+        for (;;) {
+            if (at.depth <= 1) {
+                if (at.depth == 0) {
+                    return p;
+                }
+                end_member(&at, p);
+            }
+            p = to_token(p, at.end);
+            c = peek(p, at.end);
+            if (c != at.close) {
+                break;
+            }
+            p++;
+            pop(&at);
+        }
+        if (UNLIKELY(c != ',')) {
+            return missing(s, p, at.close);
+        }
+        p = to_next(p, at.end);
+    }
+}
+
+static void forget(struct scan *s)
+{
+    for (size_t i = 0; i < s->nwant; i++) {
+        struct json_want *w = &s->want[i];
+        *w = (struct json_want){.name = w->name};
+        s->lengths |= 1ULL << (w->name.n % 64);
+    }
+}
+
+int json_scan(struct str doc, struct json_want *want, size_t nwant, enum json_type *ret_top,
+              struct json_error *ret_error)
+{
+    if (!doc.n) {
+        doc = STR("");
+    }
+    struct scan s = {
+        .start = doc.p,
+        .end = doc.p + doc.n,
+        .want = want,
+        .nwant = nwant,
+    };
+    forget(&s);
+    const char *top = to_token(s.start, s.end);
+    const char *p = value(&s, top);
+    if (p) {
+        p = to_token(p, s.end);
+        if (p < s.end) {
+            p = fail(&s, p, "something stands behind the document");
+        }
+    }
+    if (!p) {
+        if (ret_error) {
+            *ret_error = s.error;
+        }
+        return -EBADMSG;
+    }
+    if (ret_top) {
+        *ret_top = json_type_of(*top);
+    }
+    return 0;
+}

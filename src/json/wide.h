@@ -1,0 +1,81 @@
+/* Wide registers over JSON text: the loops that decide what a scan costs, in 64-byte blocks.
+ *
+ * A finder walks blocks and stops at the first that holds a marked byte; the block's marks come
+ * back as bits, so that the short strings behind it are found by shifts and not by another load.
+ * Nothing outside of [start, end) is ever read. The variant (AVX2, SSE2, plain C) is chosen once
+ * before main(); afterwards `wide` is read-only. */
+#ifndef JSON_WIDE_H
+#define JSON_WIDE_H
+
+#include "base/str.h"
+
+enum { WIDE_BLOCK = 64 };
+
+/* The marks of the bytes base[0..64): bit i stands for base[i]. Zero is a valid, stale window. */
+struct window {
+    const char *base;
+    uint64_t bits;
+};
+
+/* The first block at or behind `p` with a mark, {end, 0} when there is none. Blocks start at `p`;
+ * start <= p <= end, and [start, end) is readable. */
+typedef struct window wide_find(const char *p, const char *start, const char *end);
+
+/* A block for readers that follow nesting: which bytes are quotes, backslashes, braces or brackets.
+ */
+struct marks {
+    uint64_t quotes, slashes, brackets;
+    uint64_t
+        inside; /* from each odd quote on, up to the even one: strings, if no quote is escaped */
+};
+typedef void wide_marks(const char *p, const char *start, const char *end, struct marks *ret);
+
+enum wide_level { WIDE_PLAIN, WIDE_SSE2, WIDE_AVX2 };
+
+struct wide {
+    wide_find *text;   /* what a strict string stops at: quote, backslash, below 0x20, above 0x7F */
+    wide_find *quotes; /* quote and backslash */
+    wide_marks *marks; /* of the 64 bytes at p, or of the fewer in front of `end` */
+    /* The first quote, backslash or control character at or behind `p`, or `end`; NULL when the
+     * bytes in front of it are not UTF-8 (base/utf8.h). `p` is the start of a sequence. */
+    const char *(*utf8)(const char *p, const char *end);
+};
+
+extern struct wide wide;
+
+/* Takes a variant for tests; false when this machine does not have it. */
+bool wide_choose(enum wide_level level);
+
+/* Each bit becomes the parity of the bits up to and with it. */
+static inline uint64_t parities(uint64_t bits)
+{
+    bits ^= bits << 1;
+    bits ^= bits << 2;
+    bits ^= bits << 4;
+    bits ^= bits << 8;
+    bits ^= bits << 16;
+    bits ^= bits << 32;
+    return bits;
+}
+
+/* The first marked byte at or behind `p`, or `end`. `w` remembers the last block between calls on
+ * the same text. */
+static inline const char *window_next(struct window *w, wide_find *find, const char *p,
+                                      const char *start, const char *end)
+{
+    uintptr_t off = (uintptr_t)p - (uintptr_t)w->base;
+    if (off < WIDE_BLOCK) {
+        uint64_t bits = w->bits >> off;
+        if (bits) {
+            return p + __builtin_ctzll(bits);
+        }
+        if (end - w->base <= WIDE_BLOCK) {
+            return end;
+        }
+        p = w->base + WIDE_BLOCK;
+    }
+    *w = find(p, start, end);
+    return w->bits ? w->base + __builtin_ctzll(w->bits) : end;
+}
+
+#endif

@@ -1,0 +1,259 @@
+#include "ledger/metrics.h"
+
+#include <stdlib.h>
+
+/* Upper edges in microseconds; the OpenTelemetry buckets of GenAI durations with two finer ones below. */
+static const uint64_t edge_us[METRIC_BUCKETS - 1] = {
+    100,     1000,    10000,    20000,    40000,    80000,    160000,  320000,
+    640000,  1280000, 2560000,  5120000,  10240000, 20480000, 81920000,
+};
+
+void histogram_add(struct histogram *h, uint64_t us)
+{
+    unsigned i = 0;
+    while (i < METRIC_BUCKETS - 1 && us > edge_us[i]) {
+        i++;
+    }
+    h->bucket[i]++;
+    h->sum_us += us;
+}
+
+static uint64_t hash(uint64_t h, struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        h = (h ^ (unsigned char)s.p[i]) * 0x100000001B3U;
+    }
+    return h * 31 + s.n;
+}
+
+static bool is(const char *p, uint8_t n, struct str s)
+{
+    return n == s.n && memcmp(p, s.p, s.n) == 0;
+}
+
+static uint8_t keep(char *to, struct str s)
+{
+    memcpy(to, s.p, s.n);
+    return (uint8_t)s.n;
+}
+
+struct series *metrics_series(struct metrics *m, struct str route, struct str provider,
+                              struct str model)
+{
+    route = str_first(route, METRIC_LABEL);
+    provider = str_first(provider, METRIC_LABEL);
+    model = str_first(model, METRIC_LABEL);
+    uint64_t h = hash(hash(hash(0xCBF29CE484222325U, route), provider), model);
+    for (struct series *s = m->slot[h % 256]; s; s = s->next) {
+        if (s->hash == h && is(s->route, s->route_n, route) &&
+            is(s->provider, s->provider_n, provider) && is(s->model, s->model_n, model)) {
+            return s;
+        }
+    }
+    if (m->n_series >= METRIC_SERIES_MAX && !str_eq(model, STR("other"))) {
+        return metrics_series(m, STR("other"), STR("other"), STR("other"));
+    }
+    struct series *s = mem_zalloc(sizeof *s);
+    s->hash = h;
+    s->route_n = keep(s->route, route);
+    s->provider_n = keep(s->provider, provider);
+    s->model_n = keep(s->model, model);
+    s->next = m->slot[h % 256];
+    m->slot[h % 256] = s;
+    m->n_series++;
+    return s;
+}
+
+static void merge_histogram(struct histogram *into, const struct histogram *from)
+{
+    for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
+        into->bucket[i] += from->bucket[i];
+    }
+    into->sum_us += from->sum_us;
+}
+
+void metrics_merge(struct metrics *into, const struct metrics *from)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        for (const struct series *s = from->slot[i]; s; s = s->next) {
+            struct series *t = metrics_series(into, str_make(s->route, s->route_n),
+                                              str_make(s->provider, s->provider_n),
+                                              str_make(s->model, s->model_n));
+            for (unsigned k = 0; k < 6; k++) {
+                t->by_class[k] += s->by_class[k];
+            }
+            for (unsigned k = 0; k < 5; k++) {
+                t->tokens[k] += s->tokens[k];
+            }
+            t->no_usage += s->no_usage;
+            merge_histogram(&t->duration, &s->duration);
+            merge_histogram(&t->overhead, &s->overhead);
+            merge_histogram(&t->ttft, &s->ttft);
+        }
+    }
+    for (unsigned k = 0; k < RETRY_REASONS; k++) {
+        into->retries[k] += from->retries[k];
+    }
+    into->fallbacks += from->fallbacks;
+    into->refused_by_limit += from->refused_by_limit;
+    into->unauthenticated += from->unauthenticated;
+    into->client_gone += from->client_gone;
+    into->upstream_cut += from->upstream_cut;
+    into->inflight += from->inflight;
+    into->records_dropped += from->records_dropped;
+}
+
+void metrics_free(struct metrics *m)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        while (m->slot[i]) {
+            struct series *s = m->slot[i];
+            m->slot[i] = s->next;
+            free(s);
+        }
+    }
+}
+
+/* ---- printing ---- */
+
+static void label(struct buf *b, const char *name, const char *p, size_t n)
+{
+    buf_addz(b, name);
+    buf_add(b, STR("=\""));
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == '"' || p[i] == '\\') {
+            buf_addc(b, '\\');
+        }
+        buf_addc(b, (unsigned char)p[i] < 0x20 ? ' ' : p[i]);
+    }
+    buf_addc(b, '"');
+}
+
+static void labels(struct buf *b, const struct series *s)
+{
+    buf_addc(b, '{');
+    label(b, "route", s->route, s->route_n);
+    label(b, ",provider", s->provider, s->provider_n);
+    label(b, ",model", s->model, s->model_n);
+}
+
+static void seconds(struct buf *b, uint64_t us)
+{
+    buf_printf(b, "%llu.%06llu", (unsigned long long)(us / 1000000),
+               (unsigned long long)(us % 1000000));
+}
+
+static void print_histogram(struct buf *b, const struct series *s, const char *name,
+                            const struct histogram *h)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
+        count += h->bucket[i];
+        buf_printf(b, "accord_%s_bucket", name);
+        labels(b, s);
+        buf_add(b, STR(",le=\""));
+        if (i < METRIC_BUCKETS - 1) {
+            buf_printf(b, "%g", (double)edge_us[i] / 1e6);
+        } else {
+            buf_add(b, STR("+Inf"));
+        }
+        buf_printf(b, "\"} %llu\n", (unsigned long long)count);
+    }
+    buf_printf(b, "accord_%s_sum", name);
+    labels(b, s);
+    buf_add(b, STR("} "));
+    seconds(b, h->sum_us);
+    buf_printf(b, "\naccord_%s_count", name);
+    labels(b, s);
+    buf_printf(b, "} %llu\n", (unsigned long long)count);
+}
+
+static void head(struct buf *b, const char *name, const char *type, const char *help)
+{
+    buf_printf(b, "# HELP accord_%s %s\n# TYPE accord_%s %s\n", name, help, name, type);
+}
+
+#define EACH_SERIES(m, s)                                                                          \
+    for (unsigned i_ = 0; i_ < 256; i_++)                                                          \
+        for (const struct series *s = (m)->slot[i_]; s; s = s->next)
+
+static void print_requests(struct buf *b, const struct metrics *m)
+{
+    static const char *const class_name[6] = {"gone", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    head(b, "requests_total", "counter", "Calls that ended, by class of the status sent.");
+    EACH_SERIES (m, s) {
+        for (unsigned k = 0; k < 6; k++) {
+            if (s->by_class[k]) {
+                buf_add(b, STR("accord_requests_total"));
+                labels(b, s);
+                buf_printf(b, ",status_class=\"%s\"} %llu\n", class_name[k],
+                           (unsigned long long)s->by_class[k]);
+            }
+        }
+    }
+}
+
+static void print_tokens(struct buf *b, const struct metrics *m)
+{
+    static const char *const type[5] = {"input", "output", "cache_read", "cache_write",
+                                        "reasoning"};
+    head(b, "tokens_total", "counter",
+         "Tokens as upstreams told them; input includes the cached ones, output the reasoning.");
+    EACH_SERIES (m, s) {
+        for (unsigned k = 0; k < 5; k++) {
+            if (s->tokens[k]) {
+                buf_add(b, STR("accord_tokens_total"));
+                labels(b, s);
+                buf_printf(b, ",type=\"%s\"} %llu\n", type[k], (unsigned long long)s->tokens[k]);
+            }
+        }
+    }
+    head(b, "usage_missing_total", "counter", "Good answers whose upstream told no tokens.");
+    EACH_SERIES (m, s) {
+        if (s->no_usage) {
+            buf_add(b, STR("accord_usage_missing_total"));
+            labels(b, s);
+            buf_printf(b, "} %llu\n", (unsigned long long)s->no_usage);
+        }
+    }
+}
+
+static void single(struct buf *b, const char *name, const char *type, const char *help, uint64_t v)
+{
+    head(b, name, type, help);
+    buf_printf(b, "accord_%s %llu\n", name, (unsigned long long)v);
+}
+
+void metrics_print(struct buf *b, const struct metrics *m)
+{
+    print_requests(b, m);
+    head(b, "request_duration_seconds", "histogram", "From the request's head to the answer's end.");
+    EACH_SERIES (m, s) {
+        print_histogram(b, s, "request_duration_seconds", &s->duration);
+    }
+    head(b, "overhead_seconds", "histogram", "Our own share of it, without waiting.");
+    EACH_SERIES (m, s) {
+        print_histogram(b, s, "overhead_seconds", &s->overhead);
+    }
+    head(b, "time_to_first_token_seconds", "histogram", "Until the first byte of a streamed answer.");
+    EACH_SERIES (m, s) {
+        print_histogram(b, s, "time_to_first_token_seconds", &s->ttft);
+    }
+    print_tokens(b, m);
+    head(b, "retries_total", "counter", "Attempts beyond the first.");
+    buf_printf(b, "accord_retries_total{reason=\"stale_connection\"} %llu\n",
+               (unsigned long long)m->retries[RETRY_STALE]);
+    buf_printf(b, "accord_retries_total{reason=\"connect\"} %llu\n",
+               (unsigned long long)m->retries[RETRY_CONNECT]);
+    single(b, "fallbacks_total", "counter", "Calls that went on to another target.", m->fallbacks);
+    single(b, "limited_total", "counter", "Calls refused by a limit.", m->refused_by_limit);
+    single(b, "unauthenticated_total", "counter", "Requests without a valid key.",
+           m->unauthenticated);
+    single(b, "client_gone_total", "counter", "Calls whose client left before the end.",
+           m->client_gone);
+    single(b, "upstream_cut_total", "counter", "Answers that broke off at the upstream.",
+           m->upstream_cut);
+    single(b, "inflight", "gauge", "Calls under way.", m->inflight > 0 ? (uint64_t)m->inflight : 0);
+    single(b, "records_dropped_total", "counter", "Records that found the ring full.",
+           m->records_dropped);
+}

@@ -1,0 +1,49 @@
+/* Counters of one worker. Nobody else touches them; whoever wants the sum sends a message around the
+ * workers (gateway/metrics_page.c) and merges. */
+#ifndef LEDGER_METRICS_H
+#define LEDGER_METRICS_H
+
+#include "base/buf.h"
+#include "dialect/dialect.h"
+
+enum { METRIC_BUCKETS = 16, METRIC_SERIES_MAX = 1000, METRIC_LABEL = 64 };
+
+struct histogram {
+    uint64_t bucket[METRIC_BUCKETS]; /* the last one is +Inf; not cumulative */
+    uint64_t sum_us;
+};
+
+/* One combination of route, provider and model. */
+struct series {
+    struct series *next;
+    uint64_t hash;
+    char route[METRIC_LABEL], provider[METRIC_LABEL], model[METRIC_LABEL];
+    uint8_t route_n, provider_n, model_n;
+    uint64_t by_class[6]; /* [1] 1xx ... [5] 5xx, [0] the client left before an answer */
+    struct histogram duration, overhead, ttft;
+    uint64_t tokens[5]; /* input, output, cache_read, cache_write, reasoning */
+    uint64_t no_usage;  /* calls that ended well but told no tokens */
+};
+
+enum retry_reason { RETRY_STALE, RETRY_CONNECT, RETRY_REASONS };
+
+struct metrics {
+    struct series *slot[256];
+    size_t n_series;
+    uint64_t retries[RETRY_REASONS], fallbacks;
+    uint64_t refused_by_limit, unauthenticated, client_gone, upstream_cut;
+    int64_t inflight;
+    uint64_t records_dropped;
+};
+
+/* The series of these labels, made when it is new; beyond METRIC_SERIES_MAX all share "other". */
+struct series *metrics_series(struct metrics *m, struct str route, struct str provider,
+                              struct str model);
+void histogram_add(struct histogram *h, uint64_t us);
+void metrics_merge(struct metrics *into, const struct metrics *from);
+void metrics_free(struct metrics *m);
+
+/* Prometheus text format 0.0.4. */
+void metrics_print(struct buf *b, const struct metrics *m);
+
+#endif

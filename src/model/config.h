@@ -1,0 +1,172 @@
+/* The whole configuration, decoded: what accord.yaml, the environment and the key file say, checked
+ * and with defaults filled in. The snapshot compiler (gateway/) and the server's start read it.
+ *
+ * A struct config lives in one arena and is never changed once it is loaded; all slices point into
+ * that arena. Arrays are (pointer, n_ count). */
+#ifndef MODEL_CONFIG_H
+#define MODEL_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/secret.h"
+
+enum provider_dialect {
+    PROVIDER_OPENAI,
+    PROVIDER_ANTHROPIC,
+    PROVIDER_GEMINI,
+    PROVIDER_OLLAMA,
+    PROVIDER_COHERE,
+    PROVIDER_BEDROCK,
+};
+
+struct config_credential {
+    struct str id; /* "default" when only a secret was given */
+    struct secret secret;
+    int64_t priority; /* 1 first */
+};
+
+struct config_provider {
+    struct str id;
+    enum provider_dialect dialect;
+    struct str base_url; /* checked: http or https, a host, no query, no trailing slash */
+    struct config_credential *credentials; /* by priority */
+    size_t n_credentials;
+    bool allow_private_address;
+    bool builtin_sim;   /* the built-in simulated provider: base_url is empty */
+    struct str *models; /* upstream model names it lists; none: any name is passed on */
+    size_t n_models;
+    struct str origin; /* where it was declared: "accord.yaml:12", "environment OPENAI_API_KEY",
+                          "built in" */
+};
+
+struct config_target {
+    size_t provider;  /* index into config.providers */
+    struct str model; /* upstream name */
+    int64_t weight;   /* 0 to 1000, default 1 */
+    int64_t priority; /* default 1 */
+    struct str provider_id;
+};
+
+struct config_model {
+    struct str id;
+    struct str *aliases;
+    size_t n_aliases;
+    struct config_target *targets;
+    size_t n_targets;
+};
+
+struct config_key {
+    struct str id;
+    struct secret secret; /* 16 to 512 visible characters; the compiler keeps only its digest.
+                           * Empty: none was given, and the server makes one on the first start */
+    struct str *models;   /* patterns: a name, or a prefix before a final '*' */
+    size_t n_models;
+    struct str origin;
+};
+
+enum policy_scope { SCOPE_ORG, SCOPE_KEY, SCOPE_MODEL };
+
+/* Exactly one of them is set. */
+struct config_applies {
+    bool org;
+    struct str key, model;
+};
+
+enum limit_what { LIMIT_CONCURRENCY };
+
+struct config_limit {
+    enum limit_what what;
+    int64_t at_most;
+};
+
+struct config_policy {
+    struct str id;
+    struct config_applies applies_to;
+    struct config_limit *limits;
+    size_t n_limits;
+    /* The same once more, as the compiler wants it: */
+    enum policy_scope scope;
+    struct str subject;  /* id of the key or declared model; empty for org */
+    int64_t concurrency; /* at most so many calls at once; 0 means no limit */
+};
+
+struct config_timeouts {      /* milliseconds; 0 never */
+    int64_t connect_ms;       /* to an upstream, TLS included: 5000 */
+    int64_t first_byte_ms;    /* from the request written to the first byte of the answer: 600000 */
+    int64_t idle_ms;          /* between two reads of an answer: 300000 */
+    int64_t total_ms;         /* a whole call: 3600000 */
+    int64_t client_header_ms; /* a request head, from its first byte: 10000 */
+    int64_t client_body_ms;   /* between two reads of a request body: 30000 */
+    int64_t client_idle_ms;   /* a kept-alive connection without a request: 75000 */
+    int64_t client_write_ms;  /* a client that takes no byte: 60000 */
+    int64_t keepalive_ping_ms; /* silence in a stream before a ping is sent: 15000 */
+    int64_t drain_ms;          /* after SIGTERM: 30000 */
+};
+
+struct config_limits {
+    int64_t max_body_bytes;   /* 64 MiB */
+    int64_t max_header_bytes; /* 64 KiB */
+    int64_t max_connections;  /* per worker: 50000 */
+};
+
+struct config_tls {
+    struct str certificate, key; /* paths of PEM files; both or none */
+};
+
+struct config {
+    struct str path;    /* of the file; empty without one */
+    struct str *listen; /* "127.0.0.1:4090", "[::1]:4090", "unix:/run/accord.sock" */
+    size_t n_listen;
+    struct config_tls tls;
+    struct str data;            /* directory */
+    int64_t workers;            /* 0: as many as the cores it may use */
+    struct str access_log;      /* "stderr", "off" or a path */
+    bool environment_providers; /* make providers from API keys in the environment */
+    struct config_timeouts timeouts;
+    struct config_limits limits;
+    struct config_provider *providers;
+    size_t n_providers;
+    struct config_model *models;
+    size_t n_models;
+    struct config_key *keys;
+    size_t n_keys;
+    struct config_policy *policies;
+    size_t n_policies;
+};
+
+/* What decides besides the file. Empty fields decide nothing. */
+struct config_overrides {
+    struct str listen, data;
+    int64_t workers;
+    bool no_environment; /* do not look for provider keys in the environment (tests) */
+    bool no_files;       /* refuse ${file:...} and {file: ...} (fuzzing) */
+    /* Whether a key with this id is kept in the data directory: policies may name it although it
+     * does not stand in the file. NULL: none is (keyfile_has of auth/keyfile.h answers it). */
+    bool (*key_exists)(struct str data_dir, struct str id);
+};
+
+/* Reads, checks and decodes. `path` NULL: defaults, environment and built-ins only. On failure
+ * returns -EINVAL (or -errno when the file cannot be read) and adds to `errors` one line per
+ * mistake: accord.yaml:12:5: providers[0].dialect: "openia" is not one of openai, anthropic, ...;
+ * did you mean "openai"? All mistakes of a file are reported, not only the first. */
+__attribute__((warn_unused_result)) int config_load(struct arena *a, const char *path,
+                                                    const struct config_overrides *over,
+                                                    struct config **ret, struct buf *errors);
+
+/* The same with the text at hand; `name` stands in errors and origins. */
+__attribute__((warn_unused_result)) int config_load_text(struct arena *a, struct str name,
+                                                         struct str text,
+                                                         const struct config_overrides *over,
+                                                         struct config **ret, struct buf *errors);
+
+/* The effective configuration as YAML, secrets masked (only their last four characters, and only
+ * when they have 12 or more), with the origin of each provider and key as a comment. */
+void config_print(struct buf *b, const struct config *c);
+
+/* The same as one JSON object, with `origin` as a member. */
+void config_print_json(struct buf *b, const struct config *c);
+
+/* The JSON Schema (2020-12) of accord.yaml, made from the same field tables. */
+void config_schema(struct buf *b);
+
+#endif

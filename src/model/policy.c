@@ -1,0 +1,123 @@
+#include "model/kinds.h"
+
+/* What this version does not know to do yet stands here as FIELD_LATER, so that a configuration
+ * made for a later one is refused with a reason and not as a slip of the pen. */
+
+static const char *const whats[] = {"concurrency", NULL};
+static const char *const later_whats[] = {"requests", "input_tokens", "output_tokens", "tokens",
+                                          NULL};
+
+static const struct field limit_fields[] = {
+    {.name = "what",
+     .help = "What is counted: calls that run at the same time.",
+     .type = FIELD_CHOICE,
+     .required = true,
+     .choices = whats,
+     .later = later_whats,
+     .at = AT(config_limit, what)},
+    {.name = "at_most",
+     .help = "How many there may be.",
+     .type = FIELD_INT,
+     .required = true,
+     .min = 1,
+     .max = 1000000000,
+     .at = AT(config_limit, at_most)},
+    {.name = "per", .type = FIELD_LATER},
+};
+
+static const struct kind kind_limit = {
+    .name = "limit",
+    .help = "How much of something there may be.",
+    .size = sizeof(struct config_limit),
+    KIND_FIELDS(limit_fields),
+};
+
+static const struct field applies_fields[] = {
+    {.name = "org",
+     .help = "Everybody together: true.",
+     .type = FIELD_BOOL,
+     .at = AT(config_applies, org)},
+    {.name = "key",
+     .help = "The id of a key, declared under keys or kept in the data directory.",
+     .type = FIELD_REFERENCE,
+     .kind = &kind_key,
+     .rule = &rule_name,
+     .at = AT(config_applies, key)},
+    {.name = "model",
+     .help = "The id of a model that is declared under models.",
+     .type = FIELD_REFERENCE,
+     .kind = &kind_model,
+     .rule = &rule_model,
+     .at = AT(config_applies, model)},
+    {.name = "team", .type = FIELD_LATER},
+    {.name = "service", .type = FIELD_LATER},
+    {.name = "application", .type = FIELD_LATER},
+};
+
+static void finish_applies(struct kind_reader *r, const struct json *j, const struct path *path,
+                           void *to)
+{
+    const struct config_applies *x = to;
+    if (x->org + (x->key.n > 0) + (x->model.n > 0) != 1) {
+        mistake_add(r->mistakes, j, path,
+                    "exactly one is needed of {org: true}, {key: ID} and "
+                    "{model: ID}");
+    }
+}
+
+static const struct kind kind_applies = {
+    .name = "scope",
+    .help = "Exactly one of its fields, naming whom the policy is about.",
+    .size = sizeof(struct config_applies),
+    KIND_FIELDS(applies_fields),
+    .finish = finish_applies,
+};
+
+static const struct field policy_fields[] = {
+    {.name = "id",
+     .help = "A name for it, shown in answers that refuse a call.",
+     .type = FIELD_TEXT,
+     .required = true,
+     .unique = true,
+     .rule = &rule_name,
+     .at = AT(config_policy, id)},
+    {.name = "applies_to",
+     .help = "Whom it is about.",
+     .type = FIELD_OBJECT,
+     .required = true,
+     .kind = &kind_applies,
+     .at = AT(config_policy, applies_to)},
+    {.name = "limits",
+     .help = "What is limited.",
+     .type = FIELD_OBJECTS,
+     .kind = &kind_limit,
+     .max = 16,
+     .at = AT(config_policy, limits),
+     .at_n = AT(config_policy, n_limits)},
+    {.name = "budgets", .type = FIELD_LATER},
+    {.name = "masking", .type = FIELD_LATER},
+    {.name = "retry", .type = FIELD_LATER},
+    {.name = "cache", .type = FIELD_LATER},
+};
+
+static void finish(struct kind_reader *r, const struct json *j, const struct path *path, void *to)
+{
+    struct config_policy *p = to;
+    (void)r;
+    (void)j;
+    (void)path;
+    p->scope = p->applies_to.org ? SCOPE_ORG : p->applies_to.key.n ? SCOPE_KEY : SCOPE_MODEL;
+    p->subject = p->scope == SCOPE_KEY ? p->applies_to.key : p->applies_to.model;
+    for (size_t i = 0; i < p->n_limits; i++) { /* of several the strictest holds */
+        int64_t n = p->limits[i].at_most;
+        p->concurrency = p->concurrency && p->concurrency < n ? p->concurrency : n;
+    }
+}
+
+const struct kind kind_policy = {
+    .name = "policy",
+    .help = "Limits, attached to everybody, to a key or to a model.",
+    .size = sizeof(struct config_policy),
+    KIND_FIELDS(policy_fields),
+    .finish = finish,
+};

@@ -1,0 +1,286 @@
+#include "model/rule.h"
+
+#include <arpa/inet.h>
+#include <sys/un.h>
+
+#include "base/utf8.h"
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static bool is_visible(struct str s, size_t min, size_t max)
+{
+    if (s.n < min || s.n > max) {
+        return false;
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < 0x21 || c > 0x7e) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Visible characters of any script: no control characters, no spaces, well-formed UTF-8. */
+static bool is_word(struct str s, size_t max)
+{
+    if (s.n < 1 || s.n > max) {
+        return false;
+    }
+    for (size_t i = 0; i < s.n;) {
+        size_t len = utf8_len(s.p + i, s.n - i);
+        unsigned char c = (unsigned char)s.p[i];
+        if (!len || c < 0x21 || c == 0x7f || (c == 0xC2 && (unsigned char)s.p[i + 1] < 0xA1)) {
+            return false;
+        }
+        i += len;
+    }
+    return true;
+}
+
+static bool check_name(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    if (s.n < 1 || s.n > 64 || !is_alnum(s.p[0])) {
+        return false;
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        if (!is_alnum(s.p[i]) && s.p[i] != '.' && s.p[i] != '_' && s.p[i] != '-') {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct rule rule_name = {
+    .allowed = "1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or a digit",
+    .pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    .check = check_name,
+};
+
+static bool check_model(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    return is_word(s, 256) && s.p[0] != '/' && s.p[s.n - 1] != '/' && str_chr(s, '*') < 0;
+}
+
+const struct rule rule_model = {
+    .allowed = "1 to 256 characters without spaces and '*', no '/' at its ends",
+    .pattern = "^[^\\s*/]([^\\s*]*[^\\s*/])?$",
+    .check = check_model,
+};
+
+static bool check_upstream(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    return is_word(s, 512);
+}
+
+const struct rule rule_upstream = {
+    .allowed = "1 to 512 characters without spaces",
+    .pattern = "^\\S+$",
+    .check = check_upstream,
+};
+
+static bool check_model_pattern(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    ptrdiff_t star = str_chr(s, '*');
+    return is_word(s, 256) && (star < 0 || (size_t)star == s.n - 1);
+}
+
+const struct rule rule_model_pattern = {
+    .allowed = "a model's name, or the beginning of one followed by '*'",
+    .pattern = "^[^\\s*]*\\*?$",
+    .check = check_model_pattern,
+};
+
+static bool is_port(struct str s, uint64_t min)
+{
+    uint64_t port;
+    return s.n <= 5 && str_to_u64(s, &port) == 0 && port >= min && port <= 65535;
+}
+
+static bool is_ip(int family, struct str s)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    char z[INET6_ADDRSTRLEN];
+    if (s.n >= sizeof z || memchr(s.p, 0, s.n)) {
+        return false;
+    }
+    memcpy(z, s.p, s.n);
+    z[s.n] = 0;
+    return inet_pton(family, z, address) == 1;
+}
+
+static bool is_host(struct str s)
+{
+    if (s.n < 1 || s.n > 253) {
+        return false;
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        if (!is_alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '.' && s.p[i] != '_') {
+            return false;
+        }
+    }
+    return s.p[0] != '.' && s.p[0] != '-';
+}
+
+/* host [ ":" port ] (RFC 3986, 3.2), without userinfo. */
+static bool is_authority(struct str s)
+{
+    struct str host, port = {0};
+    if (s.n && s.p[0] == '[') {
+        ptrdiff_t end = str_chr(s, ']');
+        if (end < 0 || !is_ip(AF_INET6, str_make(s.p + 1, (size_t)end - 1))) {
+            return false;
+        }
+        port = str_from(s, (size_t)end + 1);
+        if (port.n == 0) {
+            return true;
+        }
+        return port.p[0] == ':' && is_port(str_from(port, 1), 1);
+    }
+    bool has_port = str_cut(&s, ':', &host);
+    return is_host(host) && (!has_port || is_port(s, 1));
+}
+
+/* http(s)://HOST[:PORT][/PATH] without userinfo, query and fragment; the trailing slash is cut, so
+ * that paths can be put behind it. */
+static bool check_base_url(struct arena *a, struct str s, struct str *ret)
+{
+    struct str rest, authority;
+    if (!is_visible(s, 1, 2048)) {
+        return false;
+    }
+    if (str_istarts(s, STR("https://"))) {
+        rest = str_from(s, 8);
+    } else if (str_istarts(s, STR("http://"))) {
+        rest = str_from(s, 7);
+    } else {
+        return false;
+    }
+    size_t scheme = s.n - rest.n;
+    struct str path = rest;
+    str_cut(&path, '/', &authority);
+    for (size_t i = 0; i < rest.n; i++) {
+        if (memchr("?#\\\"<>^`{|}", rest.p[i], 11)) {
+            return false;
+        }
+    }
+    if (!is_authority(authority)) {
+        return false;
+    }
+    while (s.p[s.n - 1] == '/') {
+        s.n--;
+    }
+    struct str tidy = arena_dup(a, s);
+    char *p = (char *)tidy.p;
+    for (size_t i = 0; i < scheme + authority.n; i++) { /* scheme and host know no case */
+        p[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] | 0x20) : p[i];
+    }
+    *ret = tidy;
+    return true;
+}
+
+const struct rule rule_base_url = {
+    .allowed = "http:// or https://, a host, and if needed :PORT and /PATH; no user, no query, "
+               "no fragment",
+    .pattern = "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s/?#@]+(/[^\\s?#]*)?$",
+    .check = check_base_url,
+};
+
+bool base_url_is_loopback(struct str url)
+{
+    struct str host;
+    url = str_from(url, str_starts(url, STR("https://")) ? 8 : 7);
+    str_cut(&url, '/', &host);
+    if (str_starts(host, STR("[::1]"))) {
+        return true;
+    }
+    struct str name;
+    str_cut(&host, ':', &name);
+    return str_eq(name, STR("localhost")) ||
+           (str_starts(name, STR("127.")) && is_ip(AF_INET, name));
+}
+
+static bool check_listen(struct arena *a, struct str s, struct str *ret)
+{
+    *ret = s;
+    if (str_starts(s, STR("unix:"))) {
+        struct str path = str_from(s, 5);
+        return path.n >= 1 && path.n < sizeof((struct sockaddr_un *)0)->sun_path &&
+               is_word(path, path.n);
+    }
+    if (s.n && s.p[0] == '[') {
+        ptrdiff_t end = str_find(s, STR("]:"));
+        return end > 0 && is_ip(AF_INET6, str_make(s.p + 1, (size_t)end - 1)) &&
+               is_port(str_from(s, (size_t)end + 2), 0);
+    }
+    struct str host, port = s;
+    if (!str_cut(&port, ':', &host) || !is_port(port, 0)) {
+        return false;
+    }
+    if (host.n == 0 || str_eq(host, STR("*"))) {
+        *ret = arena_printf(a, "0.0.0.0:%.*s", STR_ARG(port));
+        return true;
+    }
+    if (str_ieq(host, STR("localhost"))) {
+        *ret = arena_printf(a, "127.0.0.1:%.*s", STR_ARG(port));
+        return true;
+    }
+    return is_ip(AF_INET, host);
+}
+
+const struct rule rule_listen = {
+    .allowed = "ADDRESS:PORT, [IPV6]:PORT, :PORT for all IPv4 addresses, or unix:/PATH",
+    .pattern = "^(unix:\\S+|(\\[[0-9A-Fa-f:.]+\\]|[0-9.]*|\\*|[Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt])"
+               ":[0-9]{1,5})$",
+    .check = check_listen,
+};
+
+static bool check_path(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    return s.n >= 1 && s.n < 4096 && !memchr(s.p, 0, s.n) && !memchr(s.p, '\n', s.n);
+}
+
+const struct rule rule_path = {
+    .allowed = "the path of a file or a directory",
+    .pattern = "^[^\\n]+$",
+    .check = check_path,
+};
+
+static bool check_secret(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    return is_visible(s, 1, 8192);
+}
+
+const struct rule rule_secret = {
+    .allowed = "1 to 8192 visible ASCII characters",
+    .pattern = "^\\S+$",
+    .check = check_secret,
+};
+
+static bool check_key_secret(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    return is_visible(s, 16, 512);
+}
+
+const struct rule rule_key_secret = {
+    .allowed = "16 to 512 visible ASCII characters",
+    .pattern = "^\\S{16,512}$",
+    .check = check_key_secret,
+};

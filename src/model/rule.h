@@ -1,0 +1,29 @@
+/* What a text may look like. One rule serves the file, the REST API, the JSON Schema (`pattern`)
+ * and the documentation (`allowed`). */
+#ifndef MODEL_RULE_H
+#define MODEL_RULE_H
+
+#include "base/arena.h"
+
+struct rule {
+    const char *allowed; /* for people: "HOST:PORT, [IPV6]:PORT, :PORT or unix:/PATH" */
+    const char *pattern; /* ECMA regular expression for the schema, may be NULL; never stricter than
+                            check */
+    /* Whether `text` keeps the rule; `*ret` is it in its one tidy form (in `a` when it differs). */
+    bool (*check)(struct arena *a, struct str text, struct str *ret);
+};
+
+extern const struct rule rule_name;          /* ids of providers, keys, policies */
+extern const struct rule rule_model;         /* names that clients use */
+extern const struct rule rule_upstream;      /* names of models at a provider */
+extern const struct rule rule_model_pattern; /* a name, or a prefix before a final '*' */
+extern const struct rule rule_base_url;
+extern const struct rule rule_listen;
+extern const struct rule rule_path;       /* of a file or directory */
+extern const struct rule rule_secret;     /* a provider's: 1 to 8192 visible characters */
+extern const struct rule rule_key_secret; /* of an application: 16 to 512 visible characters */
+
+/* Whether a base URL (already checked) points to this machine: localhost, 127.0.0.0/8, ::1. */
+bool base_url_is_loopback(struct str url);
+
+#endif

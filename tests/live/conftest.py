@@ -1,0 +1,102 @@
+"""Fixtures that start the real thing. See README.md."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import pytest  # noqa: E402
+
+import tooling  # noqa: E402
+from accord import Accord, config_for  # noqa: E402
+from hostile import Hostile  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--tally", help="write one line per test into this file")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "race: also runs under ThreadSanitizer")
+    config.tally = {}
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    tally = item.config.tally
+    if report.failed:
+        tally[item.nodeid] = "failed"
+    elif report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "skipped"
+        tally[item.nodeid] = f"skipped\t{reason}"
+    elif report.when == "call":
+        tally.setdefault(item.nodeid, "passed")
+
+
+def pytest_sessionfinish(session):
+    path = session.config.getoption("--tally")
+    if not path:
+        return
+    with open(path, "w", encoding="utf-8") as file:
+        for name, result in session.config.tally.items():
+            word, _, reason = result.partition("\t")
+            file.write(f"{word} {name.replace('tests/live/', '')}"
+                       f"{': ' + reason if reason else ''}\n")
+
+
+@pytest.fixture
+def upstream():
+    """An upstream that answers as usual until the test tells it otherwise."""
+    hostile = Hostile()
+    yield hostile
+    hostile.stop()
+    assert not hostile.errors, hostile.errors
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a server with a configuration; all of them are stopped, and judged, at the end."""
+    running = []
+
+    def starter(config=None, **options):
+        server = Accord(tmp_path / f"accord-{len(running)}", config, **options)
+        running.append(server)
+        return server
+
+    yield starter
+    failures = []
+    for server in running:
+        try:
+            server.stop()
+        except AssertionError as error:
+            failures.append(str(error))
+    assert not failures, "\n".join(failures)
+
+
+@pytest.fixture
+def accord(start, upstream):
+    """The usual server in front of the usual upstream."""
+    return start(config_for(upstream.url))
+
+
+@pytest.fixture(scope="session")
+def node():
+    """Node 24 of build/node."""
+    return tooling.require_node()
+
+
+@pytest.fixture(scope="session")
+def aimock():
+    """The outside upstream, one for the whole run; it demands our credential."""
+    with tooling.start_aimock() as mock:
+        yield mock
+
+
+@pytest.fixture(scope="session")
+def gateway(aimock, tmp_path_factory):
+    """One server in front of the outside upstream, shared by the tests of SDKs and agents."""
+    server = Accord(tmp_path_factory.mktemp("gateway"), config_for(aimock.url))
+    yield server
+    server.stop()

@@ -1,0 +1,57 @@
+"""Coding agents in print mode, through the server to the outside upstream: one answer each."""
+
+import subprocess
+
+import pytest
+
+from accord import KEY
+from tooling import NODE_HOME, clean_home, require_node
+
+ANSWER = "Bonjour \u00e9l\u00e8ve \U0001f600, says the mock."
+MODULES = NODE_HOME / "node_modules"
+CLAUDE = MODULES / "@anthropic-ai" / "claude-code-linux-x64" / "claude"
+CODEX = (MODULES / "@openai" / "codex-linux-x64" / "vendor" / "x86_64-unknown-linux-musl" / "bin"
+         / "codex")
+
+
+def run(command, directory, env):
+    require_node()
+    assert command[0].exists(), f"{command[0]} is not installed"
+    work = directory / "work"
+    work.mkdir()
+    return subprocess.run([str(part) for part in command], cwd=work, timeout=120,
+                          env={**clean_home(directory), **env}, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("variable", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"])
+def test_claude_code_answers_through_the_gateway(gateway, tmp_path, variable):
+    before = len(gateway.access_log())
+    result = run([CLAUDE, "-p", "say hi"], tmp_path, {
+        "ANTHROPIC_BASE_URL": gateway.address, variable: KEY, "ANTHROPIC_MODEL": "claude-m",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"})
+    assert result.returncode == 0, result
+    assert ANSWER in result.stdout
+    assert gateway.wait_access_log(before + 1)[-1]["status"] == 200
+
+
+def test_codex_answers_through_the_gateway(gateway, tmp_path):
+    provider = (f'model_providers.accord={{name="accord",base_url="{gateway.address}/v1",'
+                'env_key="ACCORD_KEY",wire_api="responses"}')
+    result = run([CODEX, "exec", "--skip-git-repo-check", "-s", "read-only",
+                  "-c", 'model_provider="accord"', "-c", 'model="m"', "-c", provider,
+                  "say hi"], tmp_path, {"ACCORD_KEY": KEY})
+    assert result.returncode == 0, result
+    assert ANSWER in result.stdout
+
+
+def test_codex_falls_back_from_websocket_when_it_is_answered_426(gateway, tmp_path):
+    """The built-in provider dials a WebSocket first; 426 sends it to SSE without more dials."""
+    before = len(gateway.access_log())
+    result = run([CODEX, "exec", "--skip-git-repo-check", "-s", "read-only",
+                  "-c", f'openai_base_url="{gateway.address}/v1"', "-c", 'model="m"',
+                  "say hi"], tmp_path, {"CODEX_API_KEY": KEY})
+    assert result.returncode == 0, result
+    assert ANSWER in result.stdout
+    statuses = [line["status"] for line in gateway.access_log()[before:]]
+    assert statuses.count(426) <= 1, statuses

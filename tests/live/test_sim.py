@@ -1,0 +1,133 @@
+"""The built-in provider: it says what it is, in all dialects, and goes through the same stages."""
+
+import json
+
+import pytest
+
+from wire import request
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture
+def sim(start):
+    return start(None)
+
+
+def ask(server, dialect, model, text, stream=False, **more):
+    """(status, the text of the answer, usage as (in, out)) in any dialect."""
+    if dialect == "openai":
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        if stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        response = server.post(CHAT, body)
+    elif dialect == "anthropic":
+        body = {"model": model, "max_tokens": 50, "stream": stream,
+                "messages": [{"role": "user", "content": text}], **more}
+        response = server.post("/v1/messages", body)
+    else:
+        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+        if "max_tokens" in more:
+            body["generationConfig"] = {"maxOutputTokens": more["max_tokens"]}
+        response = server.post(f"/v1beta/models/{model}:{verb}", body)
+    if response.status != 200:
+        return response.status, response.body.decode(), None
+    read = read_stream if stream else read_whole
+    return (200, *read(dialect, response))
+
+
+def read_whole(dialect, response):
+    body = response.json()
+    if dialect == "openai":
+        return (body["choices"][0]["message"]["content"],
+                (body["usage"]["prompt_tokens"], body["usage"]["completion_tokens"]))
+    if dialect == "anthropic":
+        return (body["content"][0]["text"],
+                (body["usage"]["input_tokens"], body["usage"]["output_tokens"]))
+    usage = body["usageMetadata"]
+    return ("".join(p["text"] for p in body["candidates"][0]["content"]["parts"]),
+            (usage["promptTokenCount"], usage["candidatesTokenCount"]))
+
+
+def read_stream(dialect, response):
+    events = response.events()
+    if dialect == "openai":
+        assert events[-1][1] == "[DONE]"
+        chunks = [json.loads(data) for _, data in events[:-1]]
+        text = "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks
+                       if c["choices"])
+        usage = chunks[-1]["usage"]
+        return text, (usage["prompt_tokens"], usage["completion_tokens"])
+    if dialect == "anthropic":
+        bodies = [json.loads(data) for _, data in events]
+        assert [name for name, _ in events] == [b["type"] for b in bodies]
+        assert bodies[-1]["type"] == "message_stop"
+        text = "".join(b["delta"]["text"] for b in bodies if b["type"] == "content_block_delta")
+        start = next(b for b in bodies if b["type"] == "message_start")["message"]["usage"]
+        end = next(b for b in bodies if b["type"] == "message_delta")["usage"]
+        return text, (start["input_tokens"], end["output_tokens"])
+    bodies = [json.loads(data) for _, data in events]
+    text = "".join(p.get("text", "") for b in bodies for c in b["candidates"]
+                   for p in c["content"]["parts"])
+    assert bodies[-1]["candidates"][0]["finishReason"] == "STOP"
+    usage = bodies[-1]["usageMetadata"]
+    return text, (usage["promptTokenCount"], usage["candidatesTokenCount"])
+
+
+DIALECTS = ["openai", "anthropic", "gemini"]
+EVERY = pytest.mark.parametrize("dialect,stream", [(d, s) for d in DIALECTS for s in (False, True)])
+
+
+@pytest.mark.race
+@EVERY
+def test_echo_answers_with_what_it_was_asked(sim, dialect, stream):
+    question = 'Say "h\u00e9llo" \U0001f600\n\\ and\tgo'
+    status, text, usage = ask(sim, dialect, "sim/echo", question, stream)
+    assert status == 200, text
+    assert question in text
+    assert usage[0] > 0 and usage[1] > 0
+
+
+@EVERY
+def test_lorem_writes_as_many_words_as_tokens_are_allowed(sim, dialect, stream):
+    status, text, usage = ask(sim, dialect, "sim/lorem", "go", stream, max_tokens=17)
+    assert status == 200, text
+    assert len(text.split()) == 17
+    assert usage[1] == 17
+
+
+def test_sim_says_that_it_is_simulated(sim):
+    response = sim.post(CHAT, {"model": "sim/echo",
+                               "messages": [{"role": "user", "content": "hi"}]})
+    assert "sim" in response.body.decode() + response.head.raw.decode("latin-1").lower()
+    assert response.json()["model"] == "sim/echo"
+
+
+def test_sim_models_are_listed(sim):
+    ids = {e["id"] for e in sim.get("/v1/models").json()["data"]}
+    assert {"sim/echo", "sim/lorem", "sim/fault"} <= ids
+
+
+def test_sim_is_metered_like_any_other_provider(sim):
+    _, _, usage = ask(sim, "openai", "sim/lorem", "go", max_tokens=17)
+    samples = sim.metrics()
+    output = sum(value for name, value in samples.items()
+                 if name.startswith("accord_tokens_total{") and 'type="output"' in name)
+    assert output == usage[1] == 17
+
+
+def test_many_streams_at_once_are_each_whole(sim):
+    body = {"model": "sim/lorem", "stream": True, "max_tokens": 200,
+            "messages": [{"role": "user", "content": "go"}]}
+    connections = [sim.open_stream(CHAT, body) for _ in range(100)]
+    for connection in connections:
+        response = connection.read_response()
+        assert response.events()[-1][1] == "[DONE]"
+        connection.close()
+
+
+def test_sim_needs_a_key(sim):
+    with sim.connect() as connection:
+        connection.send(request("POST", CHAT, [], b'{"model":"sim/echo","messages":[]}'))
+        assert connection.read_response().status == 401
