@@ -196,6 +196,36 @@ struct str arena_printf(struct arena *a, const char *fmt, ...)
     return s;
 }
 
+void *arena_block_new(struct pool *p, size_t n, size_t *ret_n)
+{
+    size_t size;
+    struct arena_block *b = pool_take(p, n + sizeof *b, &size);
+    b->size = size;
+    b->next = NULL;
+    *ret_n = size - sizeof *b;
+    return b + 1;
+}
+
+void arena_block_free(struct pool *p, void *block)
+{
+    if (block) {
+        struct arena_block *b = (struct arena_block *)block - 1;
+        pool_give(p, b, b->size);
+    }
+}
+
+void arena_adopt(struct arena *a, void *block)
+{
+    struct arena_block *b = (struct arena_block *)block - 1;
+    if (a->_head) {
+        b->next = a->_head->next; /* behind the first: allocation goes on there */
+        a->_head->next = b;
+    } else {
+        b->next = NULL;
+        a->_head = b;
+    }
+}
+
 void arena_reset(struct arena *a)
 {
     struct arena_block *b = a->_head;

@@ -45,6 +45,12 @@ void *arena_zalloc(struct arena *a, size_t n);
 /* Gives back the last allocation's tail: the allocation at `p` shrinks from `n` to `used`. */
 void arena_trim(struct arena *a, void *p, size_t n, size_t used);
 
+/* A block by itself, with room for `*ret_n` bytes (at least n), that an arena may take over later. */
+void *arena_block_new(struct pool *p, size_t n, size_t *ret_n);
+void arena_block_free(struct pool *p, void *block); /* NULL is allowed */
+/* The arena owns the block from now on: it goes back with the rest. Both have the same pool. */
+void arena_adopt(struct arena *a, void *block);
+
 struct str arena_dup(struct arena *a, struct str s);
 /* The same with a NUL behind it, for the edges of the system. */
 char *arena_dupz(struct arena *a, struct str s);

@@ -55,16 +55,22 @@ void buf_addz(struct buf *b, const char *z)
 
 size_t u64_print(char *to, uint64_t v)
 {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
     char tmp[20];
-    size_t n = 0;
-    do {
-        tmp[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    for (size_t i = 0; i < n; i++) {
-        to[i] = tmp[n - 1 - i];
+    size_t at = sizeof tmp;
+    while (v >= 10) {
+        at -= 2;
+        memcpy(tmp + at, pairs + v % 100 * 2, 2);
+        v /= 100;
     }
-    return n;
+    if (v || at == sizeof tmp) {
+        tmp[--at] = (char)('0' + v);
+    }
+    memcpy(to, tmp + at, sizeof tmp - at);
+    return sizeof tmp - at;
 }
 
 void buf_add_u64(struct buf *b, uint64_t v)

@@ -7,6 +7,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* For large locals on hot paths that are written before they are read: release builds clear all others. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef UNINITIALIZED
+#define UNINITIALIZED
+#endif
+
 #define must(cond) (__builtin_expect(!!(cond), 1) ? (void)0 : must_fail(#cond, __FILE__, __LINE__))
 #define check(cond)                                                                                \
     (__builtin_expect(!!(cond), 1) ? true : (check_fail(#cond, __FILE__, __LINE__), false))

@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <emmintrin.h>
 #include <errno.h>
 
 static char lower(char c)
@@ -48,8 +49,30 @@ ptrdiff_t str_find(struct str s, struct str needle)
     if (needle.n == 0) {
         return 0;
     }
-    const char *at = s.n ? memmem(s.p, s.n, needle.p, needle.n) : NULL;
-    return at ? at - s.p : -1;
+    if (needle.n < 2 || s.n < needle.n) {
+        return needle.n == 0 ? 0 : s.n < needle.n ? -1 : str_chr(s, needle.p[0]);
+    }
+    /* Sixteen places at a time: where the needle's first and last byte both fit, compare. */
+    const __m128i first = _mm_set1_epi8(needle.p[0]), last = _mm_set1_epi8(needle.p[needle.n - 1]);
+    const char *at = s.p, *end = s.p + (s.n - needle.n) + 1;
+    for (; end - at >= 16; at += 16) {
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(at + needle.n - 1));
+        unsigned hits = (unsigned)_mm_movemask_epi8(
+            _mm_and_si128(_mm_cmpeq_epi8(a, first), _mm_cmpeq_epi8(b, last)));
+        for (; hits; hits &= hits - 1) {
+            const char *hit = at + __builtin_ctz(hits);
+            if (memcmp(hit + 1, needle.p + 1, needle.n - 2) == 0) {
+                return hit - s.p;
+            }
+        }
+    }
+    for (; at < end; at++) {
+        if (*at == needle.p[0] && memcmp(at, needle.p, needle.n) == 0) {
+            return at - s.p;
+        }
+    }
+    return -1;
 }
 
 bool str_cut(struct str *s, char c, struct str *head)

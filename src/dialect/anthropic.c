@@ -58,10 +58,14 @@ static unsigned status(unsigned s, struct str code)
 static void usage(struct str object, struct usage *u)
 {
     int64_t fresh = -1;
-    usage_int(object, STR("cache_read_input_tokens"), &u->cache_read);
-    usage_int(object, STR("cache_creation_input_tokens"), &u->cache_write);
-    usage_int(object, STR("output_tokens"), &u->output);
-    usage_int(object, STR("input_tokens"), &fresh);
+    const struct usage_row rows[] = {
+        {QUOTED("input_tokens"), &fresh, NULL},
+        {QUOTED("output_tokens"), &u->output, NULL},
+        {QUOTED("cache_read_input_tokens"), &u->cache_read, NULL},
+        {QUOTED("cache_creation_input_tokens"), &u->cache_write, NULL},
+        {{0}, NULL, NULL},
+    };
+    usage_read(object, rows);
     if (fresh >= 0) {
         u->input = fresh + (u->cache_read > 0 ? u->cache_read : 0) +
                    (u->cache_write > 0 ? u->cache_write : 0);

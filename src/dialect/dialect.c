@@ -12,11 +12,20 @@ const struct dialect *dialect_of(enum family f)
     return all[f];
 }
 
-void usage_int(struct str object, struct str name, int64_t *ret)
+void usage_read(struct str object, const struct usage_row *rows)
 {
-    struct str value;
-    int64_t v;
-    if (json_member(object, name, &value) == JSON_NUMBER && json_int(value, &v) == 0 && v >= 0) {
-        *ret = v;
+    struct str key, value;
+    enum json_type type;
+    for (size_t at = 0; json_each(object, &at, &key, &value, &type);) {
+        const struct usage_row *r = rows;
+        while (r->name.n && !str_eq(r->name, key)) {
+            r++;
+        }
+        int64_t v;
+        if (type == JSON_NUMBER && r->to && json_int(value, &v) == 0 && v >= 0) {
+            *r->to = v;
+        } else if (type == JSON_OBJECT && r->inside) {
+            usage_read(value, r->inside);
+        }
     }
 }

@@ -56,7 +56,15 @@ extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, d
     dialect_cohere;
 const struct dialect *dialect_of(enum family f);
 
-/* Member `name` of a validated object as an integer; `*ret` stays when it is absent or no integer. */
-void usage_int(struct str object, struct str name, int64_t *ret);
+/* Reads integers out of a validated object in one pass: each row names a member and where it goes. A
+ * member that is absent, negative or no integer leaves its place as it is; one with `inside` is an object
+ * whose members are read by those rows. Ends with an empty name. */
+struct usage_row {
+    struct str name; /* with its quotes: as it stands in JSON */
+    int64_t *to;
+    const struct usage_row *inside;
+};
+void usage_read(struct str object, const struct usage_row *rows);
+#define QUOTED(name) {"\"" name "\"", sizeof(name) + 1}
 
 #endif

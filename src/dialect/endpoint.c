@@ -128,10 +128,14 @@ struct endpoint_match endpoint_find(struct str method, struct str path)
 {
     struct endpoint_match m = {0};
     struct str azure = path;
-    if (search(whole, sizeof whole / sizeof *whole, method, path, &m) || m.wrong_method) {
+    bool versioned = str_starts(path, STR("/v1/"));
+    if (!versioned &&
+        (search(whole, sizeof whole / sizeof *whole, method, path, &m) || m.wrong_method)) {
         return m;
     }
-    if (take_segment(&azure, STR("/openai/deployments"))) {
+    if (versioned) {
+        /* the usual case: no prefix to look for */
+    } else if (take_segment(&azure, STR("/openai/deployments"))) {
         azure = str_from(azure, 1);
         str_cut(&azure, '/', &m.model);
         path = str_make(azure.p - 1, azure.n + 1); /* with its slash */

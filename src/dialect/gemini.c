@@ -60,11 +60,15 @@ static unsigned status(unsigned s, struct str code)
 static void usage(struct str object, struct usage *u)
 {
     int64_t prompt = -1, tool = 0, candidates = -1, thoughts = -1;
-    usage_int(object, STR("promptTokenCount"), &prompt);
-    usage_int(object, STR("toolUsePromptTokenCount"), &tool);
-    usage_int(object, STR("candidatesTokenCount"), &candidates);
-    usage_int(object, STR("thoughtsTokenCount"), &thoughts);
-    usage_int(object, STR("cachedContentTokenCount"), &u->cache_read);
+    const struct usage_row rows[] = {
+        {QUOTED("promptTokenCount"), &prompt, NULL},
+        {QUOTED("toolUsePromptTokenCount"), &tool, NULL},
+        {QUOTED("candidatesTokenCount"), &candidates, NULL},
+        {QUOTED("thoughtsTokenCount"), &thoughts, NULL},
+        {QUOTED("cachedContentTokenCount"), &u->cache_read, NULL},
+        {{0}, NULL, NULL},
+    };
+    usage_read(object, rows);
     if (prompt >= 0) {
         u->input = prompt + tool;
     }

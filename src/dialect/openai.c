@@ -56,20 +56,27 @@ static unsigned status(unsigned s, struct str code)
  * embeddings: input_tokens, output_tokens, the details under other names. */
 static void usage(struct str object, struct usage *u)
 {
-    struct str details;
-    usage_int(object, STR("prompt_tokens"), &u->input);
-    usage_int(object, STR("completion_tokens"), &u->output);
-    usage_int(object, STR("input_tokens"), &u->input);
-    usage_int(object, STR("output_tokens"), &u->output);
-    if (json_member(object, STR("prompt_tokens_details"), &details) == JSON_OBJECT ||
-        json_member(object, STR("input_tokens_details"), &details) == JSON_OBJECT) {
-        usage_int(details, STR("cached_tokens"), &u->cache_read);
-        usage_int(details, STR("cache_write_tokens"), &u->cache_write);
-    }
-    if (json_member(object, STR("completion_tokens_details"), &details) == JSON_OBJECT ||
-        json_member(object, STR("output_tokens_details"), &details) == JSON_OBJECT) {
-        usage_int(details, STR("reasoning_tokens"), &u->reasoning);
-    }
+    const struct usage_row input[] = {
+        {QUOTED("cached_tokens"), &u->cache_read, NULL},
+        {QUOTED("cache_write_tokens"), &u->cache_write, NULL},
+        {{0}, NULL, NULL},
+    };
+    const struct usage_row output[] = {
+        {QUOTED("reasoning_tokens"), &u->reasoning, NULL},
+        {{0}, NULL, NULL},
+    };
+    const struct usage_row rows[] = {
+        {QUOTED("prompt_tokens"), &u->input, NULL},
+        {QUOTED("completion_tokens"), &u->output, NULL},
+        {QUOTED("input_tokens"), &u->input, NULL},
+        {QUOTED("output_tokens"), &u->output, NULL},
+        {QUOTED("prompt_tokens_details"), NULL, input},
+        {QUOTED("completion_tokens_details"), NULL, output},
+        {QUOTED("input_tokens_details"), NULL, input},
+        {QUOTED("output_tokens_details"), NULL, output},
+        {{0}, NULL, NULL},
+    };
+    usage_read(object, rows);
 }
 
 /* Responses ends with response.completed, response.incomplete or response.failed; chat with [DONE],

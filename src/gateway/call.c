@@ -75,15 +75,28 @@ void call_back_to(struct call *c, enum next (*stage)(struct call *c))
 
 /* ---- the server's events ---- */
 
-/* 130 random bits as 26 characters of Crockford's base 32. */
-static void make_id(struct call *c)
+/* Two characters of Crockford's base 32 for each ten bits; filled before main(). */
+static char id_pair[1024][2];
+
+__attribute__((constructor)) static void fill_id_pairs(void)
 {
     static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
-    uint64_t r[3] = {worker_random(c->w), worker_random(c->w), worker_random(c->w)};
-    memcpy(c->id, "req_", 4);
-    for (unsigned i = 0; i < 26; i++) {
-        c->id[4 + i] = digits[r[i / 10] >> (5 * (i % 10)) & 31];
+    for (unsigned i = 0; i < 1024; i++) {
+        id_pair[i][0] = digits[i >> 5];
+        id_pair[i][1] = digits[i & 31];
     }
+}
+
+/* 130 random bits as 26 characters. */
+static void make_id(struct call *c)
+{
+    uint64_t a = worker_random(c->w), b = worker_random(c->w), d = worker_random(c->w);
+    memcpy(c->id, "req_", 4);
+    for (unsigned i = 0; i < 6; i++, a >>= 10, b >>= 10) {
+        memcpy(c->id + 4 + 2 * i, id_pair[a & 1023], 2);
+        memcpy(c->id + 16 + 2 * i, id_pair[b & 1023], 2);
+    }
+    memcpy(c->id + 28, id_pair[d >> 54], 2);
     c->id[30] = 0;
 }
 

@@ -171,10 +171,14 @@ static bool model_splice(struct call *c, struct splice *ret)
         return true;
     }
     struct buf text = {.arena = &c->req->input};
-    buf_add(&text, c->member.n ? STR("\"") : STR("\"model\":\""));
-    buf_add_json(&text, model);
-    buf_add(&text, c->member.n ? STR("\"") : STR("\","));
-    ret->text = buf_str(&text);
+    if (c->member.n && c->target->model.n) {
+        ret->text = c->target->quoted;
+    } else {
+        buf_add(&text, c->member.n ? STR("\"") : STR("\"model\":\""));
+        buf_add_json(&text, model);
+        buf_add(&text, c->member.n ? STR("\"") : STR("\","));
+        ret->text = buf_str(&text);
+    }
     ret->at = c->member.n ? (uint32_t)(c->member.p - body.p) : (uint32_t)str_chr(body, '{') + 1;
     ret->n = (uint32_t)c->member.n;
     return true;

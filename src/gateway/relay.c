@@ -90,9 +90,17 @@ static void add_timing(struct call *c)
     http_lines(c->req, STR("\r\n"));
 }
 
+static bool is_json(struct str type)
+{
+    return str_starts(type, STR("application/json")) || str_istarts(type, STR("application/json"));
+}
+
 static enum relay_mode mode_of(const struct call *c, const struct h1_head *h)
 {
     struct str type = h1_get(h, H_CONTENT_TYPE), coding = h1_get(h, H_CONTENT_ENCODING);
+    if (!coding.n && !c->stream && str_starts(type, STR("application/json"))) {
+        return RELAY_PLAIN; /* nearly always */
+    }
     if (coding.n && !str_ieq(coding, STR("identity"))) {
         return RELAY_OPAQUE;
     }
@@ -100,10 +108,10 @@ static enum relay_mode mode_of(const struct call *c, const struct h1_head *h)
         return RELAY_EVENTS;
     }
     if (c->stream && c->ep.endpoint->family != FAMILY_GEMINI && h->status == 200 &&
-        h->body != BODY_LENGTH && !str_istarts(type, STR("application/json"))) {
+        h->body != BODY_LENGTH && !is_json(type)) {
         return RELAY_EVENTS; /* some servers stream under a wrong type */
     }
-    return str_istarts(type, STR("application/json")) ? RELAY_PLAIN : RELAY_OPAQUE;
+    return is_json(type) ? RELAY_PLAIN : RELAY_OPAQUE;
 }
 
 static void end_call(struct call *c)
@@ -127,7 +135,8 @@ void relay_head(struct call *c, const struct h1_head *h)
 {
     struct str type = h1_get(h, H_CONTENT_TYPE);
     c->answered_us = loop_now_us(c->w->loop);
-    if (h->status < 300 && str_istarts(type, STR("text/html"))) {
+    if (h->status < 300 && type.n && (type.p[0] | 0x20) == 't' &&
+        str_istarts(type, STR("text/html"))) {
         /* A captive portal or a wrong base URL: a 200 that is none. */
         replace_answer(c, "upstream_not_an_api",
                        "answered with an HTML page; check its base_url");
@@ -170,8 +179,8 @@ void relay_head(struct call *c, const struct h1_head *h)
 /* What one read gives the client: pieces that are sent together. */
 struct out {
     struct call *c;
-    struct iovec v[OUT_PIECES];
     int n;
+    struct iovec v[OUT_PIECES];
 };
 
 static void flush(struct out *o, bool end)
@@ -243,7 +252,20 @@ static bool look_at_usage(struct out *o, struct str event, struct str data)
 
 static bool holds(struct str s, struct str needle)
 {
-    return memmem(s.p, s.n, needle.p, needle.n) != NULL;
+    return str_find(s, needle) >= 0;
+}
+
+/* An event whose data is an error object. */
+static bool is_error(struct str event)
+{
+    struct str data = str_from(event, 5);
+    if (!str_starts(event, STR("data:"))) {
+        return str_starts(event, STR("event: error"));
+    }
+    if (data.n && data.p[0] == ' ') {
+        data = str_from(data, 1);
+    }
+    return str_starts(data, STR("{\"error\""));
 }
 
 /* The signs by which each dialect says that its stream is over, or failed. */
@@ -254,9 +276,7 @@ static void look_for_end(struct call *c, struct str event)
     case FAMILY_ANTHROPIC:
         if (str_starts(event, STR("event: message_stop"))) {
             r->finished = true;
-        } else if (str_starts(event, STR("event: error"))) {
-            r->errored = true;
-        } else if (holds(event, STR("\"message_stop\""))) {
+        } else if (event.p[0] != 'e' && holds(event, STR("\"message_stop\""))) {
             r->finished = true;
         }
         break;
@@ -266,20 +286,19 @@ static void look_for_end(struct call *c, struct str event)
         }
         break;
     default:
-        if (holds(str_first(event, 64), STR("[DONE]")) ||
-            str_starts(event, STR("event: response.completed")) ||
-            str_starts(event, STR("event: response.incomplete")) ||
-            str_starts(event, STR("event: response.failed")) ||
-            holds(event, STR("\"finish_reason\":\"")) ||
-            holds(event, STR("\"finish_reason\": \""))) {
-            r->finished = true;
-        } else if (str_starts(event, STR("event: error"))) {
-            r->errored = true;
+        if (event.n > 0 && event.p[0] == 'e') {
+            /* Responses names its events; chat does not. */
+            r->finished = str_starts(event, STR("event: response.completed")) ||
+                          str_starts(event, STR("event: response.incomplete")) ||
+                          str_starts(event, STR("event: response.failed"));
+        } else {
+            ptrdiff_t at = str_find(event, STR("\"finish_reason\":"));
+            struct str reason = at < 0 ? (struct str){0} : str_from(event, (size_t)at + 16);
+            r->finished = str_starts(reason, STR("\"")) || str_starts(reason, STR(" \"")) ||
+                          (event.n < 32 && holds(event, STR("[DONE]")));
         }
     }
-    if (holds(str_first(event, 24), STR("{\"error\""))) {
-        r->errored = true;
-    }
+    r->errored = r->errored || is_error(event);
 }
 
 static void pass_event(struct out *o, struct str event)
@@ -457,8 +476,10 @@ static void watch_silence(struct call *c)
 
 void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
 {
-    struct out o = {.c = c};
     if (c->relay.mode == RELAY_EVENTS) {
+        struct out o UNINITIALIZED;
+        o.c = c;
+        o.n = 0;
         for (int i = 0; i < n; i++) {
             pass_piece(&o, pieces[i].iov_base, pieces[i].iov_len);
         }

@@ -60,6 +60,19 @@ static uint64_t digest_word(const uint8_t *digest)
     return w;
 }
 
+/* In constant time: all words are looked at, whatever the first ones say. */
+static bool same_digest(const uint8_t *a, const uint8_t *b)
+{
+    uint64_t x[KEY_DIGEST_SIZE / 8], y[KEY_DIGEST_SIZE / 8], difference = 0;
+    memcpy(x, a, sizeof x);
+    memcpy(y, b, sizeof y);
+    for (unsigned i = 0; i < KEY_DIGEST_SIZE / 8; i++) {
+        difference |= x[i] ^ y[i];
+        __asm__ volatile("" : "+r"(difference)); /* so that no compiler makes a shortcut */
+    }
+    return difference == 0;
+}
+
 const struct snap_key *snapshot_key(const struct snapshot *s, struct str secret)
 {
     uint8_t digest[KEY_DIGEST_SIZE];
@@ -69,7 +82,7 @@ const struct snap_key *snapshot_key(const struct snapshot *s, struct str secret)
         if (!slot) {
             return NULL;
         }
-        if (sodium_memcmp(s->keys[slot - 1].digest, digest, sizeof digest) == 0) {
+        if (same_digest(s->keys[slot - 1].digest, digest)) {
             return &s->keys[slot - 1];
         }
     }
@@ -262,6 +275,15 @@ static int by_priority(const void *a, const void *b)
     return x->priority < y->priority ? -1 : x->priority > y->priority;
 }
 
+static struct str quote(struct compiler *c, struct str text)
+{
+    struct buf b = {.arena = c->a};
+    buf_addc(&b, '"');
+    buf_add_json(&b, text);
+    buf_addc(&b, '"');
+    return buf_str(&b);
+}
+
 static const struct snap_limit *limit_for(struct compiler *c, enum policy_scope scope,
                                           struct str subject)
 {
@@ -284,6 +306,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
     for (size_t i = 0; i < m->n_targets; i++) {
         targets[i] = (struct snap_target){.provider = &c->providers[m->targets[i].provider],
                                           .model = m->targets[i].model,
+                                          .quoted = quote(c, m->targets[i].model),
                                           .weight = (uint32_t)m->targets[i].weight,
                                           .priority = (uint32_t)m->targets[i].priority};
     }
@@ -313,6 +336,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
         struct snap_target *t = arena_zalloc(c->a, sizeof *t);
         *t = *any;
         t->model = from->models[i];
+        t->quoted = quote(c, t->model);
         struct snap_model m = {.targets = t, .n_targets = 1, .listed = listed};
         m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
         insert_model(c, m);

@@ -42,6 +42,7 @@ struct snap_provider {
 struct snap_target {
     const struct snap_provider *provider;
     struct str model; /* upstream's name; empty: what the client said behind "provider/" */
+    struct str quoted; /* the same as a JSON string */
     uint32_t weight, priority;
 };
 

@@ -153,12 +153,9 @@ void http_head(struct http_req *r, unsigned status, int64_t length)
 static size_t chunk_size_line(char *to, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
-    size_t len = 0;
-    for (int shift = 60; shift >= 0; shift -= 4) {
-        unsigned d = (unsigned)(n >> shift) & 15;
-        if (d || len || shift == 0) {
-            to[len++] = digits[d];
-        }
+    size_t len = n ? (size_t)(67 - __builtin_clzll(n)) / 4 : 1;
+    for (size_t i = 0; i < len; i++) {
+        to[i] = digits[n >> 4 * (len - 1 - i) & 15];
     }
     to[len] = '\r';
     to[len + 1] = '\n';
@@ -174,7 +171,7 @@ void http_send(struct http_req *r, const struct iovec *v, int n, bool end)
 {
     struct http_conn *c = r->conn;
     struct http_server *s = c->server;
-    struct iovec out[HTTP_IOV_MAX + 4];
+    struct iovec out[HTTP_IOV_MAX + 4] UNINITIALIZED;
     char size[20];
     size_t total = 0;
     int k = 0;

@@ -259,7 +259,7 @@ static void collect_head(struct http_up *u, const char *p, size_t n)
 /* Passes the content at p..end on, all pieces of one read together. 1: the body has ended. */
 static int pass_body(struct http_up *u, const char **p, const char *end)
 {
-    struct iovec pieces[PIECES];
+    struct iovec pieces[PIECES] UNINITIALIZED;
     for (;;) {
         int n = 0, k = CHUNK_MORE;
         struct str piece;

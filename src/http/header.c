@@ -35,10 +35,25 @@ __attribute__((constructor)) static void fill(void)
     }
 }
 
+static uint64_t word_at(const char *p, size_t n)
+{
+    uint64_t w = 0;
+    memcpy(&w, p, n);
+    return w;
+}
+
 /* `name` holds token characters only, so setting bit 5 maps no two of those in the table together. */
 static bool same(struct str name, struct str lower)
 {
-    for (size_t i = 0; i < lower.n; i++) {
+    const uint64_t bit5 = 0x2020202020202020U;
+    while (name.n >= 8) {
+        if ((word_at(name.p, 8) | bit5) != word_at(lower.p, 8)) {
+            return false;
+        }
+        name = str_from(name, 8);
+        lower = str_from(lower, 8);
+    }
+    for (size_t i = 0; i < name.n; i++) {
         if ((name.p[i] | 0x20) != lower.p[i]) {
             return false;
         }

@@ -15,7 +15,7 @@ enum {
     LINGER_MS = 2000,
     DRAIN_GRACE_MS = 250,
     INPUT_SLACK = 1024, /* beside head and body: what the handler adds to send them on */
-    GROW_FIRST = 4096,
+    COPY_MAX = 4096, /* larger bodies are left where they are, if they are whole */
 };
 
 static void process(struct http_conn *c);
@@ -516,12 +516,31 @@ static void keep_head(struct http_req *r)
     r->head = own;
 }
 
+/* A large body that is whole, with nothing behind it, stays in the buffer it was read into; the loop gets
+ * another one. */
+static void keep_in_place(struct http_req *r)
+{
+    struct http_conn *c = r->conn;
+    keep_head(r);
+    r->body = str_make(c->p, (size_t)r->_left);
+    r->bytes_in = r->_left;
+    c->p += r->_left;
+    r->_left = 0;
+    r->_in_done = true;
+    arena_adopt(&r->input, loop_take_scratch(c->server->loop));
+}
+
 bool http_collect(struct http_req *r)
 {
     struct http_conn *c = r->conn;
     bool sized = r->head->body == BODY_LENGTH;
     must(r->_mode == MODE_UNDECIDED && r->head && c->processing);
     r->_mode = MODE_COLLECT;
+    if (sized && r->_left > COPY_MAX && (size_t)(c->end - c->p) == r->_left &&
+        loop_in_scratch(c->server->loop, c->p, (size_t)r->_left)) {
+        keep_in_place(r);
+        return true;
+    }
     /* Head, body and what is added to them in one block, so that a small call takes one from the pool. */
     size_t n = sizeof *r->head + r->head->n_fields * sizeof(struct h1_field) + r->head->n +
                (sized ? (size_t)r->_left : 0) + INPUT_SLACK;

@@ -24,8 +24,7 @@ struct scan {
     struct json_error error;
 };
 
-/* The part of the state that must live in registers: it is only ever handed to inlined functions.
- */
+/* The part of the state that is to live in registers: only inlined functions get to see it. */
 struct cursor {
     const char *end;
     struct window window;
@@ -83,19 +82,14 @@ NOINLINE const char *skip_space(const char *p, const char *end)
 /* The first byte at or behind `p` that is no white space. */
 INLINE const char *to_token(const char *p, const char *end)
 {
-    if (LIKELY(p<end && * p> ' ')) {
+    char c = peek(p, end);
+    if (LIKELY(c > ' ')) {
         return p;
     }
-    if (end - p > 1 && *p == ' ' && p[1] > ' ') { /* as Python prints it */
+    if (c == ' ' && peek(p + 1, end) > ' ') { /* as Python prints it */
         return p + 1;
     }
     return skip_space(p, end);
-}
-
-/* The same behind `p[0]`, a colon or a comma. */
-INLINE const char *to_next(const char *p, const char *end)
-{
-    return to_token(p + 1, end);
 }
 
 static const char not_closed[] = "a string is not closed";
@@ -331,8 +325,7 @@ INLINE void end_member(struct cursor *at, const char *p)
     }
 }
 
-/* A member's name at `p` and its colon; returns where the value is, NULL when something is wrong.
- */
+/* A member's name at `p` and its colon; returns where the value is, NULL when it is wrong. */
 INLINE const char *member(struct scan *s, struct cursor *at, const char *p)
 {
     const char *key = p;
@@ -348,7 +341,7 @@ INLINE const char *member(struct scan *s, struct cursor *at, const char *p)
     if (UNLIKELY(peek(p, at->end) != ':')) {
         return fail(s, p, "a colon is missing");
     }
-    p = to_next(p, at->end);
+    p = to_token(p + 1, at->end);
     if (at->depth == 1) {
         begin_member(s, at, str_make(key, n));
         at->value = p;
@@ -359,12 +352,10 @@ INLINE const char *member(struct scan *s, struct cursor *at, const char *p)
 #define BEGINS(p, text) (memcmp((p), (text), sizeof(text) - 1) == 0)
 
 /* How nearly every message of a chat begins, as JavaScript and as Python print it: known text needs
- * no scanning. Returns the start of the content's text, or NULL. Not for a document's own object,
- * whose members are looked at. */
-INLINE const char *chat_message(const struct cursor *at, const char *p)
+ * no scanning. Returns the start of the content's text, or NULL. */
+INLINE const char *chat_message(const char *p, const char *end)
 {
-    if (at->depth == 0 || at->depth == JSON_DEPTH_MAX || at->end - p < 40 ||
-        !BEGINS(p, "{\"role\":")) {
+    if (end - p < 40 || !BEGINS(p, "{\"role\":")) {
         return NULL;
     }
     p += 8;
@@ -378,6 +369,23 @@ INLINE const char *chat_message(const struct cursor *at, const char *p)
         return p + 21;
     }
     return BEGINS(p, " \"assistant\", \"content\": \"") ? p + 26 : NULL;
+}
+
+/* Not for a document's own object, whose members are looked at. */
+INLINE const char *first_message(const struct cursor *at, const char *p)
+{
+    bool level = at->depth > 0 && at->depth < JSON_DEPTH_MAX;
+    return level ? chat_message(p, at->end) : NULL;
+}
+
+/* Behind the content of a message: when it was the last member and another message follows, one
+ * object closes and another opens, and the state stays what it is. */
+INLINE const char *next_message(const struct cursor *at, const char *p)
+{
+    if (at->end - p < 4 || !BEGINS(p, "},") || at->closes[at->depth - 1] != ']') {
+        return NULL;
+    }
+    return chat_message(p + (p[2] == ' ' ? 3 : 2), at->end);
 }
 
 static const char *missing(struct scan *s, const char *p, char close)
@@ -399,12 +407,15 @@ INLINE const char *value(struct scan *s, const char *p)
             return NULL;
         }
         char c = peek(p, at.end);
-        const char *text = c == '"' ? p + 1 : c == '{' ? chat_message(&at, p) : NULL;
+        const char *text = c == '"' ? p + 1 : c == '{' ? first_message(&at, p) : NULL;
         if (text) {
             if (c == '{') {
                 push(&at, c);
             }
-            p = string_end(s, &at, text);
+            do {
+                p = string_end(s, &at, text);
+                text = c == '{' && p ? next_message(&at, p) : NULL;
+            } while (text);
         } else if (c == '{' || c == '[') {
             if (UNLIKELY(at.depth == JSON_DEPTH_MAX)) {
                 return fail(s, p, "too many levels of arrays and objects");
@@ -441,7 +452,7 @@ INLINE const char *value(struct scan *s, const char *p)
         if (UNLIKELY(c != ',')) {
             return missing(s, p, at.close);
         }
-        p = to_next(p, at.end);
+        p = to_token(p + 1, at.end);
     }
 }
 

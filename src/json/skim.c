@@ -1,8 +1,8 @@
 /* The skimmer goes by blocks of 64 bytes, whose quotes, backslashes and brackets come as bits
  * (json/wide.h): all strings of a block are told from what is outside of them at once, and deep in
- * the document only brackets are looked at one by one. At the level of the members the quotes are,
- * too: each string there is compared with the name, and when it is the name, the few bytes that
- * follow are read singly: a colon makes it a member, behind which stands the value.
+ * the document only brackets are looked at one by one. At the level of the members strings of the
+ * name's length are, too; and when one is the name, the few bytes that follow are read singly: a
+ * colon makes it a member, behind which stands the value.
  *
  * Between two pieces, `_state` is where the last byte left off. */
 #include "json/skim.h"
@@ -15,7 +15,7 @@ enum state {
     TEXT,   /* in a string */
     ESCAPE, /* behind a backslash in it */
     NAME,   /* behind a string that says the name */
-    VALUE,  /* behind that colon */
+    VALUE,  /* behind its colon */
     SCALAR, /* in its value, a number or a word */
     STATE = 15,
     /* Besides the state: */
@@ -136,7 +136,7 @@ static const char *take_quote(struct json_skim *s, struct piece *in, const char 
         return NULL;
     }
     if (opens) {
-        return memcmp(p + 1, s->name.p, s->name.n) == 0 ? p + s->name.n + 2 : NULL;
+        return str_eq(str_make(p + 1, s->name.n), s->name) ? p + s->name.n + 2 : NULL;
     }
     return is_name(s, in, p) ? p + 1 : NULL;
 }

@@ -1,3 +1,5 @@
+/* Every loop here exists up to three times, for the machine at hand and for the tests that hold the
+ * variants against each other. `start` is how far back a last, short block may be read. */
 #include "json/wide.h"
 
 #include "base/utf8.h"
@@ -186,15 +188,15 @@ static void marks_sse2(const char *p, const char *start, const char *end, struct
  * bytes above 0x7F); equality with the byte itself tests for all of them in two instructions. Entry
  * 0 is a byte that cannot equal its index, so that NUL is not marked by the zeros. */
 
-#define TWICE(...)                                                                                 \
-    {                                                                                              \
-        __VA_ARGS__, __VA_ARGS__                                                                   \
-    }
-static const _Alignas(32) char quotes_by_low[32] = TWICE(1, 0, '"', 0, 0, 0, 0, 0, 0, 0, 0, 0, '\\',
-                                                         0, 0, 0);
-static const _Alignas(32) char brackets_by_low[32] = TWICE(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '{', 0,
-                                                           '}', 0, 0);
-#undef TWICE
+static const _Alignas(32) char quotes_by_low[32] = {
+    [0] = 1, [2] = '"', ['\\' & 15] = '\\', [16] = 1, [18] = '"', [16 + ('\\' & 15)] = '\\',
+};
+static const _Alignas(32) char brackets_by_low[32] = {
+    ['{' & 15] = '{',
+    ['}' & 15] = '}',
+    [16 + ('{' & 15)] = '{',
+    [16 + ('}' & 15)] = '}',
+};
 
 INLINE AVX2 __m256i named_avx2(__m256i x, const char *by_low)
 {
@@ -218,8 +220,8 @@ INLINE AVX2 __m256i hits_avx2(const char *p, enum kind k)
 
 INLINE AVX2 uint64_t bits_avx2(__m256i low, __m256i high)
 {
-    return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high)
-                                                     << 32;
+    uint64_t upper = (uint32_t)_mm256_movemask_epi8(high);
+    return (uint32_t)_mm256_movemask_epi8(low) | upper << 32;
 }
 
 /* The first block is looked at by itself, because among short strings the search ends there; what
@@ -314,58 +316,28 @@ enum {
 #define LARGE (ANY_LOW | TOO_LARGE | LARGE_OR_SMALL)
 #define CONT  (TOO_LONG | OVERLONG_2 | TWO_CONTS)
 static const uint8_t lead_upper[16] = {
-    TOO_LONG,
-    TOO_LONG,
-    TOO_LONG,
-    TOO_LONG,
-    TOO_LONG,
-    TOO_LONG,
-    TOO_LONG,
-    TOO_LONG,
-    TWO_CONTS,
-    TWO_CONTS,
-    TWO_CONTS,
-    TWO_CONTS,
-    TOO_SHORT | OVERLONG_2,
-    TOO_SHORT,
-    TOO_SHORT | OVERLONG_3 | SURROGATE,
-    TOO_SHORT | TOO_LARGE | LARGE_OR_SMALL,
+    [0x0 ... 0x7] = TOO_LONG,
+    [0x8 ... 0xB] = TWO_CONTS,
+    [0xC] = TOO_SHORT | OVERLONG_2,
+    [0xD] = TOO_SHORT,
+    [0xE] = TOO_SHORT | OVERLONG_3 | SURROGATE,
+    [0xF] = TOO_SHORT | TOO_LARGE | LARGE_OR_SMALL,
 };
 static const uint8_t lead_lower[16] = {
-    ANY_LOW | OVERLONG_3 | OVERLONG_2 | LARGE_OR_SMALL,
-    ANY_LOW | OVERLONG_2,
-    ANY_LOW,
-    ANY_LOW,
-    ANY_LOW | TOO_LARGE,
-    LARGE,
-    LARGE,
-    LARGE,
-    LARGE,
-    LARGE,
-    LARGE,
-    LARGE,
-    LARGE,
-    LARGE | SURROGATE,
-    LARGE,
-    LARGE,
+    [0x0] = ANY_LOW | OVERLONG_3 | OVERLONG_2 | LARGE_OR_SMALL,
+    [0x1] = ANY_LOW | OVERLONG_2,
+    [0x2 ... 0x3] = ANY_LOW,
+    [0x4] = ANY_LOW | TOO_LARGE,
+    [0x5 ... 0xC] = LARGE,
+    [0xD] = LARGE | SURROGATE,
+    [0xE ... 0xF] = LARGE,
 };
 static const uint8_t next_upper[16] = {
-    TOO_SHORT,
-    TOO_SHORT,
-    TOO_SHORT,
-    TOO_SHORT,
-    TOO_SHORT,
-    TOO_SHORT,
-    TOO_SHORT,
-    TOO_SHORT,
-    CONT | OVERLONG_3 | LARGE_OR_SMALL,
-    CONT | OVERLONG_3 | TOO_LARGE,
-    CONT | SURROGATE | TOO_LARGE,
-    CONT | SURROGATE | TOO_LARGE,
-    TOO_SHORT,
-    TOO_SHORT,
-    TOO_SHORT,
-    TOO_SHORT,
+    [0x0 ... 0x7] = TOO_SHORT,
+    [0x8] = CONT | OVERLONG_3 | LARGE_OR_SMALL,
+    [0x9] = CONT | OVERLONG_3 | TOO_LARGE,
+    [0xA ... 0xB] = CONT | SURROGATE | TOO_LARGE,
+    [0xC ... 0xF] = TOO_SHORT,
 };
 #undef LARGE
 #undef CONT

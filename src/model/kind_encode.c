@@ -81,8 +81,9 @@ struct json *kind_encode(struct arena *a, const struct kind *k, const void *from
     struct json *j = json_new(a, JSON_OBJECT);
     for (size_t i = 0; i < k->n_fields; i++) {
         struct json *value = encode_field(a, &k->fields[i], from);
-        bool empty =
-            !value || ((value->type == JSON_OBJECT || value->type == JSON_ARRAY) && !value->first);
+        /* An empty list says something where its absence would mean a default. */
+        bool empty = !value || ((value->type == JSON_OBJECT || value->type == JSON_ARRAY) &&
+                                !value->first && !k->fields[i].fallback);
         if (!empty) {
             json_set(j, str_of(k->fields[i].name), value);
         }

@@ -91,7 +91,7 @@ static void add_member(struct buf *b, const struct json *c, unsigned indent)
     } else if (c->type == JSON_OBJECT) {
         buf_addz(b, ":\n");
         add_object(b, c, indent + 2, false);
-    } else if (is_scalar(c->first)) { /* empty lists are not printed at all */
+    } else if (!c->first || is_scalar(c->first)) {
         buf_addz(b, ": ");
         add_flow_list(b, c);
     } else {

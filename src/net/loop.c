@@ -124,7 +124,8 @@ struct loop *loop_new(void)
     l->tick_at_ms = UINT64_MAX;
     wheel_init(&l->wheel, loop_now_ms(l));
     l->pool.keep_max = (size_t)4 << 20;
-    l->scratch = mem_realloc(NULL, LOOP_SCRATCH);
+    size_t got;
+    l->scratch = arena_block_new(&l->pool, LOOP_SCRATCH, &got);
     return l;
 }
 
@@ -146,9 +147,9 @@ void loop_free(struct loop *l)
     uv_run(&l->uv, UV_RUN_DEFAULT);
     names_free(l);
     uv_loop_close(&l->uv);
+    arena_block_free(&l->pool, l->scratch);
     pool_trim(&l->pool, 0);
     pthread_mutex_destroy(&l->lock);
-    free(l->scratch);
     free(l->plain);
     free(l->gather);
     free(l);
@@ -183,6 +184,19 @@ uint64_t loop_now_ms(struct loop *l)
 struct pool *loop_pool(struct loop *l)
 {
     return &l->pool;
+}
+
+bool loop_in_scratch(struct loop *l, const char *p, size_t n)
+{
+    return p >= l->scratch && p + n <= l->scratch + LOOP_SCRATCH;
+}
+
+void *loop_take_scratch(struct loop *l)
+{
+    size_t got;
+    void *taken = l->scratch;
+    l->scratch = arena_block_new(&l->pool, LOOP_SCRATCH, &got);
+    return taken;
 }
 
 void loop_timer(struct loop *l, struct timer *t, uint64_t after_ms)

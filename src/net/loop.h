@@ -13,7 +13,7 @@
 struct loop;
 
 /* One read goes into the loop's scratch buffer; what is to stay after the callback is copied. */
-enum { LOOP_SCRATCH = 64 * 1024 };
+enum { LOOP_SCRATCH = 64 * 1024 - 64 }; /* with the block's header it fills one of 64 KiB */
 
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
@@ -30,6 +30,11 @@ uint64_t clock_wall_us(void);
 
 /* The pool of this loop's thread. */
 struct pool *loop_pool(struct loop *l);
+
+/* Whether p[0..n) lies in the scratch buffer; and taking that buffer away from the loop, to keep a large
+ * message where it is instead of copying it: an arena of the loop's pool adopts it. */
+bool loop_in_scratch(struct loop *l, const char *p, size_t n);
+void *loop_take_scratch(struct loop *l);
 
 /* Fires `t` (t->fire is set) in `after_ms`. */
 void loop_timer(struct loop *l, struct timer *t, uint64_t after_ms);

@@ -91,7 +91,8 @@ class Accord:
         line = self._first_line()
         self.started = json.loads(line)
         self.address, self.key = self.started["address"], self.started.get("key") or KEY
-        self.port = int(self.address.rpartition(":")[2].rstrip("/"))
+        port = self.address.rpartition(":")[2].rstrip("/")
+        self.port = int(port) if port.isdigit() else None  # none: a unix socket
 
     def _first_line(self):
         out, line = self.process.stdout, b""
@@ -111,7 +112,10 @@ class Accord:
     def write_config(self, config=None, text=None):
         if text is None:
             text = json.dumps({"access_log": str(self.access_log_path), **config}, indent=1)
-        self.config_path.write_text(text, encoding="utf-8")
+        # In one step: the server may be reading the file at this moment.
+        beside = self.config_path.with_suffix(".new")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(self.config_path)
 
     def stderr(self):
         return self.stderr_path.read_text(encoding="utf-8", errors="replace")

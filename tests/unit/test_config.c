@@ -686,6 +686,7 @@ static void test_the_printed_configuration_can_be_read_again(void **state)
              "listen: ['[::1]:80', unix:/run/x]\n"
              "providers: [{id: '1', dialect: cohere, models: ['true', '~', '1e3', '0x1', 'a:', '-',"
              " '--', '.5', '1:2', '&a', 'é', '[', '2026-01-01', '+1', '1/2', 'no']}]\n"
+             "keys: [{id: k, models: []}]\n"
              "models: [{id: 'null', targets: [{provider: '1', model: '@x'}]}]\n");
     assert_string_equal(l.errors.p, "");
     struct buf b = {0}, again = {0};
@@ -698,9 +699,11 @@ static void test_the_printed_configuration_can_be_read_again(void **state)
         assert_true(str_eq(m.config->providers[0].models[i], l.config->providers[0].models[i]));
     }
     assert_str(m.config->data, "/x y/${z}: #1 -");
+    assert_int_equal(m.config->keys[0].n_models, 0); /* none, not the default */
     assert_str(m.config->access_log, "007");
     assert_str(m.config->models[0].id, "null");
-    m.config->providers[0].origin = l.config->providers[0].origin; /* the line is another one */
+    m.config->providers[0].origin = l.config->providers[0].origin; /* the lines are others */
+    m.config->keys[0].origin = l.config->keys[0].origin;
     config_print(&again, m.config);
     buf_addc(&again, 0);
     assert_string_equal(b.p, again.p);

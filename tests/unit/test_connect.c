@@ -132,13 +132,13 @@ static void gives_up_in_time(void **state)
     struct connect_target t = target("127.0.0.1", h.port);
     t.timeout_ms = 150;
     assert_int_equal(go(b, &t), CONNECT_TIMEOUT);
-    assert_in_range(b->took_ms, 149, 1000);
+    assert_in_range(b->took_ms, 149, 2000);
     expect_detail(b, "150 ms have passed waiting for the connection to be accepted");
 
     t = target("slow.test", h.port);
     t.timeout_ms = 100;
     assert_int_equal(go(b, &t), CONNECT_TIMEOUT);
-    assert_in_range(b->took_ms, 99, 290);
+    assert_in_range(b->took_ms, 99, 2000);
     expect_detail(b, "looking up the name");
     hole_free(&h);
     bench_free(b);
@@ -163,7 +163,7 @@ static void second_family_wins_over_silence(void **state)
     listen_four(b, h.port);
     struct connect_target t = target("both.test", h.port);
     assert_int_equal(go(b, &t), CONNECT_OK);
-    assert_in_range(b->took_ms, 240, 1000);
+    assert_in_range(b->took_ms, 249, 2000);
     char peer[64] = "";
     stream_peer(b->s, peer, sizeof peer);
     assert_memory_equal(peer, "127.0.0.1", 9);
@@ -178,7 +178,7 @@ static void next_address_starts_at_a_refusal(void **state)
     struct bench *b = bench_new("127.0.0.1:0", NULL);
     struct connect_target t = target("both.test", b->port);
     assert_int_equal(go(b, &t), CONNECT_OK);
-    assert_in_range(b->took_ms, 0, 200);
+    assert_in_range(b->took_ms, 0, 240);
     expect_echo(b, "four");
     bench_free(b);
 }

@@ -67,6 +67,13 @@ static void accepts_what_the_rfc_allows(void **state)
         "[{\"role\":\"user\",\"content\":\"a sentence of some length\",\"name\":\"b\"}]",
         "[{\"role\": \"user\", \"content\": \"a sentence of words\"}, {\"role\": \"a\"}]",
         "[{\"role\": \"assistant\", \"content\": \"a sentence of words\"}]",
+        "[{\"role\":\"user\",\"content\":\"a sentence of "
+        "words\"},{\"role\":\"assistant\",\"content\":\"\"}"
+        ",{\"role\":\"user\",\"content\":\"caf\xC3\xA9\\n\"}, {\"role\": \"user\", \"content\": "
+        "\"abc\"}, 1 ]",
+        "{\"a\":{\"role\":\"user\",\"content\":\"a sentence of "
+        "words\"},\"b\":[{\"role\":\"user\",\"content\":"
+        "\"a sentence of words\"}],\"c\":\"and something behind it\"}",
     };
     EACH_LEVEL(level)
     {
@@ -143,6 +150,15 @@ static void refuses_and_says_where(void **state)
         {"[1]//", 3, "behind"},
         {"[\v1]", 1, "value is missing"},
         {"[1\f]", 2, "comma"},
+        {"{\"a\":{\"role\":\"user\",\"content\":\"a "
+         "sentence\"},{\"role\":\"user\",\"content\":\"b\"}} ",
+         44, "name in quotes"},
+        {"[{\"role\":\"user\",\"content\":\"a sentence\"},{\"role\":\"user\",\"content\":\"b\",}]  "
+         "    ",
+         69, "name in quotes"},
+        {"[{\"role\":\"user\",\"content\":\"a sentence\"},{\"role\":\"user\",\"content\":\"b\"]    "
+         "       ",
+         68, "closing brace"},
         {"[{\"role\":\"user\",\"content\":\"a sentence of some length]", 53, "not closed"},
         {"[{\"role\":\"user\",\"content\":\"a sentence of some length\"]", 53, "closing brace"},
     };

@@ -52,6 +52,10 @@ static void families_take_turns(void **state)
     expect_address(&a, 1, "::1");
     expect_address(&a, 2, "127.0.0.3");
     expect_address(&a, 3, "::2");
+    a = ask(b, "both.test");
+    assert_int_equal(a.n, 2);
+    expect_address(&a, 0, "::1");
+    expect_address(&a, 1, "127.0.0.1");
     bench_free(b);
 }
 
@@ -174,6 +178,13 @@ static void memory_of_names_is_bounded(void **state)
     }
     ask(b, "four.test");
     assert_int_equal(fake_calls("four.test"), calls + 2); /* it was the oldest and had to go */
+    /* What is in use stays. */
+    for (int i = 0; i < 2 * NAMES_ENTRIES; i++) {
+        snprintf(host, sizeof host, "filler-y%d.test", i);
+        ask(b, host);
+        ask(b, "four.test");
+    }
+    assert_int_equal(fake_calls("four.test"), calls + 2);
 
     /* All of them in flight: one more is refused, and it works again afterwards. */
     struct asker *k = mem_zalloc(NAMES_ENTRIES * sizeof *k);
