@@ -43,6 +43,7 @@ struct conn {
     int fd;
     bool busy;
     bool writing; /* waits for EPOLLOUT */
+    bool failed;  /* its last call; it has not begun again */
 };
 
 static struct {
@@ -80,9 +81,10 @@ static struct conn *idle_conns; /* open loop only */
 static int epoll_fd;
 static uint64_t count_from_ns; /* the end of warming up */
 static uint64_t stop_ns;       /* no new calls from here on */
+static uint64_t last_bytes_ns;
 static char buffer[262144];
 
-enum { FAILURES_MAX = 100, DRAIN_S = 30 };
+enum { FAILURES_MAX = 100, SILENCE_S = 20 };
 
 static bool may_issue(uint64_t now_ns)
 {
@@ -114,6 +116,7 @@ static void fail(struct conn *c, const char *why)
         total.first_failure = why;
     }
     c->busy = false;
+    c->failed = true;
     close(c->fd);
     c->fd = -1;
 }
@@ -187,6 +190,7 @@ static void on_readable(struct conn *c, uint64_t now_ns)
         return;
     }
     total.reads++;
+    last_bytes_ns = now_ns;
     const char *why = "bytes that nobody asked for";
     enum answer_result result =
         c->busy ? answer_feed(&c->answer, &rules, buffer, (size_t)n, now_ns, &why) : ANSWER_WRONG;
@@ -286,6 +290,20 @@ static int wait_ms(uint64_t now_ns, uint64_t until_ns)
     return ms > 1000 ? 1000 : (int)ms;
 }
 
+/* Nothing at all came for so long: what is under way counts as failed. */
+static bool stuck(uint64_t now_ns)
+{
+    if (now_ns < last_bytes_ns + SILENCE_S * UINT64_C(1000000000)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < opt.connections; i++) {
+        if (conns[i].busy) {
+            fail(&conns[i], "an answer is missing");
+        }
+    }
+    return true;
+}
+
 static bool finished(uint64_t now_ns)
 {
     if (total.failed >= FAILURES_MAX) {
@@ -297,8 +315,7 @@ static bool finished(uint64_t now_ns)
     if (may_issue(now_ns)) {
         return false;
     }
-    return total.done + total.failed >= total.issued ||
-           (!opt.calls && now_ns > stop_ns + DRAIN_S * UINT64_C(1000000000));
+    return total.done + total.failed >= total.issued;
 }
 
 static void on_events(const struct epoll_event *events, int n, uint64_t now_ns)
@@ -311,7 +328,20 @@ static void on_events(const struct epoll_event *events, int n, uint64_t now_ns)
         if (c->fd >= 0 && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
             on_readable(c, now_ns);
         }
-        if (c->fd < 0 && opt.rate <= 0 && !opt.hold && !c->busy && may_issue(now_ns)) {
+    }
+}
+
+/* Connections that failed begin again, as a client would; fail() itself may be deep in a call. */
+static void revive_failed(uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < opt.connections; i++) {
+        struct conn *c = &conns[i];
+        if (c->failed && opt.rate > 0) {
+            c->failed = false;
+            c->next_idle = idle_conns;
+            idle_conns = c;
+        } else if (c->failed && !opt.hold && may_issue(now_ns)) {
+            c->failed = false;
             issue(c, now_ns);
         }
     }
@@ -324,12 +354,14 @@ static void run(void)
     uint64_t next_due_ns = now_ns;
     uint64_t gap_ns = opt.connections > 1 ? opt.spread_ms * 1000000 / opt.connections : 0;
     uint32_t started = 0;
+    uint64_t revived = 0;
     count_from_ns = now_ns + (uint64_t)(opt.warm_s * 1e9);
     stop_ns = count_from_ns + (uint64_t)(opt.seconds * 1e9);
     for (uint32_t i = 0; i < opt.connections; i++) {
         conns[i].start_ns = now_ns + i * gap_ns;
     }
-    while (!finished(now_ns)) {
+    last_bytes_ns = now_ns;
+    while (!finished(now_ns) && !stuck(now_ns)) {
         started = start_conns(started, now_ns);
         uint64_t wake_ns = now_ns + 100000000;
         if (started < opt.connections && conns[started].start_ns < wake_ns) {
@@ -345,6 +377,10 @@ static void run(void)
         int n = epoll_wait(epoll_fd, events, 256, wait_ms(now_ns, wake_ns));
         now_ns = sock_now_ns();
         on_events(events, n, now_ns);
+        if (total.failed != revived) {
+            revived = total.failed;
+            revive_failed(now_ns);
+        }
         if (opt.seconds <= 0 || now_ns < count_from_ns) {
             continue;
         }

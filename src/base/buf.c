@@ -59,18 +59,20 @@ size_t u64_print(char *to, uint64_t v)
                                 "25262728293031323334353637383940414243444546474849"
                                 "50515253545556575859606162636465666768697071727374"
                                 "75767778798081828384858687888990919293949596979899";
-    char tmp[20];
-    size_t at = sizeof tmp;
+    size_t n = 1;
+    for (uint64_t w = v; w >= 10; w /= 10) {
+        n++;
+    }
+    size_t at = n;
     while (v >= 10) {
         at -= 2;
-        memcpy(tmp + at, pairs + v % 100 * 2, 2);
+        memcpy(to + at, pairs + v % 100 * 2, 2);
         v /= 100;
     }
-    if (v || at == sizeof tmp) {
-        tmp[--at] = (char)('0' + v);
+    if (at) {
+        to[0] = (char)('0' + v);
     }
-    memcpy(to, tmp + at, sizeof tmp - at);
-    return sizeof tmp - at;
+    return n;
 }
 
 void buf_add_u64(struct buf *b, uint64_t v)

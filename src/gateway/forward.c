@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/must.h"
 #include "json/scan.h"
 
 enum {
@@ -192,7 +193,7 @@ static struct iovec iov(struct str s)
 /* Cuts the body at the splices; returns the number of pieces and their length together. */
 static int cut_body(struct call *c, struct iovec *v, uint64_t *ret_length)
 {
-    struct splice s[SPLICES + 1];
+    struct splice s[SPLICES + 1] UNINITIALIZED;
     struct str body = c->req->body;
     int n = 0, k = 0;
     for (int i = 0; i < c->n_splices; i++) {
@@ -244,7 +245,7 @@ static void send_chunk(struct call *c, const struct iovec *body, int n, uint64_t
 
 static void send_request(struct call *c)
 {
-    struct iovec v[FORWARD_IOV];
+    struct iovec v[FORWARD_IOV] UNINITIALIZED;
     uint64_t length;
     int n = cut_body(c, v + 1, &length);
     uint64_t total = length;

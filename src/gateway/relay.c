@@ -169,6 +169,9 @@ void relay_head(struct call *c, const struct h1_head *h)
     }
     call_own_fields(c);
     add_timing(c);
+    if (c->relay.mode == RELAY_EVENTS && timeouts(c)->keepalive_ping_ms) {
+        loop_timer(c->w->loop, &c->timer, (uint64_t)timeouts(c)->keepalive_ping_ms);
+    }
     if (c->body_sent) {
         http_release_input(c->req); /* nothing can be repeated from here on */
     }
@@ -259,6 +262,9 @@ static bool holds(struct str s, struct str needle)
 static bool is_error(struct str event)
 {
     struct str data = str_from(event, 5);
+    if (event.n < 16 || (event.p[0] == 'd' && event.p[7] != 'e' && event.p[8] != 'e')) {
+        return false;
+    }
     if (!str_starts(event, STR("data:"))) {
         return str_starts(event, STR("event: error"));
     }
@@ -268,8 +274,21 @@ static bool is_error(struct str event)
     return str_starts(data, STR("{\"error\""));
 }
 
+/* What follows "finish_reason": in a chat event; it mostly stands near the end. */
+static struct str finish_reason(struct str event)
+{
+    const struct str name = STR("\"finish_reason\":");
+    struct str tail = str_from(event, event.n > 64 ? event.n - 64 : 0);
+    ptrdiff_t at = str_find(tail, name);
+    if (at >= 0) {
+        return str_from(tail, (size_t)at + name.n);
+    }
+    at = str_find(event, name);
+    return at < 0 ? (struct str){0} : str_from(event, (size_t)at + name.n);
+}
+
 /* The signs by which each dialect says that its stream is over, or failed. */
-static void look_for_end(struct call *c, struct str event)
+static void look_for_end(struct call *c, struct str event, struct sse_look look)
 {
     struct relay *r = &c->relay;
     switch (c->ep.endpoint->family) {
@@ -281,7 +300,7 @@ static void look_for_end(struct call *c, struct str event)
         }
         break;
     case FAMILY_GEMINI:
-        if (holds(event, STR("\"finishReason\"")) || holds(event, STR("\"promptFeedback\""))) {
+        if ((look.f && holds(event, STR("\"finishReason\""))) || holds(event, STR("\"promptFeedback\""))) {
             r->finished = true;
         }
         break;
@@ -291,9 +310,8 @@ static void look_for_end(struct call *c, struct str event)
             r->finished = str_starts(event, STR("event: response.completed")) ||
                           str_starts(event, STR("event: response.incomplete")) ||
                           str_starts(event, STR("event: response.failed"));
-        } else {
-            ptrdiff_t at = str_find(event, STR("\"finish_reason\":"));
-            struct str reason = at < 0 ? (struct str){0} : str_from(event, (size_t)at + 16);
+        } else if (!str_ends(event, STR("\"finish_reason\":null}]}\n\n"))) {
+            struct str reason = look.f ? finish_reason(event) : (struct str){0};
             r->finished = str_starts(reason, STR("\"")) || str_starts(reason, STR(" \"")) ||
                           (event.n < 32 && holds(event, STR("[DONE]")));
         }
@@ -301,13 +319,13 @@ static void look_for_end(struct call *c, struct str event)
     r->errored = r->errored || is_error(event);
 }
 
-static void pass_event(struct out *o, struct str event)
+static void pass_event(struct out *o, struct str event, struct sse_look look)
 {
     struct call *c = o->c;
     if (!c->relay.finished) {
-        look_for_end(c, event);
+        look_for_end(c, event, look);
     }
-    if (holds(event, c->ep.endpoint->family == FAMILY_GEMINI ? STR("\"usageMetadata\"")
+    if (look.u && holds(event, c->ep.endpoint->family == FAMILY_GEMINI ? STR("\"usageMetadata\"")
                                                              : STR("\"usage\""))) {
         struct str data = sse_data(&c->req->arena, event, NULL);
         if (look_at_usage(o, event, data)) {
@@ -321,8 +339,9 @@ static void pass_event(struct out *o, struct str event)
 static size_t pass_events(struct out *o, const char *p, size_t n, size_t seen)
 {
     size_t at = 0, len;
-    while ((len = sse_event_end(p + at, n - at, at ? 0 : seen)) > 0) {
-        pass_event(o, str_make(p + at, len));
+    struct sse_look look;
+    while (at < n && (len = sse_event_look(p + at, n - at, at ? 0 : seen, &look)) > 0) {
+        pass_event(o, str_make(p + at, len), look);
         at += len;
     }
     return at;
@@ -443,10 +462,10 @@ static void end_events(struct out *o)
     struct relay *r = &c->relay;
     if (r->hold_n && !r->finished) {
         /* A last event without its blank line counts when it is whole in itself. */
-        look_for_end(c, str_make(r->hold, r->hold_n));
+        look_for_end(c, str_make(r->hold, r->hold_n), (struct sse_look){true, true});
     }
     if (r->finished && r->hold_n) {
-        pass_event(o, str_make(r->hold, r->hold_n));
+        pass_event(o, str_make(r->hold, r->hold_n), (struct sse_look){true, true});
     }
     if (r->finished) {
         flush(o, true);
@@ -466,14 +485,6 @@ static void hold_back(struct call *c)
     }
 }
 
-static void watch_silence(struct call *c)
-{
-    uint64_t ping = (uint64_t)timeouts(c)->keepalive_ping_ms;
-    if (c->relay.mode == RELAY_EVENTS && ping && !c->relay.ended) {
-        loop_timer(c->w->loop, &c->timer, ping);
-    }
-}
-
 void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
 {
     if (c->relay.mode == RELAY_EVENTS) {
@@ -488,7 +499,6 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
             return;
         }
         flush(&o, false);
-        watch_silence(c);
         hold_back(c);
         return;
     }

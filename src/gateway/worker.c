@@ -85,6 +85,7 @@ static void take_snapshot(struct worker *w, struct snapshot *s)
 {
     struct snap_hold *old = w->hold;
     w->hold = hold_new(w, s);
+    memset(w->seen, 0, sizeof w->seen);
     apply_limits(w, s->config);
     if (old) {
         old->current = false;
@@ -141,6 +142,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct sna
     w->sim = sim_new(w->loop);
     randombytes_buf(w->random, sizeof w->random);
     w->random[0] |= 1;
+    randombytes_buf(w->seen_secret, sizeof w->seen_secret);
     w->ring = aligned_alloc(64, sizeof *w->ring);
     must(w->ring);
     memset(w->ring, 0, offsetof(struct record_ring, slot));

@@ -21,6 +21,14 @@ struct snap_hold {
     uint64_t *down_until_ms;      /* by provider index: no connection could be made lately */
 };
 
+/* Keys that were seen lately: a keyed hash of the secret under a key of this process and worker stands
+ * for it, so that its digest is worked out once and not for each call. Emptied with each snapshot. */
+enum { SEEN_KEYS = 256 };
+struct seen_key {
+    uint64_t mac[2]; /* SipHash-2-4, 128 bits */
+    const struct snap_key *key; /* NULL: empty */
+};
+
 struct worker {
     struct gateway *gateway;
     unsigned index;
@@ -34,6 +42,8 @@ struct worker {
     struct record_ring *ring;
     struct retry_budget retry_budget;
     uint64_t random[2];
+    uint8_t seen_secret[16];
+    struct seen_key seen[SEEN_KEYS];
     struct timer trim; /* gives pooled memory back after a load */
     uint64_t trim_calls;
     uint64_t calls;

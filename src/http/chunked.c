@@ -113,8 +113,44 @@ static int step(struct h1_chunked *c, char ch)
     }
 }
 
+/* The usual case, all in one read: [CR LF] size CR LF. Nothing is consumed unless all of it is there and
+ * plain; whatever else goes byte by byte. */
+static void fast_size_line(struct h1_chunked *c, const char **p, const char *end)
+{
+    const char *at = *p;
+    uint64_t size = 0;
+    int digits = 0, d;
+    if (c->state == DATA_CR) {
+        if (end - at < 2 || at[0] != '\r' || at[1] != '\n') {
+            return;
+        }
+        at += 2;
+        if (at == end) {
+            *p = at;
+            c->state = SIZE_FIRST;
+            return;
+        }
+    } else if (c->state != SIZE_FIRST) {
+        return;
+    }
+    while (digits < 8 && at < end && (d = hex(*at)) >= 0) {
+        size = size << 4 | (unsigned)d;
+        at++;
+        digits++;
+    }
+    if (size && end - at >= 2 && at[0] == '\r' && at[1] == '\n') {
+        *p = at + 2;
+        c->left = size;
+        c->line = 0;
+        c->state = DATA;
+    }
+}
+
 int h1_chunked(struct h1_chunked *c, const char **p, const char *end, struct str *ret_piece)
 {
+    if (*p < end) {
+        fast_size_line(c, p, end);
+    }
     while (*p < end && c->state != DONE) {
         if (c->state == DATA) {
             size_t have = (size_t)(end - *p);

@@ -25,7 +25,7 @@ static int refuse(struct scan *s, int code, const char *why)
 }
 
 /* The first byte in [p, end) that is a control character other than tab, or 0x7f. */
-static const char *find_control(const char *p, const char *end)
+static inline const char *find_control(const char *p, const char *end)
 {
     const __m128i space = _mm_set1_epi8(0x20), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
     while (end - p >= 16) {
@@ -78,7 +78,7 @@ static unsigned plain_name(const char *p)
 }
 
 /* Behind the token at p. */
-static const char *skip_token(const char *p, const char *end)
+static inline const char *skip_token(const char *p, const char *end)
 {
     while (end - p >= 16) {
         unsigned n = plain_name(p);
@@ -93,68 +93,72 @@ static const char *skip_token(const char *p, const char *end)
     return p;
 }
 
-static int field_line(struct scan *s, struct h1_field *f)
+/* One field line at `p`: behind it, or NULL with *ret_code 0 (not all there) or a refusal. */
+static inline const char *field_line(struct scan *s, const char *p, const char *end,
+                                     struct h1_field *f, int *ret_code)
 {
-    const char *name = s->p;
-    s->p = skip_token(name, s->end);
-    if (s->p == s->end) {
-        return s->p - name > UINT16_MAX ? refuse(s, 431, "a field name is too long") : MORE;
-    }
-    if (*s->p != ':' || s->p == name) {
-        return refuse(s, 400,
-                      name == s->p && (*name == ' ' || *name == '\t')
-                          ? "a folded field line (obs-fold)"
-                          : "a field name holds a character that is not allowed in it");
-    }
-    if (s->p - name > UINT16_MAX) {
-        return refuse(s, 431, "a field name is too long");
+    const char *name = p;
+    p = skip_token(p, end);
+    if (__builtin_expect(p == end || *p != ':' || p == name || p - name > UINT16_MAX, 0)) {
+        *ret_code = p - name > UINT16_MAX ? refuse(s, 431, "a field name is too long")
+                    : p == end            ? MORE
+                    : name == p && (*p == ' ' || *p == '\t')
+                        ? refuse(s, 400, "a folded field line (obs-fold)")
+                        : refuse(s, 400,
+                                 "a field name holds a character that is not allowed in it");
+        return NULL;
     }
     f->name = (uint32_t)(name - s->base);
-    f->name_n = (uint16_t)(s->p - name);
+    f->name_n = (uint16_t)(p - name);
     f->id = (uint16_t)header_id(str_make(name, f->name_n));
-    s->p++;
-    while (s->p < s->end && (*s->p == ' ' || *s->p == '\t')) {
-        s->p++;
+    p++;
+    while (p < end && (*p == ' ' || *p == '\t')) {
+        p++;
     }
-    const char *value = s->p;
-    s->p = find_control(s->p, s->end);
-    const char *value_end = s->p;
-    int r = line_end(s);
-    if (r <= 0) {
-        return r;
+    const char *value = p;
+    p = find_control(p, end);
+    const char *value_end = p;
+    if (__builtin_expect(end - p < 2 || p[0] != '\r' || p[1] != '\n', 0)) {
+        s->p = p;
+        *ret_code = line_end(s);
+        return NULL;
     }
     while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t')) {
         value_end--;
     }
     f->value = (uint32_t)(value - s->base);
     f->value_n = (uint32_t)(value_end - value);
-    f->end = (uint32_t)(s->p - s->base);
-    return OK;
+    f->end = (uint32_t)(p + 2 - s->base);
+    return p + 2;
 }
 
 /* All field lines and the empty line behind them. */
 static int fields(struct scan *s, struct h1_head *h)
 {
+    const char *p = s->p, *end = s->end;
+    uint32_t n = 0;
     memset(h->at, 0, sizeof h->at);
-    h->n_fields = 0;
     for (;;) {
-        if (s->p == s->end) {
+        h->n_fields = n;
+        if (p == end) {
             return MORE;
         }
-        if (*s->p == '\r' || *s->p == '\n') {
+        if (*p == '\r' || *p == '\n') {
+            s->p = p;
             return line_end(s);
         }
-        if (h->n_fields == H1_FIELDS_MAX) {
+        if (n == H1_FIELDS_MAX) {
             return refuse(s, 431, "more than 128 header fields");
         }
-        struct h1_field *f = &h->fields[h->n_fields];
-        int r = field_line(s, f);
-        if (r <= 0) {
-            return r;
+        struct h1_field *f = &h->fields[n];
+        int code;
+        p = field_line(s, p, end, f, &code);
+        if (!p) {
+            return code;
         }
-        h->n_fields++;
+        n++;
         if (f->id && !h->at[f->id]) {
-            h->at[f->id] = (uint16_t)h->n_fields;
+            h->at[f->id] = (uint16_t)n;
         } else if (f->id == H_HOST || f->id == H_CONTENT_LENGTH || f->id == H_TRANSFER_ENCODING) {
             return refuse(s, 400, "Host, Content-Length or Transfer-Encoding stands there twice");
         }
@@ -195,6 +199,9 @@ static void connection(struct h1_head *h)
 {
     h->keep_alive = h->minor >= 1;
     h->nominates = h->upgrade = false;
+    if (!h->at[H_CONNECTION]) {
+        return;
+    }
     for (uint32_t i = h->at[H_CONNECTION]; i && i <= h->n_fields; i++) {
         struct str list = h1_value(h, &h->fields[i - 1]), item;
         while (h->fields[i - 1].id == H_CONNECTION && list.n) {
@@ -394,7 +401,7 @@ static int too_long(struct scan *s, size_t n, size_t max)
     if (n < max) {
         return MORE;
     }
-    bool in_first_line = memchr(s->base, '\n', n) == NULL;
+    bool in_first_line = memchr(s->base, '\n', max) == NULL; /* whatever else came with it */
     return refuse(s, in_first_line ? 414 : 431,
                   in_first_line ? "the request target is too long" : "the header is too long");
 }

@@ -1,6 +1,6 @@
 #include "http/sse.h"
 
-#include <emmintrin.h>
+#include <immintrin.h>
 
 /* The first CR or LF in [p, end). */
 static const char *find_line_end(const char *p, const char *end)
@@ -21,8 +21,80 @@ static const char *find_line_end(const char *p, const char *end)
     return p;
 }
 
+/* The same, noting `"u` and `"f` on the way. Both tests share the loads. What follows a quote is looked at
+ * one byte further; a quote that is the last byte counts as followed by both. The tail byte by byte. */
+static const char *look_tail(const char *p, const char *end, struct sse_look *look)
+{
+    for (; p < end && *p != '\n' && *p != '\r'; p++) {
+        if (*p == '"') {
+            look->u = look->u || p + 1 == end || p[1] == 'u';
+            look->f = look->f || p + 1 == end || p[1] == 'f';
+        }
+    }
+    return p;
+}
+
+static const char *look_sse2(const char *p, const char *end, struct sse_look *look)
+{
+    const __m128i lf = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r');
+    const __m128i quote = _mm_set1_epi8('"'), u = _mm_set1_epi8('u'), f = _mm_set1_epi8('f');
+    __m128i seen_u = _mm_setzero_si128(), seen_f = seen_u;
+    unsigned bits = 0;
+    for (; end - p >= 17; p += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(p + 1));
+        __m128i q = _mm_cmpeq_epi8(x, quote);
+        seen_u = _mm_or_si128(seen_u, _mm_and_si128(q, _mm_cmpeq_epi8(y, u)));
+        seen_f = _mm_or_si128(seen_f, _mm_and_si128(q, _mm_cmpeq_epi8(y, f)));
+        bits = (unsigned)_mm_movemask_epi8(
+            _mm_or_si128(_mm_cmpeq_epi8(x, lf), _mm_cmpeq_epi8(x, cr)));
+        if (bits) {
+            break;
+        }
+    }
+    look->u = look->u || _mm_movemask_epi8(seen_u);
+    look->f = look->f || _mm_movemask_epi8(seen_f);
+    return bits ? p + __builtin_ctz(bits) : look_tail(p, end, look);
+}
+
+__attribute__((target("avx2"))) static const char *look_avx2(const char *p, const char *end,
+                                                             struct sse_look *look)
+{
+    const __m256i lf = _mm256_set1_epi8('\n'), cr = _mm256_set1_epi8('\r');
+    const __m256i quote = _mm256_set1_epi8('"'), u = _mm256_set1_epi8('u'),
+                  f = _mm256_set1_epi8('f');
+    __m256i seen_u = _mm256_setzero_si256(), seen_f = seen_u;
+    unsigned bits = 0;
+    for (; end - p >= 33; p += 32) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)p);
+        __m256i y = _mm256_loadu_si256((const __m256i *)(const void *)(p + 1));
+        __m256i q = _mm256_cmpeq_epi8(x, quote);
+        seen_u = _mm256_or_si256(seen_u, _mm256_and_si256(q, _mm256_cmpeq_epi8(y, u)));
+        seen_f = _mm256_or_si256(seen_f, _mm256_and_si256(q, _mm256_cmpeq_epi8(y, f)));
+        bits = (unsigned)_mm256_movemask_epi8(
+            _mm256_or_si256(_mm256_cmpeq_epi8(x, lf), _mm256_cmpeq_epi8(x, cr)));
+        if (bits) {
+            break;
+        }
+    }
+    look->u = look->u || _mm256_movemask_epi8(seen_u);
+    look->f = look->f || _mm256_movemask_epi8(seen_f);
+    return bits ? p + __builtin_ctz(bits) : look_sse2(p, end, look);
+}
+
+static const char *(*look_line_end)(const char *p, const char *end,
+                                    struct sse_look *look) = look_sse2;
+
+__attribute__((constructor)) static void choose(void)
+{
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2")) {
+        look_line_end = look_avx2;
+    }
+}
+
 /* Behind the line end at p (CR, LF or CRLF); NULL when a CR is the last byte and LF may follow. */
-static const char *skip_line_end(const char *p, const char *end)
+static inline const char *skip_line_end(const char *p, const char *end)
 {
     if (*p == '\n') {
         return p + 1;
@@ -33,21 +105,24 @@ static const char *skip_line_end(const char *p, const char *end)
     return p[1] == '\n' ? p + 2 : p + 1;
 }
 
-size_t sse_event_end(const char *p, size_t n, size_t from)
+size_t sse_event_look(const char *p, size_t n, size_t from, struct sse_look *ret)
 {
-    const char *end = p + n;
-    const char *at = p + (from > 4 ? from - 4 : 0);
-    /* Step back to the start of a line, so that a blank line is told from the end of a full one. */
-    while (at > p && at[-1] != '\n' && at[-1] != '\r') {
-        at--;
-    }
-    if (at > p) {
-        at--; /* the line end itself, of which a blank line may follow */
-        if (at > p && *at == '\n' && at[-1] == '\r') {
+    const char *end = p + n, *at = p;
+    *ret = (struct sse_look){from > 0, from > 0};
+    if (from > 4) {
+        at = p + from - 4;
+        /* Step back to the start of a line, so that a blank line is told from the end of a full one. */
+        while (at > p && at[-1] != '\n' && at[-1] != '\r') {
             at--;
         }
+        if (at > p) {
+            at--; /* the line end itself, of which a blank line may follow */
+            if (at > p && *at == '\n' && at[-1] == '\r') {
+                at--;
+            }
+        }
     }
-    while ((at = find_line_end(at, end)) < end) {
+    while ((at = look_line_end(at, end, ret)) < end) {
         const char *next = skip_line_end(at, end);
         if (!next || next == end) {
             return 0;
@@ -62,6 +137,12 @@ size_t sse_event_end(const char *p, size_t n, size_t from)
         at = next;
     }
     return 0;
+}
+
+size_t sse_event_end(const char *p, size_t n, size_t from)
+{
+    struct sse_look look;
+    return sse_event_look(p, n, from, &look);
 }
 
 /* One line off the front of `rest`. */
@@ -98,14 +179,27 @@ static bool field(struct str line, struct str name, struct str *value)
 struct str sse_data(struct arena *a, struct str event, struct str *ret_name)
 {
     struct str data = {0}, name = {0}, value;
+    char *joined = NULL; /* room for all of the event, once there is a second line */
     bool any = false;
     if (str_starts(event, STR("\xEF\xBB\xBF"))) {
         event = str_from(event, 3);
     }
+    size_t room = event.n;
     while (event.n) {
         struct str line = take_line(&event);
         if (field(line, STR("data"), &value)) {
-            data = any ? arena_printf(a, "%.*s\n%.*s", STR_ARG(data), STR_ARG(value)) : value;
+            if (any && !joined) {
+                joined = arena_alloc(a, room);
+                memcpy(joined, data.p, data.n);
+                data.p = joined;
+            }
+            if (joined) {
+                joined[data.n] = '\n';
+                memcpy(joined + data.n + 1, value.p, value.n);
+                data.n += 1 + value.n;
+            } else {
+                data = value;
+            }
             any = true;
         } else if (field(line, STR("event"), &value)) {
             name = value;

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/utf8.h"
+#include "json/quote.h"
 #include "json/span.h"
 #include "json/wide.h"
 
@@ -27,6 +28,7 @@ struct scan {
 /* The part of the state that is to live in registers: only inlined functions get to see it. */
 struct cursor {
     const char *end;
+    const char *last; /* where the document's last WIDE_BLOCK bytes begin; NULL in a shorter one */
     struct window window;
     unsigned depth;            /* of open containers */
     char close;                /* closes the innermost one */
@@ -325,14 +327,24 @@ INLINE void end_member(struct cursor *at, const char *p)
     }
 }
 
+/* string_end() for a text that is not ours to judge when `lax`, else the strict one. */
+INLINE const char *text_end(struct scan *s, struct cursor *at, const char *p, quote_end *lax)
+{
+    if (!lax) {
+        return string_end(s, at, p);
+    }
+    p = lax(p, at->end, at->last);
+    return LIKELY(p) ? p : fail(s, at->end, not_closed);
+}
+
 /* A member's name at `p` and its colon; returns where the value is, NULL when it is wrong. */
-INLINE const char *member(struct scan *s, struct cursor *at, const char *p)
+INLINE const char *member(struct scan *s, struct cursor *at, const char *p, quote_end *lax)
 {
     const char *key = p;
     if (UNLIKELY(peek(p, at->end) != '"')) {
         return fail(s, p, "a member's name in quotes is missing");
     }
-    p = string_end(s, at, p + 1);
+    p = text_end(s, at, p + 1, at->depth == 1 ? NULL : lax);
     if (UNLIKELY(!p)) {
         return NULL;
     }
@@ -351,41 +363,66 @@ INLINE const char *member(struct scan *s, struct cursor *at, const char *p)
 
 #define BEGINS(p, text) (memcmp((p), (text), sizeof(text) - 1) == 0)
 
-/* How nearly every message of a chat begins, as JavaScript and as Python print it: known text needs
- * no scanning. Returns the start of the content's text, or NULL. */
-INLINE const char *chat_message(const char *p, const char *end)
+/* How nearly every message of a chat begins, as JavaScript and as Python print it, and what stands
+ * between two of them: known text needs no scanning. All return the start of the content's text, or
+ * NULL; WIDE_BLOCK bytes are readable at `p`. */
+
+INLINE const char *chat_role(const char *p)
 {
-    if (end - p < 40 || !BEGINS(p, "{\"role\":")) {
-        return NULL;
+    if (BEGINS(p, "user\",\"content\":\"")) {
+        return p + 17;
     }
-    p += 8;
-    if (BEGINS(p, "\"user\",\"content\":\"")) {
-        return p + 18;
+    if (BEGINS(p, "assistant\",\"content\":\"")) {
+        return p + 22;
     }
-    if (BEGINS(p, "\"assistant\",\"content\":\"")) {
-        return p + 23;
-    }
-    if (BEGINS(p, " \"user\", \"content\": \"")) {
-        return p + 21;
-    }
-    return BEGINS(p, " \"assistant\", \"content\": \"") ? p + 26 : NULL;
+    return BEGINS(p, "system\",\"content\":\"") ? p + 19 : NULL;
 }
 
-/* Not for a document's own object, whose members are looked at. */
+INLINE const char *chat_role_spaced(const char *p)
+{
+    if (BEGINS(p, "user\", \"content\": \"")) {
+        return p + 19;
+    }
+    if (BEGINS(p, "assistant\", \"content\": \"")) {
+        return p + 24;
+    }
+    return BEGINS(p, "system\", \"content\": \"") ? p + 21 : NULL;
+}
+
+/* The message at `p`. Not for a document's own object, whose members are looked at. */
 INLINE const char *first_message(const struct cursor *at, const char *p)
 {
-    bool level = at->depth > 0 && at->depth < JSON_DEPTH_MAX;
-    return level ? chat_message(p, at->end) : NULL;
-}
-
-/* Behind the content of a message: when it was the last member and another message follows, one
- * object closes and another opens, and the state stays what it is. */
-INLINE const char *next_message(const struct cursor *at, const char *p)
-{
-    if (at->end - p < 4 || !BEGINS(p, "},") || at->closes[at->depth - 1] != ']') {
+    if (at->depth == 0 || at->depth == JSON_DEPTH_MAX || p > at->last) {
         return NULL;
     }
-    return chat_message(p + (p[2] == ' ' ? 3 : 2), at->end);
+    if (BEGINS(p, "{\"role\":\"")) {
+        return chat_role(p + 9);
+    }
+    return BEGINS(p, "{\"role\": \"") ? chat_role_spaced(p + 10) : NULL;
+}
+
+/* Behind the content of a message in an array: when it was the last member and another message
+ * follows, one object closes and another opens, and the state stays what it is. */
+INLINE const char *next_message(const char *p)
+{
+    if (BEGINS(p, "},{\"role\":\"")) {
+        return chat_role(p + 11);
+    }
+    return BEGINS(p, "}, {\"role\": \"") ? chat_role_spaced(p + 13) : NULL;
+}
+
+/* The message whose content's text starts at `p`, and those that follow it in the same way; returns
+ * the byte behind the last one's content. */
+INLINE const char *messages(struct scan *s, struct cursor *at, const char *p, quote_end *lax)
+{
+    const char *last = at->close == ']' ? at->last : NULL;
+    push(at, '{');
+    for (;;) {
+        const char *behind = text_end(s, at, p, lax);
+        if (!behind || behind > last || !(p = next_message(behind))) {
+            return behind;
+        }
+    }
 }
 
 static const char *missing(struct scan *s, const char *p, char close)
@@ -395,27 +432,28 @@ static const char *missing(struct scan *s, const char *p, char close)
                              : "a comma or a closing bracket is missing");
 }
 
-/* Scans the value at `p`, returns the byte behind it. */
-INLINE const char *value(struct scan *s, const char *p)
+/* Scans the value at `p`, returns the byte behind it. `lax` is a constant, so that each mode gets a
+ * loop of its own: it finds the end of all texts but the top-level names when these are only to be
+ * passed over; NULL when they are to be judged. */
+INLINE const char *value(struct scan *s, const char *p, quote_end *lax)
 {
     /* Filled from the bottom as containers open; clearing it each time would cost too much. */
     char closes[JSON_DEPTH_MAX + 1] __attribute__((uninitialized));
     struct cursor at = {.end = s->end, .closes = closes};
+    if (s->end - s->start >= WIDE_BLOCK) {
+        at.last = s->end - WIDE_BLOCK;
+    }
     closes[0] = 0;
     for (;;) {
-        if (at.close == '}' && !(p = member(s, &at, p))) {
+        if (at.close == '}' && !(p = member(s, &at, p, lax))) {
             return NULL;
         }
         char c = peek(p, at.end);
-        const char *text = c == '"' ? p + 1 : c == '{' ? first_message(&at, p) : NULL;
+        const char *text = c == '{' ? first_message(&at, p) : NULL;
         if (text) {
-            if (c == '{') {
-                push(&at, c);
-            }
-            do {
-                p = string_end(s, &at, text);
-                text = c == '{' && p ? next_message(&at, p) : NULL;
-            } while (text);
+            p = messages(s, &at, text, lax);
+        } else if (c == '"') {
+            p = text_end(s, &at, p + 1, lax);
         } else if (c == '{' || c == '[') {
             if (UNLIKELY(at.depth == JSON_DEPTH_MAX)) {
                 return fail(s, p, "too many levels of arrays and objects");
@@ -456,6 +494,33 @@ INLINE const char *value(struct scan *s, const char *p)
     }
 }
 
+NOINLINE const char *value_strict(struct scan *s, const char *p)
+{
+    return value(s, p, NULL);
+}
+
+NOINLINE const char *members_plain(struct scan *s, const char *p)
+{
+    return value(s, p, quote_end_plain);
+}
+
+#ifdef __x86_64__
+NOINLINE QUOTE_AVX2 const char *members_avx2(struct scan *s, const char *p)
+{
+    return value(s, p, quote_end_avx2);
+}
+#endif
+
+static const char *value_members(struct scan *s, const char *p)
+{
+#ifdef __x86_64__
+    if (wide.level == WIDE_AVX2) {
+        return members_avx2(s, p);
+    }
+#endif
+    return members_plain(s, p);
+}
+
 static void forget(struct scan *s)
 {
     for (size_t i = 0; i < s->nwant; i++) {
@@ -465,8 +530,8 @@ static void forget(struct scan *s)
     }
 }
 
-int json_scan(struct str doc, struct json_want *want, size_t nwant, enum json_type *ret_top,
-              struct json_error *ret_error)
+INLINE int scan(struct str doc, struct json_want *want, size_t nwant, enum json_type *ret_top,
+                struct json_error *ret_error, bool strict)
 {
     if (!doc.n) {
         doc = STR("");
@@ -479,7 +544,7 @@ int json_scan(struct str doc, struct json_want *want, size_t nwant, enum json_ty
     };
     forget(&s);
     const char *top = to_token(s.start, s.end);
-    const char *p = value(&s, top);
+    const char *p = strict ? value_strict(&s, top) : value_members(&s, top);
     if (p) {
         p = to_token(p, s.end);
         if (p < s.end) {
@@ -496,4 +561,16 @@ int json_scan(struct str doc, struct json_want *want, size_t nwant, enum json_ty
         *ret_top = json_type_of(*top);
     }
     return 0;
+}
+
+int json_scan(struct str doc, struct json_want *want, size_t nwant, enum json_type *ret_top,
+              struct json_error *ret_error)
+{
+    return scan(doc, want, nwant, ret_top, ret_error, true);
+}
+
+int json_scan_members(struct str doc, struct json_want *want, size_t nwant, enum json_type *ret_top,
+                      struct json_error *ret_error)
+{
+    return scan(doc, want, nwant, ret_top, ret_error, false);
 }

@@ -45,6 +45,12 @@ __attribute__((warn_unused_result)) int json_scan(struct str doc, struct json_wa
                                                   size_t nwant, enum json_type *ret_top,
                                                   struct json_error *ret_error);
 
+/* The same scan for a document that is passed on byte for byte, so that its texts are another's to
+ * judge. TODO */
+__attribute__((warn_unused_result)) int json_scan_members(struct str doc, struct json_want *want,
+                                                          size_t nwant, enum json_type *ret_top,
+                                                          struct json_error *ret_error);
+
 /* The text of a JSON string (`quoted` with its quotes, already validated by json_scan) with escapes
  * decoded into `to` (at least quoted.n bytes); returns the length. A lone surrogate becomes U+FFFD.
  * When there is no escape in it, str_from/str_first on the slice is cheaper: json_plain() tells. */

@@ -407,21 +407,29 @@ static AVX2 const char *utf8_avx2(const char *p, const char *end)
 }
 #endif
 
-struct wide wide = {text_plain, quotes_plain, marks_plain, utf8_plain};
+struct wide wide = {WIDE_PLAIN, text_plain, quotes_plain, marks_plain, utf8_plain};
+
+#ifdef __x86_64__
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("pclmul") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+#endif
 
 bool wide_choose(enum wide_level level)
 {
     switch (level) {
     case WIDE_PLAIN:
-        wide = (struct wide){text_plain, quotes_plain, marks_plain, utf8_plain};
+        wide = (struct wide){WIDE_PLAIN, text_plain, quotes_plain, marks_plain, utf8_plain};
         return true;
 #ifdef __x86_64__
     case WIDE_SSE2:
-        wide = (struct wide){text_sse2, quotes_sse2, marks_sse2, utf8_plain};
+        wide = (struct wide){WIDE_SSE2, text_sse2, quotes_sse2, marks_sse2, utf8_plain};
         return true;
     case WIDE_AVX2:
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("pclmul")) {
-            wide = (struct wide){text_avx2, quotes_avx2, marks_avx2, utf8_avx2};
+        if (has_avx2()) {
+            wide = (struct wide){WIDE_AVX2, text_avx2, quotes_avx2, marks_avx2, utf8_avx2};
             return true;
         }
         return false;

@@ -33,6 +33,7 @@ typedef void wide_marks(const char *p, const char *start, const char *end, struc
 enum wide_level { WIDE_PLAIN, WIDE_SSE2, WIDE_AVX2 };
 
 struct wide {
+    enum wide_level level;
     wide_find *text;   /* what a strict string stops at: quote, backslash, below 0x20, above 0x7F */
     wide_find *quotes; /* quote and backslash */
     wide_marks *marks; /* of the 64 bytes at p, or of the fewer in front of `end` */

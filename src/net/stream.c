@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/must.h"
 #include "net/tls.h"
@@ -21,6 +22,7 @@ struct stream {
     struct loop *loop;
     const struct stream_ops *ops;
     void *owner;
+    int fd;
     char *sink;
     size_t sink_n;
     size_t queued;
@@ -244,6 +246,8 @@ static void on_read(uv_stream_t *u, ssize_t n, const uv_buf_t *buf)
         } else if (!s->gentle && s->ops) {
             s->ops->data(s->owner, buf->base, (size_t)n);
         }
+    } else if (n == UV_EOF && s->tls && !s->gentle) {
+        raise_error(s, -ECONNRESET); /* no close_notify: what came may be cut short (RFC 8446, 6.1) */
     } else if (n == UV_EOF) {
         raise_eof(s);
     } else if (n < 0) {
@@ -306,10 +310,13 @@ static int write_raw(struct stream *s, const struct iovec *v, int n)
     }
     size_t sent = 0;
     if (s->queued == 0) {
-        /* uv_buf_t is a struct iovec on Unix; libuv documents the layout. */
-        int r = uv_try_write(&s->uv.stream, (const uv_buf_t *)v, (unsigned)n);
-        if (r < 0 && r != UV_EAGAIN) {
-            return uv_to_errno(r);
+        /* What uv_try_write() does, without its detours. */
+        ssize_t r;
+        do {
+            r = n == 1 ? write(s->fd, v->iov_base, v->iov_len) : writev(s->fd, v, n);
+        } while (r < 0 && errno == EINTR);
+        if (r < 0 && errno != EAGAIN && errno != ENOBUFS) {
+            return -errno;
         }
         sent = r > 0 ? (size_t)r : 0;
     }
@@ -409,11 +416,7 @@ void stream_close_gently(struct stream *s, uint64_t linger_ms)
 
 bool stream_peer_gone(struct stream *s)
 {
-    uv_os_fd_t fd;
-    if (uv_fileno(&s->uv.handle, &fd) < 0) {
-        return true;
-    }
-    struct pollfd p = {.fd = fd, .events = 0};
+    struct pollfd p = {.fd = s->fd, .events = 0};
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
@@ -457,6 +460,7 @@ struct stream *stream_from_fd(struct loop *l, int fd)
     init_handle(s, tcp);
     int r = tcp ? uv_tcp_open(&s->uv.tcp, fd) : uv_pipe_open(&s->uv.pipe, fd);
     must(r == 0);
+    s->fd = fd;
     if (tcp) {
         uv_tcp_nodelay(&s->uv.tcp, 1);
     }
@@ -491,10 +495,12 @@ struct stream *stream_accept(struct loop *l, uv_stream_t *server, bool tcp, stru
 {
     struct stream *s = stream_alloc(l);
     init_handle(s, tcp);
-    if (uv_accept(server, &s->uv.stream) < 0) {
+    uv_os_fd_t fd;
+    if (uv_accept(server, &s->uv.stream) < 0 || uv_fileno(&s->uv.handle, &fd) < 0) {
         stream_close(s);
         return NULL;
     }
+    s->fd = fd;
     if (tcp) {
         uv_tcp_nodelay(&s->uv.tcp, 1);
     }

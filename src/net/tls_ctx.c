@@ -203,9 +203,13 @@ int tls_client_ctx(struct tls_ctx **ret, struct buf *why)
     return 0;
 }
 
-/* Where distributions keep the authorities. OpenSSL's own place is a link that comes with its
- * command line tool on Debian, and small containers have the authorities without the tool. */
-static const char *const directories[] = {"/etc/ssl/certs", "/etc/pki/tls/certs"};
+/* Where distributions keep the authorities. OpenSSL's own place comes first, but on Debian it is a
+ * link that belongs to the command line tool, and small systems have the authorities without the
+ * tool. */
+static const char *const directories[] = {
+    "/etc/ssl/certs",
+    "/etc/pki/tls/certs",
+};
 static const char *const bundles[] = {
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -213,53 +217,56 @@ static const char *const bundles[] = {
     "/etc/ssl/cert.pem",
 };
 
-static bool readable(const char *variable, const char *otherwise)
-{
-    const char *path = getenv(variable);
-    return path ? *path : access(otherwise, R_OK) == 0;
-}
-
-/* Whether certificates can be found there by hash ("4a6481c9.0"): one at a time, when needed. */
+/* Whether the system's certificates can be found there by hash ("4a6481c9.0"), and not only a few
+ * that somebody has added to a bundle. */
 static bool has_hashes(const char *path)
 {
+    enum { A_FEW = 16 };
+    int found = 0;
     DIR *d = opendir(path);
-    bool found = false;
-    for (struct dirent *e = d ? readdir(d) : NULL; e && !found; e = readdir(d)) {
-        found = strspn(e->d_name, "0123456789abcdef") == 8 && strcmp(e->d_name + 8, ".0") == 0;
+    for (struct dirent *e = d ? readdir(d) : NULL; e && found <= A_FEW; e = readdir(d)) {
+        found += strspn(e->d_name, "0123456789abcdef") == 8 && strcmp(e->d_name + 8, ".0") == 0;
     }
     if (d) {
         closedir(d);
     }
-    return found;
+    return found > A_FEW;
 }
 
-static void look_elsewhere(SSL_CTX *ssl)
+static bool load_directory(SSL_CTX *ssl, const char *path)
 {
-    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
-        if (has_hashes(directories[i])) {
-            SSL_CTX_load_verify_dir(ssl, directories[i]);
-            return;
-        }
+    return has_hashes(path) && SSL_CTX_load_verify_dir(ssl, path) == 1;
+}
+
+static void find_authorities(SSL_CTX *ssl)
+{
+    const char *file = getenv(X509_get_default_cert_file_env());
+    const char *dir = getenv(X509_get_default_cert_dir_env());
+    if ((file && *file) || (dir && *dir)) {
+        SSL_CTX_set_default_verify_paths(ssl);
+        return;
     }
-    for (size_t i = 0; i < sizeof bundles / sizeof *bundles; i++) {
-        if (SSL_CTX_load_verify_file(ssl, bundles[i]) == 1) {
-            return;
-        }
+    /* A directory is looked into for one issuer at a time, when it is asked for. A bundle is read
+     * whole: 1.5 MiB, and a stall of tens of milliseconds. */
+    bool found = load_directory(ssl, X509_get_default_cert_dir());
+    for (size_t i = 0; !found && i < sizeof directories / sizeof *directories; i++) {
+        found = load_directory(ssl, directories[i]);
+    }
+    found = found || SSL_CTX_load_verify_file(ssl, X509_get_default_cert_file()) == 1;
+    for (size_t i = 0; !found && i < sizeof bundles / sizeof *bundles; i++) {
+        found = SSL_CTX_load_verify_file(ssl, bundles[i]) == 1;
     }
 }
 
-/* The authorities are read when the first connection needs them: a bundle costs a MiB and some 10
- * ms. What cannot be loaded shows in the handshake as an unknown issuer. */
+/* When the first connection needs them. What is not found shows in the handshake: unknown issuer.
+ */
 static void load_authorities(struct tls_ctx *c)
 {
     pthread_mutex_lock(&c->lock);
     if (!c->authorities_loaded) {
         c->authorities_loaded = true;
-        SSL_CTX_set_default_verify_paths(c->ssl);
-        if (!readable(X509_get_default_cert_file_env(), X509_get_default_cert_file()) &&
-            !readable(X509_get_default_cert_dir_env(), X509_get_default_cert_dir())) {
-            look_elsewhere(c->ssl);
-        }
+        find_authorities(c->ssl);
+        ERR_clear_error();
     }
     pthread_mutex_unlock(&c->lock);
 }
