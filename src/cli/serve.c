@@ -9,22 +9,19 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "auth/keyfile.h"
 #include "cli/args.h"
 #include "cli/cli.h"
-#include "cli/ollama.h"
+#include "cli/startup.h"
 #include "gateway/worker.h"
 
 enum { WORKERS_MAX = 64, LISTEN_MAX = 16 };
 
 struct server {
-    const char *config_path;
-    struct config_overrides over;
+    struct startup start;
     bool json;
     struct loop *control;
     struct gateway gateway;
@@ -32,12 +29,8 @@ struct server {
     struct tls_ctx *tls;
     struct record_ring *rings[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
-    int pid_fd;
-    uint64_t generation;
     struct str addresses[LISTEN_MAX]; /* as bound, with the real port */
     size_t n_addresses;
-    struct arena arena; /* of what is above */
-    struct secret first_key; /* when one was made or given at this start */
     bool stopping;
 };
 
@@ -62,43 +55,7 @@ __attribute__((format(printf, 2, 3))) static void say(const char *level, const c
     arena_reset(&a);
 }
 
-/* ---- configuration ---- */
-
-/* The configuration with what belongs beside it: keys of the data directory, an Ollama that answers. */
-static int load(struct server *s, struct snapshot_input *in, struct buf *errors)
-{
-    struct config *c;
-    struct keyfile_entry *kept = NULL;
-    size_t n_kept = 0;
-    *in = (struct snapshot_input){.generation = s->generation + 1};
-    int r = config_load(&in->arena, s->config_path, &s->over, &c, errors);
-    if (r < 0) {
-        return r;
-    }
-    r = keyfile_read(&in->arena, c->data, &kept, &n_kept, errors);
-    if (r < 0) {
-        return r;
-    }
-    if (!s->over.no_environment) {
-        ollama_discover(&in->arena, c);
-    }
-    in->config = c;
-    in->keys = kept;
-    in->n_keys = n_kept;
-    return 0;
-}
-
-static int load_tls(struct server *s, const struct config *c, struct tls_ctx **ret,
-                    struct buf *errors)
-{
-    *ret = NULL;
-    if (!c->tls.certificate.n) {
-        return 0;
-    }
-    char *certificate = arena_dupz(&s->arena, c->tls.certificate);
-    char *key = arena_dupz(&s->arena, c->tls.key);
-    return tls_server_ctx(certificate, key, ret, errors);
-}
+/* ---- reload ---- */
 
 static void say_lines(const char *level, struct str lines)
 {
@@ -118,9 +75,12 @@ static void reload(struct server *s)
     struct snapshot_input in;
     struct snapshot *snap = NULL;
     struct tls_ctx *tls = NULL;
-    int r = load(s, &in, &errors);
+    int r = startup_load(&s->start, &in, &errors);
     if (r == 0) {
-        r = load_tls(s, in.config, &tls, &errors);
+        r = startup_tls(&s->start, in.config, &tls, &errors);
+    }
+    if (r == 0) {
+        r = startup_keys(&s->start, &in);
     }
     if (r == 0) {
         r = snapshot_compile(&in, &snap, &errors);
@@ -131,7 +91,7 @@ static void reload(struct server *s)
         s->gateway.reload_ok = false;
         say_lines("error", buf_str(&errors));
         say("error", "the configuration was not taken; generation %llu goes on",
-            (unsigned long long)s->generation);
+            (unsigned long long)s->start.generation);
         buf_free(&errors);
         return;
     }
@@ -140,96 +100,10 @@ static void reload(struct server *s)
     tls_ctx_unref(s->tls);
     s->snap = snap;
     s->tls = tls;
-    s->generation++;
+    s->start.generation++;
     s->gateway.reload_ok = true;
-    say("info", "configuration taken as generation %llu", (unsigned long long)s->generation);
+    say("info", "configuration taken as generation %llu", (unsigned long long)s->start.generation);
     buf_free(&errors);
-}
-
-/* ---- the first start ---- */
-
-static int make_directory(const char *path)
-{
-    if (mkdir(path, 0700) == 0 || errno == EEXIST) {
-        return 0;
-    }
-    return -errno;
-}
-
-/* The data directory belongs to one server: its lock is held as long as the process lives. */
-static int take_data(struct server *s, struct str data)
-{
-    char *dir = arena_dupz(&s->arena, data);
-    for (char *p = dir + 1; *p; p++) {
-        if (*p == '/') {
-            *p = 0;
-            (void)make_directory(dir);
-            *p = '/';
-        }
-    }
-    int r = make_directory(dir);
-    if (r < 0) {
-        fprintf(stderr, "accord serve: the data directory %s cannot be made: %s\n", dir,
-                strerror(-r));
-        return r;
-    }
-    char *path = arena_dupz(&s->arena, arena_printf(&s->arena, "%s/accord.pid", dir));
-    s->pid_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (s->pid_fd < 0) {
-        fprintf(stderr, "accord serve: %s cannot be written: %s\n", path, strerror(errno));
-        return -EACCES;
-    }
-    if (flock(s->pid_fd, LOCK_EX | LOCK_NB) < 0) {
-        fprintf(stderr,
-                "accord serve: another server uses the data directory %s; choose another with "
-                "--data\n",
-                dir);
-        return -EBUSY;
-    }
-    char text[32];
-    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(s->pid_fd, 0) < 0 || write(s->pid_fd, text, (size_t)n) != n) {
-        return -EIO;
-    }
-    return 0;
-}
-
-/* ACCORD_FIRST_KEY, or a key made now when there is none at all. */
-static int first_key(struct server *s, struct snapshot_input *in)
-{
-    static const struct str all[] = {{"*", 1}};
-    struct str given = str_of(getenv("ACCORD_FIRST_KEY"));
-    const struct config *c = in->config;
-    if (given.n && (given.n < 16 || given.n > KEY_SECRET_MAX)) {
-        fprintf(stderr, "accord serve: ACCORD_FIRST_KEY must have 16 to %d characters\n",
-                KEY_SECRET_MAX);
-        return -EINVAL;
-    }
-    if (!given.n && (in->n_keys || c->n_keys)) {
-        return 0;
-    }
-    struct secret secret = given.n ? secret_of(given) : key_make(&s->arena);
-    struct keyfile_entry *keys = arena_zalloc(&in->arena, (in->n_keys + 1) * sizeof *keys);
-    struct keyfile_entry first = {.id = STR("first"), .models = (struct str *)(uintptr_t)all,
-                                  .n_models = 1};
-    size_t n = 0;
-    key_digest(secret_reveal(secret), first.digest);
-    keys[n++] = first;
-    for (size_t i = 0; i < in->n_keys; i++) {
-        if (!str_eq(in->keys[i].id, first.id)) {
-            keys[n++] = in->keys[i];
-        }
-    }
-    int r = given.n ? 0 : keyfile_add(c->data, first.id, secret_reveal(secret), all, 1);
-    if (r < 0) {
-        fprintf(stderr, "accord serve: the first key cannot be kept in %.*s: %s\n",
-                STR_ARG(c->data), strerror(-r));
-        return r;
-    }
-    in->keys = keys;
-    in->n_keys = n;
-    s->first_key = secret;
-    return 0;
 }
 
 /* ---- listening ---- */
@@ -281,7 +155,7 @@ static int bind_all(struct server *s, const struct config *c, unsigned workers,
                 return r;
             }
             if (w == 0) {
-                address = bound_address(&s->arena, address, port);
+                address = bound_address(&s->start.arena, address, port);
                 s->addresses[s->n_addresses++] = address;
             }
         }
@@ -326,11 +200,11 @@ static int start_workers(struct server *s, const struct config *c,
                          int fds[WORKERS_MAX][LISTEN_MAX])
 {
     struct gateway *g = &s->gateway;
-    char *log = arena_dupz(&s->arena, c->access_log);
+    char *log = arena_dupz(&s->start.arena, c->access_log);
     sigset_t all, old;
     g->workers = mem_zalloc(g->n_workers * sizeof *g->workers);
     g->started_us = clock_wall_us();
-    g->generation = s->generation;
+    g->generation = s->start.generation;
     g->reload_ok = true;
     g->running = g->n_workers;
     for (unsigned i = 0; i < g->n_workers; i++) {
@@ -354,10 +228,10 @@ static int start_workers(struct server *s, const struct config *c,
 
 static void print_start(const struct server *s)
 {
-    struct str a = s->addresses[0], key = secret_reveal(s->first_key);
+    struct str a = s->addresses[0], key = secret_reveal(s->start.first_key);
     const char *scheme = s->tls ? "https" : "http";
     bool is_unix = str_starts(a, STR("unix:"));
-    struct str base = is_unix ? a : arena_printf((struct arena *)(uintptr_t)&s->arena, "%s://%.*s",
+    struct str base = is_unix ? a : arena_printf((struct arena *)(uintptr_t)&s->start.arena, "%s://%.*s",
                                                  scheme, STR_ARG(a));
     if (s->json) {
         struct buf b = {0};
@@ -410,9 +284,9 @@ static int run(struct server *s)
     static int fds[WORKERS_MAX][LISTEN_MAX];
     struct buf errors = {0};
     struct snapshot_input in = {0};
-    int r = load(s, &in, &errors);
+    int r = startup_load(&s->start, &in, &errors);
     if (r == 0) {
-        r = load_tls(s, in.config, &s->tls, &errors);
+        r = startup_tls(&s->start, in.config, &s->tls, &errors);
     }
     if (r < 0) {
         fwrite(errors.p, 1, errors.n, stderr);
@@ -420,7 +294,7 @@ static int run(struct server *s)
         arena_reset(&in.arena);
         return CLI_CONFIG;
     }
-    if (take_data(s, in.config->data) < 0 || first_key(s, &in) < 0) {
+    if (startup_data(&s->start, in.config->data) < 0 || startup_keys(&s->start, &in) < 0) {
         arena_reset(&in.arena);
         return CLI_FAILED;
     }
@@ -430,7 +304,7 @@ static int run(struct server *s)
         arena_reset(&in.arena);
         return CLI_CONFIG;
     }
-    s->generation = in.generation;
+    s->start.generation = in.generation;
     const struct config *c = s->snap->config;
     s->gateway.n_workers = count_workers(c);
     s->control = loop_new();
@@ -459,25 +333,25 @@ static void clean(struct server *s)
     }
     for (size_t i = 0; i < s->n_addresses; i++) {
         if (str_starts(s->addresses[i], STR("unix:"))) {
-            unlink(arena_dupz(&s->arena, str_from(s->addresses[i], 5)));
+            unlink(arena_dupz(&s->start.arena, str_from(s->addresses[i], 5)));
         }
     }
     free(s->gateway.workers);
     loop_free(s->control);
     snapshot_unref(s->snap);
     tls_ctx_unref(s->tls);
-    arena_reset(&s->arena);
-    if (s->pid_fd >= 0) {
-        close(s->pid_fd);
+    arena_reset(&s->start.arena);
+    if (s->start.pid_fd >= 0) {
+        close(s->start.pid_fd);
     }
 }
 
 int cli_serve(int argc, char **argv)
 {
-    static struct server s = {.pid_fd = -1};
+    static struct server s = {.start.pid_fd = -1};
     const char *listen = NULL, *data = NULL, *workers = NULL;
     const struct args_option options[] = {
-        {"--config", 'c', .value = &s.config_path},
+        {"--config", 'c', .value = &s.start.config_path},
         {"--listen", 'l', .value = &listen},
         {"--data", 'd', .value = &data},
         {"--workers", 'w', .value = &workers},
@@ -494,7 +368,7 @@ int cli_serve(int argc, char **argv)
                 WORKERS_MAX, workers);
         return CLI_USAGE;
     }
-    s.over = (struct config_overrides){.listen = str_of(listen),
+    s.start.over = (struct config_overrides){.listen = str_of(listen),
                                        .data = str_of(data),
                                        .workers = (int64_t)n,
                                        .key_exists = keyfile_has};

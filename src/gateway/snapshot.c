@@ -384,6 +384,26 @@ static void add_key(struct compiler *c, const struct snap_key *k)
     }
 }
 
+static const struct keyfile_entry *keyfile_find(const struct snapshot_input *in, struct str id)
+{
+    for (size_t i = 0; i < in->n_keys; i++) {
+        if (str_eq(in->keys[i].id, id)) {
+            return &in->keys[i];
+        }
+    }
+    return NULL;
+}
+
+static bool declared(const struct config *cfg, struct str key_id)
+{
+    for (size_t i = 0; i < cfg->n_keys; i++) {
+        if (str_eq(cfg->keys[i].id, key_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void compile_keys(struct compiler *c, const struct snapshot_input *in)
 {
     struct snapshot *s = c->s;
@@ -397,11 +417,21 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
                              .models = from->models,
                              .n_models = from->n_models,
                              .limit = limit_for(c, SCOPE_KEY, from->id)};
-        key_digest(secret_reveal(from->secret), k.digest);
+        const struct keyfile_entry *kept = keyfile_find(in, from->id);
+        if (!secret_empty(from->secret)) {
+            key_digest(secret_reveal(from->secret), k.digest);
+        } else if (kept) {
+            memcpy(k.digest, kept->digest, sizeof k.digest);
+        } else {
+            continue;
+        }
         add_key(c, &k);
     }
     for (size_t i = 0; i < in->n_keys; i++) {
         const struct keyfile_entry *from = &in->keys[i];
+        if (declared(cfg, from->id)) {
+            continue; /* what the configuration says of a key counts */
+        }
         struct snap_key k = {.id = from->id,
                              .models = from->models,
                              .n_models = from->n_models,
