@@ -27,6 +27,7 @@
 #define SETTINGS(X)                                                                                \
     X(chunks)         /* content events of a stream */                                             \
     X(interval_ms)    /* between two of them */                                                    \
+    X(aligned)        /* 1: the chunks of all streams are due at the same moments */               \
     X(first_ms)       /* before the first */                                                       \
     X(error_permille) /* of requests that are answered 500 */                                      \
     X(stall_permille) /* of requests whose answer waits for stall_ms */                            \
@@ -270,6 +271,10 @@ static void begin_stream(struct conn *c)
     struct text head = mock_answer_stream_head();
     put(c, head.p, head.n);
     c->due = now + set.first_ms * WHEEL_TICKS_PER_MS;
+    if (set.aligned && c->interval_ms) {
+        uint64_t interval = (uint64_t)c->interval_ms * WHEEL_TICKS_PER_MS;
+        c->due += interval - c->due % interval;
+    }
     if (!c->dead) {
         step_stream(c, now);
     }

@@ -13,15 +13,17 @@ from . import build, procs, programs
 from .procs import BenchError
 
 CONNECTIONS = 32
-STREAMS = 100
-STREAM_MS = 100     # long enough that a slow (traced) program has passed a chunk before the next
+STREAMS = 200
+# All streams have their next chunk at the same moment, so that it does not depend on the speed of a
+# traced program how many of them it finds at once; and it must have passed one before the next.
+STREAM_MS = 200
 WRONG_KEY = "sk-accord-this-is-no-key-of-this-server"
 
 # name: (calls or chunks of the short load, of the long one)
 FIGURES = {
     "call_1k": (200, 2200),
     "call_32k": (200, 2200),
-    "sse_chunk": (5, 25),       # of each of STREAMS streams
+    "sse_chunk": (4, 24),       # of each of STREAMS streams
     "refusal": (200, 2200),
 }
 # Allocations are counted at full speed, so there can be more: how many connections the pool of
@@ -54,9 +56,9 @@ def _patiently(work, *arguments):
 def _load(bench, name, figure, amount, interval_ms=STREAM_MS):
     """One load; returns how many units (calls, chunks) it made."""
     if figure == "sse_chunk":
-        bench.mock.set(chunks=amount, interval_ms=interval_ms)
-        result = bench.load_once(name, stream=amount, connections=STREAMS, calls=STREAMS,
-                                 spread_ms=interval_ms)
+        bench.mock.set(chunks=amount, interval_ms=interval_ms, aligned=1)
+        result = bench.load_once(name, stream=amount, connections=STREAMS, calls=STREAMS)
+        bench.mock.set(aligned=0)
         # The end of a stream comes by itself; its head may come with the first chunk.
         merged = 1 - (result["reads"] - STREAMS) / result["events"]
         if merged > MERGED_MAX and interval_ms == STREAM_MS:

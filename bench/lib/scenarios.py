@@ -57,7 +57,7 @@ def call_1m(bench):
 
 def sse_chunk(bench):
     """S4: the requests are in it too, one in a hundred chunks, for all programs alike."""
-    bench.mock.set(chunks=100, interval_ms=10)
+    bench.mock.set(chunks=100, interval_ms=10, aligned=0)
     return figures(bench.paired(
         "S4 SSE, us per chunk", ["l4", "nginx", "haproxy", "accord"],
         {"stream": 100, "connections": 200, "spread_ms": 10}, measure.cpu_per_event, seconds=1.0))
@@ -105,7 +105,7 @@ def first_token(bench):
     """S8: everything on one core; from the request to the first event of its stream."""
     names = [n for n in ("direct", "l4", "nginx", "haproxy", "accord") if n in bench.running]
     values = {name: [] for name in names}
-    bench.mock.set(chunks=1, interval_ms=0)
+    bench.mock.set(chunks=1, interval_ms=0, aligned=0)
     bench.all_on(bench.core_proxy)
     try:
         for _ in range(9):

@@ -1,5 +1,6 @@
 #include "base/buf.h"
 
+#include <emmintrin.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -137,6 +138,24 @@ static void add_escape(struct buf *b, unsigned char c)
     }
 }
 
+/* How many bytes at p, in steps of 16, are ASCII that needs no escape. */
+static size_t plain_run(const char *p, size_t n)
+{
+    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'),
+                  slash = _mm_set1_epi8('\\'), del = _mm_set1_epi8(0x7f);
+    size_t at = 0;
+    for (; n - at >= 16; at += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+        /* Signed: bytes from 0x80 on are below 0x20, too. */
+        __m128i odd = _mm_or_si128(_mm_cmplt_epi8(x, space), _mm_cmpeq_epi8(x, quote));
+        odd = _mm_or_si128(odd, _mm_or_si128(_mm_cmpeq_epi8(x, slash), _mm_cmpeq_epi8(x, del)));
+        if (_mm_movemask_epi8(odd)) {
+            break;
+        }
+    }
+    return at;
+}
+
 void buf_add_json(struct buf *b, struct str s)
 {
     size_t plain = 0, i = 0;
@@ -145,6 +164,7 @@ void buf_add_json(struct buf *b, struct str s)
         size_t len = c < 0x80 ? 1 : utf8_len(s.p + i, s.n - i);
         if (len && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
             i += len;
+            i += plain_run(s.p + i, s.n - i);
             continue;
         }
         buf_add(b, str_make(s.p + plain, i - plain));

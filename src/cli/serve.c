@@ -289,10 +289,11 @@ static int run(struct server *s)
         r = startup_tls(&s->start, in.config, &s->tls, &errors);
     }
     if (r < 0) {
+        bool usage = str_starts(buf_str(&errors), STR("--")); /* an option's value, not the file */
         fwrite(errors.p, 1, errors.n, stderr);
         buf_free(&errors);
         arena_reset(&in.arena);
-        return CLI_CONFIG;
+        return usage ? CLI_USAGE : CLI_CONFIG;
     }
     if (startup_data(&s->start, in.config->data) < 0 || startup_keys(&s->start, &in) < 0) {
         arena_reset(&in.arena);

@@ -58,11 +58,16 @@ static unsigned status(unsigned s, struct str code)
 static void usage(struct str object, struct usage *u)
 {
     int64_t fresh = -1;
+    const struct usage_row output[] = {
+        {QUOTED("thinking_tokens"), &u->reasoning, NULL},
+        {{0}, NULL, NULL},
+    };
     const struct usage_row rows[] = {
         {QUOTED("input_tokens"), &fresh, NULL},
         {QUOTED("output_tokens"), &u->output, NULL},
         {QUOTED("cache_read_input_tokens"), &u->cache_read, NULL},
         {QUOTED("cache_creation_input_tokens"), &u->cache_write, NULL},
+        {QUOTED("output_tokens_details"), NULL, output},
         {{0}, NULL, NULL},
     };
     usage_read(object, rows);

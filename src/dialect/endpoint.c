@@ -85,6 +85,7 @@ static bool search(const struct endpoint *table, size_t n, struct str method, st
                 return true;
             }
             m->wrong_method = true;
+            m->allow = table[i].method;
         }
     }
     return false;
@@ -118,6 +119,7 @@ static void find_model_path(struct str method, struct endpoint_match *m)
     }
     if (!str_eq(method, STR("GET"))) {
         m->wrong_method = id.n > 0;
+        m->allow = STR("GET");
     } else if (id.n) {
         m->endpoint = &one_model;
         m->model = id;

@@ -27,7 +27,8 @@ struct endpoint {
 
 struct endpoint_match {
     const struct endpoint *endpoint; /* NULL: nothing here */
-    bool wrong_method;               /* the path exists with another method */
+    bool wrong_method;               /* the path exists with another method: */
+    struct str allow;                /* this one */
     struct str model;                /* MODEL_IN_PATH, or a deployment's name; as it stands, escaped */
     struct str rest;                 /* the path behind the version, without the vendor's prefix */
     struct str version;              /* "v1" or "v1beta" as it stood, or empty */

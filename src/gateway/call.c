@@ -261,6 +261,9 @@ enum next call_fail(struct call *c, const struct call_error *e, const char *fmt,
     if (e->status == 401) {
         http_field(c->req, STR("www-authenticate"), STR("Bearer"));
     }
+    if (e->status == 405 && c->ep.allow.n) {
+        http_field(c->req, STR("allow"), c->ep.allow);
+    }
     if (e->status == 426) {
         http_field(c->req, STR("upgrade"), STR("HTTP/1.1"));
     }

@@ -337,8 +337,10 @@ static void on_failed(void *owner, enum http_failure why, enum connect_failure c
     }
     bool nothing_lost = !c->body_streams || why == HTTP_FAIL_CONNECT;
     bool safe = why == HTTP_FAIL_CONNECT || why == HTTP_FAIL_STALE;
-    if (!safe || !nothing_lost || c->attempts >= ATTEMPTS_MAX ||
-        !retry_take(&w->retry_budget, loop_now_ms(w->loop))) {
+    /* A dead pooled connection is followed by a fresh one, once: that needs no budget. */
+    bool paid = why == HTTP_FAIL_STALE || (safe && c->attempts < ATTEMPTS_MAX &&
+                                           retry_take(&w->retry_budget, loop_now_ms(w->loop)));
+    if (!safe || !nothing_lost || !paid) {
         give_up(c, why, connect, detail);
         call_back_to(c, stage_settle);
         call_run(c);

@@ -241,7 +241,7 @@ static bool look_at_usage(struct out *o, struct str event, struct str data)
 {
     struct call *c = o->c;
     struct json_want want[] = {{.name = STR("usage")}, {.name = STR("choices")}};
-    if (json_scan(data, want, 2, NULL, NULL) < 0) {
+    if (json_scan_members(data, want, 2, NULL, NULL) < 0) {
         return false;
     }
     c->relay.finished |= call_dialect(c)->event(data, &c->usage);

@@ -65,35 +65,10 @@ static const struct snap_target *pick(struct call *c, bool down_too, unsigned *r
     return NULL;
 }
 
-/* No model was said, which only a multipart body may do: the one provider of the dialect takes it. */
-static bool only_provider(struct call *c)
-{
-    const struct snapshot *s = c->hold->snap;
-    const struct snap_provider *only = NULL;
-    for (size_t i = 0; i < s->n_providers; i++) {
-        const struct snap_provider *p = &s->providers[i];
-        if (p->speaks && !p->sim && p->family == c->ep.endpoint->family) {
-            if (only) {
-                return false;
-            }
-            only = p;
-        }
-    }
-    if (only) {
-        struct str none;
-        c->model = snapshot_model(
-            s, arena_printf(&c->req->arena, "%.*s/*", STR_ARG(only->id)), &none);
-    }
-    return c->model != NULL;
-}
-
 static enum next find_model(struct call *c)
 {
     struct call_error e = {.outcome = OUTCOME_REFUSED, .param = "model"};
     if (c->asked.n == 0) {
-        if (c->ep.endpoint->model_in == MODEL_IN_FORM && only_provider(c)) {
-            return NEXT;
-        }
         e.status = 400;
         e.code = "missing_model";
         return call_fail(c, &e, "\"model\" is missing. The models of this gateway are listed at "

@@ -2,6 +2,7 @@
  * asked for. One scan, no tree; what must change is noted as spans to splice. */
 #include "gateway/call.h"
 
+#include "http/multipart.h"
 #include "json/scan.h"
 
 enum { WANT_MODEL, WANT_STREAM, WANT_OPTIONS, WANTS };
@@ -30,13 +31,18 @@ static bool decode(struct call *c, struct str quoted, struct str *ret)
     return ret->n > 0;
 }
 
+static bool json_blank(struct str s)
+{
+    while (s.n && strchr(" \t\r\n", s.p[0]) && s.p[0]) {
+        s = str_from(s, 1);
+    }
+    return s.n == 0;
+}
+
 /* Asks the upstream for usage where the client has not: usage is always metered. */
 static enum next ask_usage(struct call *c, const struct json_want *options)
 {
-    struct str value;
-    size_t at = 0;
-    struct str key;
-    enum json_type type;
+    struct json_want usage = {.name = STR("include_usage")};
     switch (options->type) {
     case JSON_NONE:
         splice(c, str_make(c->req->body.p + (str_chr(c->req->body, '{') + 1), 0),
@@ -46,15 +52,20 @@ static enum next ask_usage(struct call *c, const struct json_want *options)
         splice(c, options->value, STR("{\"include_usage\":true}"));
         break;
     case JSON_OBJECT:
-        type = json_member(options->value, STR("include_usage"), &value);
-        if (type == JSON_TRUE) {
+        if (json_scan(options->value, &usage, 1, NULL, NULL) < 0 || usage.count > 1 ||
+            usage.escaped) {
+            return bad(c, "ambiguous_member", "stream_options",
+                       "\"include_usage\" in \"stream_options\" stands there twice, is spelled "
+                       "with an escape, or is malformed.");
+        }
+        if (usage.type == JSON_TRUE) {
             c->usage_asked = true;
             return NEXT;
         }
-        if (type != JSON_NONE) {
-            splice(c, value, STR("true"));
+        if (usage.type != JSON_NONE) {
+            splice(c, usage.value, STR("true"));
         } else {
-            bool empty = !json_each(options->value, &at, &key, &value, &type);
+            bool empty = json_blank(str_first(str_from(options->value, 1), options->value.n - 2));
             splice(c, str_make(options->value.p + 1, 0),
                    empty ? STR("\"include_usage\":true") : STR("\"include_usage\":true,"));
         }
@@ -76,7 +87,7 @@ static enum next read_body(struct call *c)
     const struct endpoint *ep = c->ep.endpoint;
     struct json_error err;
     enum json_type top;
-    if (json_scan(c->req->body, want, WANTS, &top, &err) < 0) {
+    if (json_scan_members(c->req->body, want, WANTS, &top, &err) < 0) {
         struct call_error e = {
             .status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "The request body is not valid JSON: %s (at byte %zu).", err.why,
@@ -109,6 +120,46 @@ static enum next read_body(struct call *c)
     return NEXT;
 }
 
+/* Keeping a request moves its head; what points into it moves along. */
+static void follow_head(struct call *c, const char *old_base)
+{
+    const char *base = c->req->head->base;
+    if (c->ep.rest.n) {
+        c->ep.rest.p = base + (c->ep.rest.p - old_base);
+    }
+    if (c->ep.model.n) {
+        c->ep.model.p = base + (c->ep.model.p - old_base);
+    }
+}
+
+/* Begins to take the body in: true when it is whole already. */
+static bool collect(struct call *c)
+{
+    const char *old_base = c->req->head->base;
+    c->collecting = true;
+    bool whole = http_collect(c->req);
+    follow_head(c, old_base);
+    return whole;
+}
+
+/* A name that goes into an upstream's path must not lead anywhere else. */
+static bool stays_in_place(struct str name)
+{
+    struct str rest = name, segment;
+    for (size_t i = 0; i < name.n; i++) {
+        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f || name.p[i] == '\\') {
+            return false;
+        }
+    }
+    while (rest.n) {
+        str_cut(&rest, '/', &segment);
+        if (segment.n == 0 || str_eq(segment, STR(".")) || str_eq(segment, STR(".."))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The model in the path of a Gemini call, or a deployment's name. */
 static enum next read_path(struct call *c)
 {
@@ -122,47 +173,58 @@ static enum next read_path(struct call *c)
         return bad(c, "invalid_model", "model", "The model's name in the path is malformed.");
     }
     c->asked = str_make(text, (size_t)n);
+    if (!stays_in_place(c->asked)) {
+        return bad(c, "invalid_model", "model",
+                   "The model's name in the path holds a control character or a \"..\".");
+    }
     return NEXT;
 }
 
-/* ---- multipart bodies: passed on as they come, once the part "model" has been seen ---- */
+/* ---- multipart bodies: passed on as they come, once the field "model" has been seen ---- */
 
 struct form {
-    struct buf seen; /* what came so far */
-    size_t model_at, model_n;
-    bool found, ended, looked_through;
+    struct buf seen; /* what came before the model was known */
+    struct multipart reader;
+    bool ended, passing;
 };
 
-/* The value of the part named "model" in what has come. */
-static bool find_model(struct form *f)
+static enum next bad_form(struct call *c)
 {
-    struct str all = buf_str(&f->seen);
-    ptrdiff_t at = str_find(all, STR("name=\"model\""));
-    if (at < 0) {
-        return false;
+    struct call_error e = {
+        .status = 400, .code = "ambiguous_form", .param = "model", .outcome = OUTCOME_REFUSED};
+    return call_fail(c, &e, "The form is refused: %s. \"model\" must be one plain field.",
+                     c->form->reader.error);
+}
+
+/* The form turned out to be ambiguous when a part of it was with the upstream already. */
+static void take_back(struct call *c)
+{
+    http_up_cancel(c->up);
+    c->up = NULL;
+    if (!c->status) {
+        bad_form(c);
+    } else {
+        http_cut(c->req);
     }
-    struct str rest = str_from(all, (size_t)at);
-    ptrdiff_t start = str_find(rest, STR("\r\n\r\n"));
-    if (start < 0) {
-        return false;
-    }
-    struct str value = str_from(rest, (size_t)start + 4);
-    ptrdiff_t end = str_find(value, STR("\r\n--"));
-    if (end <= 0 || end > MODEL_NAME_MAX) {
-        return false;
-    }
-    f->model_at = (size_t)(value.p - all.p);
-    f->model_n = (size_t)end;
-    return true;
+    call_back_to(c, stage_settle);
+    call_run(c);
 }
 
 void shape_piece(struct call *c, struct str piece, bool end)
 {
     struct form *f = c->form;
+    int r = multipart_feed(&f->reader, piece);
+    if (f->passing) {
+        if (r < 0) {
+            take_back(c);
+        } else {
+            forward_piece(c, piece, end);
+        }
+        return;
+    }
     buf_add(&f->seen, piece);
-    f->found = find_model(f);
     f->ended = end;
-    if (f->found || end) {
+    if (f->reader.found || end || r < 0) {
         http_body_pause(c->req); /* until an upstream takes it */
         call_run(c);
     }
@@ -172,21 +234,30 @@ static enum next read_form(struct call *c)
 {
     struct form *f = c->form;
     if (!f) {
-        f = c->form = arena_zalloc(&c->req->arena, sizeof *f);
-        f->seen = (struct buf){.arena = &c->req->input, .limit = 0};
+        f = c->form = arena_zalloc(&c->req->input, sizeof *f);
+        f->seen = (struct buf){.arena = &c->req->input};
+        if (multipart_start(&f->reader, h1_get(c->req->head, H_CONTENT_TYPE), STR("model")) < 0) {
+            f->reader.error = "its Content-Type has no good boundary";
+            return bad_form(c);
+        }
+        const char *old_base = c->req->head->base;
         http_stream(c->req);
+        follow_head(c, old_base);
         return WAIT;
     }
-    if (!f->found && !f->ended) {
+    if (f->reader.error) {
+        return bad_form(c);
+    }
+    if (!f->reader.found && !f->ended) {
         return WAIT;
     }
     c->req->body = buf_str(&f->seen); /* what is sent first; the rest follows as it comes */
     c->body_streams = !f->ended;
-    if (f->found) {
-        c->asked = arena_dup(&c->req->arena, str_make(f->seen.p + f->model_at, f->model_n));
-        c->member = str_make(f->seen.p + f->model_at, f->model_n);
+    f->passing = true;
+    if (f->reader.found) {
+        c->member = str_make(f->seen.p + f->reader.value_at, f->reader.value_n);
+        c->asked = arena_dup(&c->req->arena, c->member);
     }
-    c->form = NULL;
     return NEXT;
 }
 
@@ -207,16 +278,12 @@ enum next stage_shape(struct call *c)
             .status = 415, .code = "unsupported_encoding", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "A request body with Content-Encoding is not accepted; send it plain.");
     }
-    bool form = ep->model_in == MODEL_IN_FORM &&
-                str_istarts(h1_get(c->req->head, H_CONTENT_TYPE), STR("multipart/form-data"));
-    if (form || c->form) {
+    if (c->form || (ep->model_in == MODEL_IN_FORM &&
+                    str_istarts(h1_get(c->req->head, H_CONTENT_TYPE), STR("multipart/form-data")))) {
         return read_form(c);
     }
-    if (!c->collecting) {
-        c->collecting = true;
-        if (!http_collect(c->req)) {
-            return WAIT;
-        }
+    if (!c->collecting && !collect(c)) {
+        return WAIT;
     }
     c->stream = ep->stream == STREAM_ALWAYS;
     n = ep->model_in == MODEL_IN_PATH ? read_path(c) : read_body(c);

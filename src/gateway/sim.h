@@ -1,7 +1,7 @@
-/* The built-in provider `sim`: models that need no network and no key, and say in their answers that they
- * are simulated. It is an HTTP server of its own inside the worker, reached through a socket pair, so that
- * its calls go through the same stages, pools and parsers as any other provider's. docs/sim.md says what
- * it understands. */
+/* The built-in provider `sim`: models that need no network and no key, and say in their answers
+ * that they are simulated. It is an HTTP server of its own inside the worker, reached through a
+ * socket pair, so that its calls go through the same stages, pools and parsers as any other
+ * provider's. docs/sim.md says what it understands. */
 #ifndef GATEWAY_SIM_H
 #define GATEWAY_SIM_H
 

@@ -39,7 +39,7 @@ static void skip_space(struct build *b)
 
 static struct str string(struct build *b)
 {
-    const char *end = json_string_end(b->p);
+    const char *end = json_string_end(b->p, b->doc);
     struct str quoted = str_make(b->p, (size_t)(end - b->p)), text;
     b->p = end;
     if (!json_plain(quoted, &text)) {

@@ -9,11 +9,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+#define QUOTE_INLINE static inline __attribute__((always_inline))
 
 /* The byte behind the closing quote of the string whose text starts at `p`, NULL when there is none
  * in front of `end`. p[-1] is the opening quote. `last` is where the last 64 bytes in front of `end`
- * begin, NULL when these are not all the text's document. */
+ * begin, NULL when the document is shorter. */
 typedef const char *quote_end(const char *p, const char *end, const char *last);
+
+/* The same for a short text of nothing but plain ASCII; NULL when it is not that, or may not be. */
+typedef const char *quote_plain(const char *p, const char *end, const char *last);
 
 /* Whether the quote at `p` is escaped. The backslashes counted are those of this text: the opening
  * quote stops the count at the latest, and no backslash is counted for two quotes. */
@@ -26,7 +34,45 @@ static inline bool quote_is_escaped(const char *p)
     return (p - from) & 1;
 }
 
-static inline const char *quote_end_plain(const char *p, const char *end, const char *last)
+/* The byte behind the first quote that is not escaped of `bits`, which are those at `p`, or NULL. */
+QUOTE_INLINE const char *quote_first(const char *p, uint64_t bits)
+{
+    for (; bits; bits &= bits - 1) {
+        const char *q = p + __builtin_ctzll(bits);
+        if (__builtin_expect(q[-1] != '\\', 1) || !quote_is_escaped(q)) {
+            return q + 1;
+        }
+    }
+    return NULL;
+}
+
+#ifdef __SSE2__
+QUOTE_INLINE uint64_t quote_bits_sse2(const char *p)
+{
+    __m128i x = _mm_loadu_si128((const void *)p);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
+}
+
+QUOTE_INLINE const char *quote_end_any(const char *p, const char *end, const char *last)
+{
+    for (; end - p >= 16; p += 16) {
+        const char *behind = quote_first(p, quote_bits_sse2(p));
+        if (behind) {
+            return behind;
+        }
+    }
+    if (last && p < end) {
+        return quote_first(p, quote_bits_sse2(end - 16) >> (p - (end - 16)));
+    }
+    for (; p < end; p++) {
+        if (*p == '"' && !quote_is_escaped(p)) {
+            return p + 1;
+        }
+    }
+    return NULL;
+}
+#else
+QUOTE_INLINE const char *quote_end_any(const char *p, const char *end, const char *last)
 {
     (void)last;
     while ((p = memchr(p, '"', (size_t)(end - p)))) {
@@ -36,14 +82,21 @@ static inline const char *quote_end_plain(const char *p, const char *end, const 
     }
     return NULL;
 }
+#endif
+
+QUOTE_INLINE const char *quote_plain_any(const char *p, const char *end, const char *last)
+{
+    (void)p;
+    (void)end;
+    (void)last;
+    return NULL;
+}
 
 #ifdef __x86_64__
-#include <immintrin.h>
-
 #define QUOTE_AVX2 __attribute__((target("avx2,bmi,bmi2")))
 
 /* Which of p[0..64) are quotes. */
-static inline QUOTE_AVX2 uint64_t quote_bits_avx2(const char *p)
+QUOTE_INLINE QUOTE_AVX2 uint64_t quote_bits_avx2(const char *p)
 {
     const __m256i quote = _mm256_set1_epi8('"');
     __m256i low = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)p), quote);
@@ -52,18 +105,37 @@ static inline QUOTE_AVX2 uint64_t quote_bits_avx2(const char *p)
     return (uint32_t)_mm256_movemask_epi8(low) | upper << 32;
 }
 
-static inline QUOTE_AVX2 const char *quote_end_avx2(const char *p, const char *end,
+QUOTE_INLINE QUOTE_AVX2 const char *quote_end_avx2(const char *p, const char *end,
                                                     const char *last)
 {
     for (; p <= last; p += 64) {
-        for (uint64_t bits = quote_bits_avx2(p); bits; bits &= bits - 1) {
-            const char *q = p + __builtin_ctzll(bits);
-            if (__builtin_expect(q[-1] != '\\', 1) || !quote_is_escaped(q)) {
-                return q + 1;
-            }
+        const char *behind = quote_first(p, quote_bits_avx2(p));
+        if (behind) {
+            return behind;
         }
     }
-    return quote_end_plain(p, end, last);
+    return p < end ? quote_first(p, quote_bits_avx2(last) >> (p - last)) : NULL;
+}
+
+static const _Alignas(32) char quote_quotes[32] = {[0 ... 31] = '"'};
+static const _Alignas(32) char quote_slashes[32] = {[0 ... 31] = '\\'};
+static const _Alignas(32) char quote_spaces[32] = {[0 ... 31] = ' '};
+
+QUOTE_INLINE QUOTE_AVX2 const char *quote_plain_avx2(const char *p, const char *end,
+                                                      const char *last)
+{
+    if (p >= end) {
+        return NULL;
+    }
+    const char *from = p <= last + 32 ? p : last + 32;
+    __m256i x = _mm256_loadu_si256((const void *)from);
+    __m256i hits = _mm256_cmpeq_epi8(x, *(const __m256i *)quote_quotes);
+    hits = _mm256_or_si256(hits, _mm256_cmpeq_epi8(x, *(const __m256i *)quote_slashes));
+    /* Signed: below the space are the control characters and the bytes above 0x7F. */
+    hits = _mm256_or_si256(hits, _mm256_cmpgt_epi8(*(const __m256i *)quote_spaces, x));
+    uint32_t bits = (uint32_t)_mm256_movemask_epi8(hits) >> (p - from);
+    p += __builtin_ctzll(bits | 1ULL << 32);
+    return bits && *p == '"' ? p + 1 : NULL;
 }
 #endif
 

@@ -203,36 +203,34 @@ INLINE const char *string_end(struct scan *s, struct cursor *at, const char *p)
 }
 
 /* At least one digit; `why` when there is none. */
-static inline const char *digits(struct scan *s, const char *p, const char *why)
+INLINE const char *digits(struct scan *s, const char *p, const char *end, const char *why)
 {
-    if (!is_digit(peek(p, s->end))) {
-        return fail(s, p, why);
-    }
-    while (is_digit(peek(p, s->end))) {
+    const char *from = p;
+    while (p < end && is_digit(*p)) {
         p++;
     }
-    return p;
+    return LIKELY(p > from) ? p : fail(s, p, why);
 }
 
-static const char *number(struct scan *s, const char *p)
+INLINE const char *number(struct scan *s, const char *p, const char *end)
 {
     p += *p == '-';
-    if (peek(p, s->end) == '0') {
-        p++;
-        if (is_digit(peek(p, s->end))) {
-            return fail(s, p, "a number starts with a superfluous zero");
-        }
-    } else if (!(p = digits(s, p, "a number lacks its digits"))) {
+    bool zero = peek(p, end) == '0';
+    const char *first = p;
+    if (!(p = digits(s, p, end, "a number lacks its digits"))) {
         return NULL;
     }
-    if (peek(p, s->end) == '.' &&
-        !(p = digits(s, p + 1, "a number lacks digits behind the point"))) {
+    if (zero && p > first + 1) {
+        return fail(s, first + 1, "a number starts with a superfluous zero");
+    }
+    if (peek(p, end) == '.' &&
+        !(p = digits(s, p + 1, end, "a number lacks digits behind the point"))) {
         return NULL;
     }
-    if ((peek(p, s->end) | 0x20) == 'e') {
+    if ((peek(p, end) | 0x20) == 'e') {
         p++;
-        p += peek(p, s->end) == '+' || peek(p, s->end) == '-';
-        p = digits(s, p, "a number lacks digits in its exponent");
+        p += peek(p, end) == '+' || peek(p, end) == '-';
+        p = digits(s, p, end, "a number lacks digits in its exponent");
     }
     return p;
 }
@@ -262,7 +260,7 @@ NOINLINE const char *scalar(struct scan *s, const char *p)
         return word(s, p, "null", 4);
     case '-':
     case '0' ... '9':
-        return number(s, p);
+        return number(s, p, s->end);
     default:
         return fail(s, p, "a value is missing");
     }
@@ -291,11 +289,33 @@ NOINLINE struct json_want *begin_odd(struct scan *s, struct str key)
     return NULL;
 }
 
-NOINLINE struct json_want *begin_plain(struct scan *s, struct str text)
+/* Equality of n bytes by words that overlap: names are too short for a call to pay. */
+INLINE bool same(const char *a, const char *b, size_t n)
 {
-    for (size_t i = 0; i < s->nwant; i++) {
-        if (str_eq(text, s->want[i].name)) {
-            return &s->want[i];
+    uint64_t x[2], y[2];
+    uint32_t v[2], w[2];
+    if (n > 16 || n < 4) {
+        return memcmp(a, b, n) == 0;
+    }
+    if (n >= 8) {
+        memcpy(&x[0], a, 8);
+        memcpy(&x[1], a + n - 8, 8);
+        memcpy(&y[0], b, 8);
+        memcpy(&y[1], b + n - 8, 8);
+        return x[0] == y[0] && x[1] == y[1];
+    }
+    memcpy(&v[0], a, 4);
+    memcpy(&v[1], a + n - 4, 4);
+    memcpy(&w[0], b, 4);
+    memcpy(&w[1], b + n - 4, 4);
+    return v[0] == w[0] && v[1] == w[1];
+}
+
+NOINLINE struct json_want *begin_plain(struct json_want *w, size_t nwant, struct str text)
+{
+    for (; nwant > 0; nwant--, w++) {
+        if (w->name.n == text.n && same(w->name.p, text.p, text.n)) {
+            return w;
         }
     }
     return NULL;
@@ -308,7 +328,7 @@ INLINE void begin_member(struct scan *s, struct cursor *at, struct str key)
     if (UNLIKELY(s->odd == key.p + 1)) {
         w = begin_odd(s, key);
     } else if (s->lengths >> (n % 64) & 1) {
-        w = begin_plain(s, str_make(key.p + 1, n));
+        w = begin_plain(s->want, s->nwant, str_make(key.p + 1, n));
     }
     if (w) {
         w->count++;
@@ -327,24 +347,31 @@ INLINE void end_member(struct cursor *at, const char *p)
     }
 }
 
-/* string_end() for a text that is not ours to judge when `lax`, else the strict one. */
-INLINE const char *text_end(struct scan *s, struct cursor *at, const char *p, quote_end *lax)
+/* The byte behind a text. The mode says whether it is judged: `lax` passes over those that are not,
+ * `plain` is its shortcut for those that are, and both are NULL in the strict mode. They are
+ * constants wherever they are passed on, so that each mode gets a loop of its own. */
+INLINE const char *text_end(struct scan *s, struct cursor *at, const char *p, bool judged,
+                            quote_end *lax, quote_plain *plain)
 {
     if (!lax) {
         return string_end(s, at, p);
     }
-    p = lax(p, at->end, at->last);
-    return LIKELY(p) ? p : fail(s, at->end, not_closed);
+    const char *behind = judged ? plain(p, at->end, at->last) : lax(p, at->end, at->last);
+    if (LIKELY(behind)) {
+        return behind;
+    }
+    return judged ? string_end(s, at, p) : fail(s, at->end, not_closed);
 }
 
 /* A member's name at `p` and its colon; returns where the value is, NULL when it is wrong. */
-INLINE const char *member(struct scan *s, struct cursor *at, const char *p, quote_end *lax)
+INLINE const char *member(struct scan *s, struct cursor *at, const char *p, quote_end *lax,
+                          quote_plain *plain)
 {
     const char *key = p;
     if (UNLIKELY(peek(p, at->end) != '"')) {
         return fail(s, p, "a member's name in quotes is missing");
     }
-    p = text_end(s, at, p + 1, at->depth == 1 ? NULL : lax);
+    p = text_end(s, at, p + 1, at->depth == 1, lax, plain);
     if (UNLIKELY(!p)) {
         return NULL;
     }
@@ -413,12 +440,13 @@ INLINE const char *next_message(const char *p)
 
 /* The message whose content's text starts at `p`, and those that follow it in the same way; returns
  * the byte behind the last one's content. */
-INLINE const char *messages(struct scan *s, struct cursor *at, const char *p, quote_end *lax)
+INLINE const char *messages(struct scan *s, struct cursor *at, const char *p, quote_end *lax,
+                            quote_plain *plain)
 {
     const char *last = at->close == ']' ? at->last : NULL;
     push(at, '{');
     for (;;) {
-        const char *behind = text_end(s, at, p, lax);
+        const char *behind = text_end(s, at, p, false, lax, plain);
         if (!behind || behind > last || !(p = next_message(behind))) {
             return behind;
         }
@@ -432,28 +460,24 @@ static const char *missing(struct scan *s, const char *p, char close)
                              : "a comma or a closing bracket is missing");
 }
 
-/* Scans the value at `p`, returns the byte behind it. `lax` is a constant, so that each mode gets a
- * loop of its own: it finds the end of all texts but the top-level names when these are only to be
- * passed over; NULL when they are to be judged. */
-INLINE const char *value(struct scan *s, const char *p, quote_end *lax)
+/* Scans the value at `p`, returns the byte behind it. */
+INLINE const char *value(struct scan *s, const char *p, quote_end *lax, quote_plain *plain)
 {
     /* Filled from the bottom as containers open; clearing it each time would cost too much. */
     char closes[JSON_DEPTH_MAX + 1] __attribute__((uninitialized));
     struct cursor at = {.end = s->end, .closes = closes};
-    if (s->end - s->start >= WIDE_BLOCK) {
-        at.last = s->end - WIDE_BLOCK;
-    }
+    at.last = s->end - s->start >= WIDE_BLOCK ? s->end - WIDE_BLOCK : NULL;
     closes[0] = 0;
     for (;;) {
-        if (at.close == '}' && !(p = member(s, &at, p, lax))) {
+        if (at.close == '}' && !(p = member(s, &at, p, lax, plain))) {
             return NULL;
         }
         char c = peek(p, at.end);
         const char *text = c == '{' ? first_message(&at, p) : NULL;
         if (text) {
-            p = messages(s, &at, text, lax);
+            p = messages(s, &at, text, lax, plain);
         } else if (c == '"') {
-            p = text_end(s, &at, p + 1, lax);
+            p = text_end(s, &at, p + 1, at.depth == 1 && at.current, lax, plain);
         } else if (c == '{' || c == '[') {
             if (UNLIKELY(at.depth == JSON_DEPTH_MAX)) {
                 return fail(s, p, "too many levels of arrays and objects");
@@ -496,38 +520,40 @@ INLINE const char *value(struct scan *s, const char *p, quote_end *lax)
 
 NOINLINE const char *value_strict(struct scan *s, const char *p)
 {
-    return value(s, p, NULL);
+    return value(s, p, NULL, NULL);
 }
 
 NOINLINE const char *members_plain(struct scan *s, const char *p)
 {
-    return value(s, p, quote_end_plain);
+    return value(s, p, quote_end_any, quote_plain_any);
 }
 
 #ifdef __x86_64__
 NOINLINE QUOTE_AVX2 const char *members_avx2(struct scan *s, const char *p)
 {
-    return value(s, p, quote_end_avx2);
+    return value(s, p, quote_end_avx2, quote_plain_avx2);
 }
 #endif
 
 static const char *value_members(struct scan *s, const char *p)
 {
 #ifdef __x86_64__
-    if (wide.level == WIDE_AVX2) {
+    if (wide.level == WIDE_AVX2 && s->end - s->start >= WIDE_BLOCK) {
         return members_avx2(s, p);
     }
 #endif
     return members_plain(s, p);
 }
 
-static void forget(struct scan *s)
+/* Clears what an earlier scan has left there; returns which lengths the names have. */
+INLINE uint64_t forget(struct json_want *want, size_t nwant)
 {
-    for (size_t i = 0; i < s->nwant; i++) {
-        struct json_want *w = &s->want[i];
-        *w = (struct json_want){.name = w->name};
-        s->lengths |= 1ULL << (w->name.n % 64);
+    uint64_t lengths = 0;
+    for (size_t i = 0; i < nwant; i++) { /* `want` may be NULL */
+        want[i] = (struct json_want){.name = want[i].name};
+        lengths |= 1ULL << (want[i].name.n % 64);
     }
+    return lengths;
 }
 
 INLINE int scan(struct str doc, struct json_want *want, size_t nwant, enum json_type *ret_top,
@@ -541,15 +567,12 @@ INLINE int scan(struct str doc, struct json_want *want, size_t nwant, enum json_
         .end = doc.p + doc.n,
         .want = want,
         .nwant = nwant,
+        .lengths = forget(want, nwant),
     };
-    forget(&s);
     const char *top = to_token(s.start, s.end);
     const char *p = strict ? value_strict(&s, top) : value_members(&s, top);
-    if (p) {
-        p = to_token(p, s.end);
-        if (p < s.end) {
-            p = fail(&s, p, "something stands behind the document");
-        }
+    if (p && p < s.end && (p = to_token(p, s.end)) < s.end) {
+        p = fail(&s, p, "something stands behind the document");
     }
     if (!p) {
         if (ret_error) {

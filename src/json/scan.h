@@ -45,14 +45,24 @@ __attribute__((warn_unused_result)) int json_scan(struct str doc, struct json_wa
                                                   size_t nwant, enum json_type *ret_top,
                                                   struct json_error *ret_error);
 
-/* The same scan for a document that is passed on byte for byte, so that its texts are another's to
- * judge. TODO */
+/* The same scan for a document that is passed on byte for byte: structure, nesting, words and
+ * numbers as strictly, and as strictly the names of top-level members and the values of wanted ones
+ * that are strings. Of all other texts only the end is looked for; whether their bytes are UTF-8,
+ * free of control characters and rightly escaped is for the one who takes them out to judge.
+ *
+ * Safe, because text cannot pass for structure: a string ends at the first quote that no backslash
+ * escapes, and a backslash takes exactly the byte behind it along, in both modes. (A \u and its
+ * digits need no more: digits are neither quotes nor backslashes; nor are the bytes of a sequence of
+ * UTF-8.) So of every document that json_scan accepts, both see the same strings, the same members
+ * and the same values; and what only this one accepts would be accepted by json_scan, with the same
+ * members, if the bytes inside of those strings were harmless ones. */
 __attribute__((warn_unused_result)) int json_scan_members(struct str doc, struct json_want *want,
                                                           size_t nwant, enum json_type *ret_top,
                                                           struct json_error *ret_error);
 
 /* The text of a JSON string (`quoted` with its quotes, already validated by json_scan) with escapes
  * decoded into `to` (at least quoted.n bytes); returns the length. A lone surrogate becomes U+FFFD.
+ * A string that was only passed over (json_scan_members) comes out as something, within bounds.
  * When there is no escape in it, str_from/str_first on the slice is cheaper: json_plain() tells. */
 size_t json_unescape(struct str quoted, char *to);
 

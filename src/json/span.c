@@ -6,27 +6,15 @@
 
 #include "base/must.h"
 #include "base/utf8.h"
+#include "json/quote.h"
 
-enum json_type json_type_of(char first)
-{
-    switch (first) {
-    case '{':
-        return JSON_OBJECT;
-    case '[':
-        return JSON_ARRAY;
-    case '"':
-        return JSON_STRING;
-    case 't':
-        return JSON_TRUE;
-    case 'f':
-        return JSON_FALSE;
-    case 'n':
-        return JSON_NULL;
-    default:
-        return JSON_NUMBER;
-    }
-}
+const uint8_t json_types[256] = {
+    ['{'] = JSON_OBJECT,        ['['] = JSON_ARRAY, ['"'] = JSON_STRING, ['t'] = JSON_TRUE,
+    ['f'] = JSON_FALSE,         ['n'] = JSON_NULL,  ['-'] = JSON_NUMBER,
+    ['0' ... '9'] = JSON_NUMBER,
+};
 
+/* Of four bytes that are no digits, some other 16 bits. */
 static uint32_t hex4(const char *p)
 {
     uint32_t v = 0;
@@ -34,16 +22,16 @@ static uint32_t hex4(const char *p)
         char c = p[i];
         v = v << 4 | (uint32_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
     }
-    return v;
+    return v & 0xFFFF;
 }
 
-/* Decodes the escape at `*p` into `to` (at most 4 bytes) and moves `*p` behind it. A pair of
- * surrogates is one code point; one alone becomes U+FFFD. */
+/* Decodes the escape at `*p` into `to` (at most 4 bytes, and no more than it takes) and moves `*p`
+ * behind it. A pair of surrogates is one code point; one alone becomes U+FFFD. */
 static size_t unescape_one(const char **p, const char *end, char *to)
 {
     const char *at = *p;
     static const char from[] = "bfnrt", into[] = "\b\f\n\r\t";
-    if (at[1] != 'u') {
+    if (at[1] != 'u' || end - at < 6) {
         const char *hit = memchr(from, at[1], sizeof from - 1);
         *to = hit ? into[hit - from] : at[1];
         *p = at + 2;
@@ -95,48 +83,51 @@ bool json_plain(struct str quoted, struct str *ret)
 bool json_quoted_is(struct str quoted, struct str name)
 {
     const char *p = quoted.p + 1, *end = quoted.p + quoted.n - 1;
-    size_t at = 0;
+    const char *at = name.p, *name_end = name.p + name.n;
     while (p < end) {
-        char c[4] = {*p};
-        size_t n = 1;
-        if (*p == '\\') {
-            n = unescape_one(&p, end, c);
-        } else {
+        if (*p != '\\') {
+            if (at == name_end || *at != *p) {
+                return false;
+            }
+            at++;
             p++;
+            continue;
         }
-        if (name.n - at < n || memcmp(name.p + at, c, n) != 0) {
+        char c[4];
+        size_t n = unescape_one(&p, end, c);
+        if ((size_t)(name_end - at) < n || memcmp(at, c, n) != 0) {
             return false;
         }
         at += n;
     }
-    return at == name.n;
+    return at == name_end;
 }
 
 int json_int(struct str value, int64_t *ret)
 {
-    bool negative = value.n && value.p[0] == '-';
-    struct str digits = str_from(value, negative);
-    for (size_t i = 0; i < digits.n; i++) {
-        if (digits.p[i] < '0' || digits.p[i] > '9') {
-            return -EINVAL;
-        }
-    }
-    if (digits.n > 1 && digits.p[0] == '0') {
+    const char *p = value.p, *end = p + value.n;
+    bool negative = value.n && *p == '-';
+    p += negative;
+    ptrdiff_t n = end - p;
+    if (n == 0 || (n > 1 && *p == '0')) {
         return -EINVAL;
     }
-    uint64_t v;
-    int r = str_to_u64(digits, &v);
-    if (r < 0) {
-        return r;
+    uint64_t v = 0;
+    for (; p < end; p++) {
+        unsigned digit = (unsigned char)*p - '0';
+        if (digit > 9) {
+            return -EINVAL;
+        }
+        v = v * 10 + digit;
     }
-    if (v > (uint64_t)INT64_MAX + negative) {
+    if (n > 19 || v > (uint64_t)INT64_MAX + negative) { /* 19 digits do not overflow v */
         return -ERANGE;
     }
     *ret = negative ? (int64_t)(~v + 1) : (int64_t)v;
     return 0;
 }
 
-static const char *skip_space(const char *p)
+__attribute__((noinline)) static const char *skip_spaces(const char *p)
 {
     while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t') {
         p++;
@@ -144,71 +135,101 @@ static const char *skip_space(const char *p)
     return p;
 }
 
-const char *json_string_end(const char *p)
+static inline const char *skip_space(const char *p)
 {
-    for (p++; *p != '"'; p++) {
-        p += *p == '\\';
-    }
-    return p + 1;
+    return (unsigned char)*p > ' ' ? p : skip_spaces(p);
 }
 
-/* The byte behind the value at `p`, which something follows: a comma or the container's end. */
-static const char *skip_value(const char *p)
+const char *json_string_end(const char *p, struct str span)
 {
-    unsigned depth = 0;
-    for (;;) {
-        switch (*p) {
-        case '"':
-            p = json_string_end(p);
+    return quote_end_any(p + 1, span.p + span.n, NULL);
+}
+
+/* What bounds a value or nests in it; numbers and words contain none of it. */
+enum { OTHER, QUOTE, OPEN, CLOSE, END };
+static const uint8_t kinds[256] = {
+    ['"'] = QUOTE, ['{'] = OPEN, ['['] = OPEN, ['}'] = CLOSE, [']'] = CLOSE,
+    [','] = END,   [' '] = END,  ['\n'] = END, ['\r'] = END,  ['\t'] = END,
+};
+
+static inline unsigned kind_of(char c)
+{
+    return kinds[(unsigned char)c];
+}
+
+/* The byte behind the container at `p`, whatever is in it. */
+__attribute__((noinline)) static const char *skip_nested(const char *p, const char *end)
+{
+    size_t depth = 0;
+    do {
+        unsigned kind = kind_of(*p);
+        depth += kind == OPEN;
+        depth -= kind == CLOSE;
+        p = kind == QUOTE ? quote_end_any(p + 1, end, NULL) : p + 1;
+    } while (depth);
+    return p;
+}
+
+/* The same with a shortcut for what nearly all of them are: nothing nested, no backslash. The first
+ * bracket is the end then, if it stands behind an even number of quotes. */
+__attribute__((noinline)) static const char *skip_container(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    int quotes = 0;
+    for (const char *at = p + 1; end - at >= 16; at += 16) {
+        __m128i x = _mm_loadu_si128((const void *)at);
+        __m128i y = _mm_or_si128(x, _mm_set1_epi8(0x20)); /* braces are brackets with bit 5 set */
+        unsigned q = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
+        unsigned slashes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+        unsigned brackets = (unsigned)_mm_movemask_epi8(
+            _mm_or_si128(_mm_cmpeq_epi8(y, _mm_set1_epi8('{')), _mm_cmpeq_epi8(y, _mm_set1_epi8('}'))));
+        if (slashes) {
             break;
-        case '{':
-        case '[':
-            depth++;
-            p++;
-            continue;
-        case '}':
-        case ']':
-            depth--;
-            p++;
-            break;
-        default:
-            if (depth == 0) {
-                while (!strchr(",]} \n\r\t", *p)) {
-                    p++;
-                }
-                return p;
+        }
+        if (brackets) {
+            unsigned before = q & (brackets ^ (brackets - 1));
+            const char *first = at + __builtin_ctz(brackets);
+            if (kind_of(*first) == CLOSE && !((quotes + __builtin_popcount(before)) & 1)) {
+                return first + 1;
             }
-            p++;
-            continue;
+            break;
         }
-        if (depth == 0) {
-            return p;
-        }
+        quotes += __builtin_popcount(q);
     }
+#endif
+    return skip_nested(p, end);
 }
 
 bool json_each(struct str span, size_t *at, struct str *key, struct str *value,
                enum json_type *type)
 {
     must(span.n >= 2);
-    bool object = span.p[0] == '{';
+    const char *end = span.p + span.n;
     const char *p = skip_space(span.p + (*at ? *at : 1));
-    if (p >= span.p + span.n - 1) {
+    if (p >= end - 1) {
         return false;
     }
     if (*at) { /* the comma behind the last one */
         p = skip_space(p + 1);
     }
-    *key = (struct str){0};
-    if (object) {
-        const char *key_end = json_string_end(p);
-        *key = str_make(p, (size_t)(key_end - p));
+    *key = str_make(p, 0);
+    if (span.p[0] == '{') {
+        const char *key_end = quote_end_any(p + 1, end, NULL);
+        key->n = (size_t)(key_end - p);
         p = skip_space(skip_space(key_end) + 1);
     }
-    const char *end = skip_value(p);
-    *value = str_make(p, (size_t)(end - p));
+    value->p = p;
     *type = json_type_of(*p);
-    *at = (size_t)(end - span.p);
+    unsigned kind = kind_of(*p);
+    if (kind == OTHER) {
+        do {
+            p++;
+        } while (!kind_of(*p));
+    } else {
+        p = kind == QUOTE ? quote_end_any(p + 1, end, NULL) : skip_container(p, end);
+    }
+    value->n = (size_t)(p - value->p);
+    *at = (size_t)(p - span.p);
     return true;
 }
 

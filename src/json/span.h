@@ -5,10 +5,14 @@
 #include "json/scan.h"
 
 /* The type of a valid value by its first byte. */
-enum json_type json_type_of(char first);
+extern const uint8_t json_types[256];
+static inline enum json_type json_type_of(char first)
+{
+    return (enum json_type)json_types[(unsigned char)first];
+}
 
-/* The byte behind the validated string that starts (with its quote) at `p`. */
-const char *json_string_end(const char *p);
+/* The byte behind the validated string that starts (with its quote) at `p` in `span`. */
+const char *json_string_end(const char *p, struct str span);
 
 /* Whether the quoted (and validated) string says `name`, its escapes decoded. */
 bool json_quoted_is(struct str quoted, struct str name);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/utf8.h"
+
 /* Upper edges in microseconds; the OpenTelemetry buckets of GenAI durations with two finer ones below. */
 static const uint64_t edge_us[METRIC_BUCKETS - 1] = {
     100,     1000,    10000,    20000,    40000,    80000,    160000,  320000,
@@ -28,12 +30,14 @@ static uint64_t hash(uint64_t h, struct str s)
 
 static bool is(const char *p, uint8_t n, struct str s)
 {
-    return n == s.n && memcmp(p, s.p, s.n) == 0;
+    return str_eq(str_make(p, n), s);
 }
 
 static uint8_t keep(char *to, struct str s)
 {
-    memcpy(to, s.p, s.n);
+    if (s.n) { /* an empty slice may be NULL */
+        memcpy(to, s.p, s.n);
+    }
     return (uint8_t)s.n;
 }
 
@@ -120,11 +124,17 @@ static void label(struct buf *b, const char *name, const char *p, size_t n)
 {
     buf_addz(b, name);
     buf_add(b, STR("=\""));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, len; i < n; i += len) {
+        len = utf8_len(p + i, n - i);
+        if (len == 0) { /* a name that was cut or never was UTF-8: the format allows nothing else */
+            len = 1;
+            buf_add(b, STR("\xEF\xBF\xBD"));
+            continue;
+        }
         if (p[i] == '"' || p[i] == '\\') {
             buf_addc(b, '\\');
         }
-        buf_addc(b, (unsigned char)p[i] < 0x20 ? ' ' : p[i]);
+        buf_add(b, (unsigned char)p[i] < 0x20 ? STR(" ") : str_make(p + i, len));
     }
     buf_addc(b, '"');
 }

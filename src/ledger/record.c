@@ -29,7 +29,9 @@ void record_push(struct record_ring *r)
 uint8_t record_text(char *to, size_t cap, struct str from)
 {
     size_t n = from.n < cap ? from.n : cap;
-    memcpy(to, from.p, n);
+    if (n) { /* an empty slice may be NULL */
+        memcpy(to, from.p, n);
+    }
     return (uint8_t)n;
 }
 
@@ -96,7 +98,7 @@ static char *put_text(char *at, const char *p, size_t n)
 /* 2026-11-22T10:00:00.123Z; the date is worked out once per second and thread. */
 static char *put_time(char *at, uint64_t wall_us)
 {
-    static _Thread_local uint64_t last_s;
+    static _Thread_local uint64_t last_s = UINT64_MAX;
     static _Thread_local char text[24];
     uint64_t s = wall_us / 1000000;
     unsigned ms = (unsigned)(wall_us / 1000 % 1000);

@@ -40,8 +40,9 @@ void record_push(struct record_ring *r);
 /* Text into a record's field, cut to its size; returns the length kept. */
 uint8_t record_text(char *to, size_t cap, struct str from);
 
-/* One line of JSON for the access log, LF included, at `to` (RECORD_LINE_MAX of room); its length. */
-enum { RECORD_LINE_MAX = 2048 };
+/* One line of JSON for the access log, LF included, at `to` (RECORD_LINE_MAX of room); its length. The longest one
+ * is all names in escapes and all numbers with twenty digits. */
+enum { RECORD_LINE_MAX = 2560 };
 size_t record_print(const struct record *r, char *to);
 
 /* The ledger thread: drains the rings ten times a second, or sooner when one fills up, and appends to the

@@ -129,6 +129,13 @@ struct loop *loop_new(void)
     return l;
 }
 
+struct signal_watch {
+    struct signal_watch *next;
+    uv_signal_t uv;
+    void (*fn)(void *arg, int signo);
+    void *arg;
+};
+
 static void close_handle(uv_handle_t *h, void *arg)
 {
     (void)arg;
@@ -147,6 +154,11 @@ void loop_free(struct loop *l)
     uv_run(&l->uv, UV_RUN_DEFAULT);
     names_free(l);
     uv_loop_close(&l->uv);
+    while (l->signals) {
+        struct signal_watch *w = l->signals;
+        l->signals = w->next;
+        free(w);
+    }
     arena_block_free(&l->pool, l->scratch);
     pool_trim(&l->pool, 0);
     pthread_mutex_destroy(&l->lock);
@@ -232,12 +244,6 @@ void loop_at_end_of_turn(struct loop *l, struct loop_hook *h)
     }
 }
 
-struct signal_watch {
-    uv_signal_t uv;
-    void (*fn)(void *arg, int signo);
-    void *arg;
-};
-
 static void on_signal(uv_signal_t *s, int signo)
 {
     struct signal_watch *w = s->data;
@@ -246,8 +252,10 @@ static void on_signal(uv_signal_t *s, int signo)
 
 void loop_on_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo), void *arg)
 {
-    /* Watches live as long as the process: a handful, never removed. */
+    /* Watches live as long as the loop: a handful, never removed. */
     struct signal_watch *w = mem_zalloc(sizeof *w);
+    w->next = l->signals;
+    l->signals = w;
     w->fn = fn;
     w->arg = arg;
     w->uv.data = w;

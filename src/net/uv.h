@@ -21,6 +21,7 @@ struct loop {
     pthread_mutex_t lock; /* of `posted` */
     struct loop_task *posted;
     struct loop_hook *hooks;
+    struct signal_watch *signals;
     bool stopping;
     char *scratch;       /* LOOP_SCRATCH: reads land here */
     char *plain;         /* LOOP_SCRATCH: decrypted text; made when TLS is first used */

@@ -1,17 +1,16 @@
 #include "policy/retry.h"
 
-enum { FULL = 500, COST = 14, PER_SECOND = 140, BASE_MS = 50, CAP_MS = 2000 };
+/* In thousandths of a token, so that asking often loses no fraction of what time gives. */
+enum { FULL = 500000, COST = 14000, PER_MS = 140, BACK = 1000, BASE_MS = 50, CAP_MS = 2000 };
 
 bool retry_take(struct retry_budget *b, uint64_t now_ms)
 {
     if (!b->started) {
         *b = (struct retry_budget){.tokens = FULL, .at_ms = now_ms, .started = true};
     }
-    uint64_t earned = (now_ms - b->at_ms) * PER_SECOND / 1000;
-    if (earned) {
-        b->tokens = earned > FULL - b->tokens ? FULL : b->tokens + (uint32_t)earned;
-        b->at_ms = now_ms;
-    }
+    uint64_t missing = FULL - b->tokens, waited_ms = now_ms - b->at_ms;
+    b->tokens += (uint32_t)(waited_ms > missing / PER_MS ? missing : waited_ms * PER_MS);
+    b->at_ms = now_ms;
     if (b->tokens < COST) {
         return false;
     }
@@ -21,8 +20,8 @@ bool retry_take(struct retry_budget *b, uint64_t now_ms)
 
 void retry_succeeded(struct retry_budget *b)
 {
-    if (b->started && b->tokens < FULL) {
-        b->tokens++;
+    if (b->started) {
+        b->tokens = b->tokens > FULL - BACK ? FULL : b->tokens + BACK;
     }
 }
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct retry_budget {
-    uint32_t tokens; /* left of 500; zero-initialised budgets are full: see retry_take */
+    uint32_t tokens; /* thousandths; zero-initialised budgets are full: see retry_take */
     uint64_t at_ms;
     bool started;
 };

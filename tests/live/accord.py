@@ -29,7 +29,7 @@ SANITIZERS = {
 def binary():
     chosen = os.environ.get("ACCORD_BIN")
     if chosen:
-        return Path(chosen)
+        return Path(chosen).resolve()
     for build in ("asan", "release"):
         path = ROOT / "build" / build / "accord"
         if path.exists():
@@ -41,7 +41,8 @@ def clean_environment(home, extra=None):
     """Nothing of the machine's own keys or proxies may leak into a test."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH")
             if name in os.environ}
-    return {**kept, "HOME": str(home), **SANITIZERS, **(extra or {})}
+    options = {name: os.environ.get(name, default) for name, default in SANITIZERS.items()}
+    return {**kept, "HOME": str(home), **options, **(extra or {})}
 
 
 def run(arguments, cwd, env=None, timeout=30):

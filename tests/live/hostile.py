@@ -11,6 +11,7 @@ import threading
 import time
 
 import answers
+from kernel import unread
 from wire import Head, wait_for
 
 
@@ -112,19 +113,8 @@ class Peer:
 
     def wait_taken(self):
         """Until the proxy has read what was sent, by the kernel's count of unread bytes."""
-        local, remote = self.sock.getsockname()[1], self.sock.getpeername()[1]
-
-        def taken():
-            with open("/proc/net/tcp", encoding="ascii") as table:
-                next(table)
-                for line in table:
-                    fields = line.split()
-                    if (int(fields[1].rpartition(":")[2], 16) == remote
-                            and int(fields[2].rpartition(":")[2], 16) == local):
-                        return int(fields[4].partition(":")[2], 16) == 0
-            return True
-
-        wait_for(taken, what="the proxy to read")
+        ours, theirs = self.sock.getsockname()[1], self.sock.getpeername()[1]
+        wait_for(lambda: unread(theirs, ours) == 0, what="the proxy to read")
 
     def wait_closed(self, timeout=15.0):
         """Until the proxy closes; raises TimeoutError if it does not."""

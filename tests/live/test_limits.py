@@ -171,13 +171,14 @@ def test_concurrency_is_given_back_when_clients_leave(start, upstream):
     accord = start(config_for(upstream.url, policies=[
         {"id": "two", "applies_to": {"key": "dev"}, "limits": [{"what": "concurrency",
                                                                 "at_most": 2}]}]))
-    for _ in range(3):
+    for round_ in range(3):
         running = [accord.open_stream(CHAT, json.loads(BODY)) for _ in range(2)]
-        count = len(upstream.requests)
-        upstream.wait_requests(count)
+        upstream.wait_requests(2 * (round_ + 1))
+        assert accord.post(CHAT, BODY).status == 429
         for connection in running:
             connection.close()
-    wait_for(lambda: accord.metric("accord_inflight") == 0, what="the calls to be settled")
+        wait_for(lambda: all(peer.closed_at for peer in upstream.peers),
+                 what="the upstream connections to be closed")
     upstream.answer = answers.usual
     assert accord.post(CHAT, BODY).status == 200
 

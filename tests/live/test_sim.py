@@ -1,10 +1,11 @@
 """The built-in provider: it says what it is, in all dialects, and goes through the same stages."""
 
 import json
+import time
 
 import pytest
 
-from wire import request
+from wire import request, sse_events
 
 CHAT = "/v1/chat/completions"
 
@@ -100,7 +101,8 @@ def test_lorem_writes_as_many_words_as_tokens_are_allowed(sim, dialect, stream):
 def test_sim_says_that_it_is_simulated(sim):
     response = sim.post(CHAT, {"model": "sim/echo",
                                "messages": [{"role": "user", "content": "hi"}]})
-    assert "sim" in response.body.decode() + response.head.raw.decode("latin-1").lower()
+    assert response.header("accord-simulated") == "true"
+    assert response.json()["id"].startswith("sim")
     assert response.json()["model"] == "sim/echo"
 
 
@@ -131,3 +133,83 @@ def test_sim_needs_a_key(sim):
     with sim.connect() as connection:
         connection.send(request("POST", CHAT, [], b'{"model":"sim/echo","messages":[]}'))
         assert connection.read_response().status == 401
+
+
+STREAMED = {
+    "openai": (CHAT, {"model": "sim/fault", "stream": True}),
+    "anthropic": ("/v1/messages", {"model": "sim/fault", "max_tokens": 50, "stream": True}),
+    "gemini": ("/v1beta/models/sim/fault:streamGenerateContent?alt=sse", {}),
+}
+
+
+def open_fault(server, dialect, words):
+    target, body = STREAMED[dialect]
+    text = {"contents": [{"role": "user", "parts": [{"text": words}]}]} if dialect == "gemini" \
+        else {"messages": [{"role": "user", "content": words}]}
+    return server.open_stream(target, {**body, **text})
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_fault_gives_the_status_that_is_asked_for(sim, dialect):
+    with open_fault(sim, dialect, "please status=503 retry_after_ms=1500") as connection:
+        response = connection.read_response()
+    assert response.status == 503
+    assert response.header("retry-after-ms") == "1500"
+    assert response.header("retry-after") == "2"
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("words", ["cut_after=4", "cut_after=900b", "no_end=1",
+                                   "error_in_stream=4", "malformed=3 cut_after=5"])
+def test_fault_in_a_stream_never_looks_like_an_end(sim, dialect, words):
+    with open_fault(sim, dialect, words) as connection:
+        assert connection.read_head().start == "HTTP/1.1 200 OK"
+        body, clean = connection.read_body_so_far()
+    assert not clean or "error_in_stream" in words
+    last = sse_events(body)[-1][1]
+    assert json.loads(last)["error"], last
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_fault_before_the_answer_is_502(sim, dialect):
+    for words in ("cut_after=0", "html=1"):
+        with open_fault(sim, dialect, words) as connection:
+            assert connection.read_response().status == 502
+
+
+def test_stream_without_usage_ends_well(sim):
+    with open_fault(sim, "openai", "no_usage=1") as connection:
+        events = connection.read_response().events()
+    assert events[-1][1] == "[DONE]"
+
+
+@pytest.mark.parametrize("words", ["nonsense=1", "status=200", "cut_after=many"])
+def test_fault_that_is_not_known_is_refused_with_what_is(sim, words):
+    with open_fault(sim, "openai", words) as connection:
+        response = connection.read_response()
+    assert response.status == 400
+    assert words.partition("=")[0] in response.json()["error"]["message"]
+
+
+def test_pace_is_kept(sim):
+    body = {"model": "sim/lorem", "stream": True, "max_tokens": 10,
+            "messages": [{"role": "user", "content": "go"}]}
+    began = time.monotonic()
+    with sim.open_stream(CHAT, body, headers=[("sim-first-token-ms", "200"),
+                                              ("sim-tokens-per-second", "50")]) as connection:
+        connection.read_until(b'"Lorem', 5)
+        first = time.monotonic() - began
+        connection.read_until(b"[DONE]", 5)
+        whole = time.monotonic() - began
+    assert 0.19 < first < 1.5
+    assert 0.36 < whole < 3
+
+
+def test_tool_that_is_asked_for_is_called(sim):
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}}}}}
+    answer = sim.post(CHAT, {"model": "sim/echo", "tools": [tool], "messages": [
+        {"role": "user", "content": 'call get_weather {"city": "Oslo"}'}]}).json()
+    call = answer["choices"][0]["message"]["tool_calls"][0]["function"]
+    assert (call["name"], json.loads(call["arguments"])) == ("get_weather", {"city": "Oslo"})

@@ -9,6 +9,8 @@ import socket
 import struct
 import time
 
+from kernel import unread
+
 DEADLINE_S = 15.0
 
 
@@ -258,25 +260,11 @@ def chunked(parts):
     return b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in parts if p) + b"0\r\n\r\n"
 
 
-def unread(server_port):
-    """Bytes the server has not read yet, by the port of the client, from the kernel's table."""
-    waiting = {}
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        next(table)
-        for line in table:
-            fields = line.split()
-            if int(fields[1].rpartition(":")[2], 16) == server_port and fields[3] == "01":
-                queue = int(fields[4].partition(":")[2], 16)
-                waiting[int(fields[2].rpartition(":")[2], 16)] = queue
-    return waiting
-
-
 def wait_consumed(connections, timeout=DEADLINE_S):
     """Returns once the server has read everything that was sent on these connections."""
-    ports = {c.local_port for c in connections}
-    wait_for(lambda: not any(unread_bytes for port, unread_bytes in
-                             unread(connections[0].server_port).items() if port in ports),
-             timeout, "the server to read what was sent")
+    for connection in connections:
+        wait_for(lambda c=connection: unread(c.server_port, c.local_port) == 0, timeout,
+                 "the server to read what was sent")
 
 
 def wait_for(condition, timeout=DEADLINE_S, what="a condition"):

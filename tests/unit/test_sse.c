@@ -52,7 +52,7 @@ static const struct {
     {T("\n\n"), 2},
     {T("\ndata: a\n\n"), 10},
     {T("data: 0123456789 0123456789 0123456789 0123456789\n\nrest that is longer than a vector"), 51},
-    {T("data: \0\x0b\xe2\x80\xa8\xc2\x85\n\n"), 16}, /* these end no line here */
+    {T("data: \0\x0b\xe2\x80\xa8\xc2\x85\n\n"), 15}, /* these end no line here */
 };
 
 static void ends_of_events(void **state)
@@ -128,6 +128,38 @@ static void at_every_place_of_a_vector(void **state)
             memcpy(text + ahead, blank[b], strlen(blank[b]));
             assert_int_equal(event_end(text, sizeof text, 0), ahead + strlen(blank[b]));
             check_every_part(text, ahead + strlen(blank[b]) + 1);
+        }
+    }
+}
+
+/* The look for strings that begin with 'u' or 'f' finds the same end, and misses none of them in what it
+ * has passed: at every place, behind every split. */
+static void what_looks_see(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = {"\"u", "\"f", "\"x", "u\"", "\"\"u", "\"\nu", "\"\ndata: \"f"};
+    for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
+        for (size_t ahead = 0; ahead < 80; ahead++) {
+            char text[256];
+            int n = snprintf(text, sizeof text, "data: %*s%s %*s\n\n: \"u \"f", (int)ahead, "", shapes[shape],
+                             (int)(79 - ahead), "");
+            size_t end = event_end(text, (size_t)n, 0);
+            bool u = memmem(text, end, "\"u", 2), f = memmem(text, end, "\"f", 2);
+            for (size_t from = 0; from < end; from++) {
+                struct sse_look first, then;
+                char *own = malloc((size_t)n);
+                memcpy(own, text, (size_t)n);
+                size_t none = sse_event_look(own, from, 0, &first);
+                assert_int_equal(none, 0);
+                assert_int_equal(sse_event_look(own, (size_t)n, from, &then), end);
+                assert_true(!u || then.u);
+                assert_true(!f || then.f);
+                if (from == 0 && shape == 2) { /* it would be of no use else */
+                    assert_int_equal(sse_event_look(own, end, 0, &then), end);
+                    assert_false(then.u || then.f);
+                }
+                free(own);
+            }
         }
     }
 }
@@ -244,7 +276,7 @@ int main(void)
         cmocka_unit_test(ends_of_events),  cmocka_unit_test(every_part_of_the_table),
         cmocka_unit_test(all_short_texts), cmocka_unit_test(at_every_place_of_a_vector),
         cmocka_unit_test(what_events_say), cmocka_unit_test(many_lines),
-        cmocka_unit_test(ndjson),
+        cmocka_unit_test(what_looks_see),  cmocka_unit_test(ndjson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

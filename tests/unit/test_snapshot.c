@@ -1,0 +1,483 @@
+/* What a configuration becomes: keys by their secret, models by all their names, limits, upstreams. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "gateway/snapshot.h"
+
+static const struct config_overrides over = {.no_environment = true};
+
+/* Compiles a text; `keys` come from the key file. */
+static struct snapshot *compile(const char *text, const struct keyfile_entry *keys, size_t n_keys)
+{
+    struct arena a = {0};
+    struct buf errors = {0};
+    struct config *c = NULL;
+    if (config_load_text(&a, STR("a.yaml"), str_of(text), &over, &c, &errors) < 0) {
+        fail_msg("%.*s", (int)errors.n, errors.p);
+    }
+    struct snapshot_input in = {
+        .arena = a, .config = c, .keys = keys, .n_keys = n_keys, .generation = 7};
+    struct snapshot *s = NULL;
+    if (snapshot_compile(&in, &s, &errors) < 0) {
+        fail_msg("%.*s", (int)errors.n, errors.p);
+    }
+    assert_int_equal(errors.n, 0);
+    assert_int_equal(s->generation, 7);
+    buf_free(&errors);
+    return s;
+}
+
+/* ---- models ---- */
+
+static const char models_text[] =
+    "providers:\n"
+    "  - {id: openai, dialect: openai, base_url: 'https://api.openai.com/v1', credential: sk-test-1234567,\n"
+    "     models: [gpt-4o, gpt-5, shared]}\n"
+    "  - {id: claude, dialect: anthropic, base_url: 'https://api.anthropic.com', credential: sk-ant-123456,\n"
+    "     models: [claude-sonnet-4-5, shared]}\n"
+    "  - {id: local, dialect: openai, base_url: 'http://127.0.0.1:8000/v1', allow_private_address: true}\n"
+    "models:\n"
+    "  - id: smart\n"
+    "    aliases: [gpt-4o, claude-smart, org/deep/name]\n"
+    "    targets:\n"
+    "      - {provider: local, model: 'llama\"3\"', priority: 2}\n"
+    "      - {provider: openai, model: gpt-4o, weight: 3}\n"
+    "      - {provider: claude, model: claude-sonnet-4-5}\n";
+
+static const struct snap_model *model(const struct snapshot *s, const char *name, struct str *rest)
+{
+    size_t n = strlen(name); /* in memory that ends with the name */
+    char *own = malloc(n ? n : 1);
+    memcpy(own, name, n);
+    const struct snap_model *m = snapshot_model(s, str_make(own, n), rest);
+    if (rest->n) {
+        assert_true(rest->p > own && rest->p + rest->n == own + n);
+        rest->p = name + (rest->p - own);
+    }
+    free(own);
+    return m;
+}
+
+static void models_by_name(void **state)
+{
+    (void)state;
+    struct snapshot *s = compile(models_text, NULL, 0);
+    static const struct {
+        const char *name;     /* what a client asks for */
+        const char *found;    /* the model's name; NULL: unknown */
+        const char *rest;     /* for a wildcard: what it is asked for */
+        const char *provider; /* of the first target */
+        const char *upstream; /* its name there */
+    } want[] = {
+        {"smart", "smart", "", "openai", "gpt-4o"},
+        {"claude-smart", "claude-smart", "", "openai", "gpt-4o"},
+        {"org/deep/name", "org/deep/name", "", "openai", "gpt-4o"},
+        {"gpt-4o", "gpt-4o", "", "openai", "gpt-4o"},          /* the alias, not the bare name */
+        {"openai/gpt-4o", "openai/gpt-4o", "", "openai", "gpt-4o"}, /* only that target */
+        {"gpt-5", "gpt-5", "", "openai", "gpt-5"},             /* a bare name that one provider lists */
+        {"shared", "shared", "", "openai", "shared"},          /* the first that lists it */
+        {"claude/shared", "claude/shared", "", "claude", "shared"},
+        {"claude-sonnet-4-5", "claude-sonnet-4-5", "", "claude", "claude-sonnet-4-5"},
+        {"local/any", "local/", "any", "local", ""},
+        {"local/a/b:c", "local/", "a/b:c", "local", ""},
+        {"openai/gpt-6", "openai/", "gpt-6", "openai", ""}, /* listed ones do not close the list */
+        {"sim/echo", "sim/echo", "", "sim", "echo"},
+        {"sim/x", "sim/", "x", "sim", ""},
+        {"", NULL, "", NULL, NULL},
+        {"Smart", NULL, "", NULL, NULL},
+        {"smart ", NULL, "", NULL, NULL},
+        {"smar", NULL, "", NULL, NULL},
+        {"echo", NULL, "", NULL, NULL}, /* the simulator gives its names away with its own only */
+        {"local", NULL, "", NULL, NULL},
+        {"local/", NULL, "", NULL, NULL},
+        {"/x", NULL, "", NULL, NULL},
+        {"/", NULL, "", NULL, NULL},
+        {"nobody/x", NULL, "", NULL, NULL},
+        {"org/other", NULL, "", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        struct str rest;
+        const struct snap_model *m = model(s, want[i].name, &rest);
+        if (!m != !want[i].found || (m && !str_eq(m->name, str_of(want[i].found)))) {
+            fail_msg("\"%s\" is \"%.*s\"", want[i].name, m ? (int)m->name.n : 0, m ? m->name.p : "");
+        }
+        if (m) {
+            assert_true(str_eq(rest, str_of(want[i].rest)));
+            assert_true(str_eq(m->targets[0].provider->id, str_of(want[i].provider)));
+            assert_true(str_eq(m->targets[0].model, str_of(want[i].upstream)));
+        }
+    }
+    snapshot_unref(s);
+}
+
+static void targets_by_priority(void **state)
+{
+    (void)state;
+    struct snapshot *s = compile(models_text, NULL, 0);
+    struct str rest;
+    const struct snap_model *m = model(s, "smart", &rest);
+    assert_int_equal(m->n_targets, 3);
+    assert_int_equal(m->targets[0].weight, 3);
+    assert_int_equal(m->targets[0].priority, 1);
+    assert_int_equal(m->targets[1].weight, 1);
+    assert_int_equal(m->targets[2].priority, 2);
+    assert_true(str_eq(m->targets[2].provider->id, STR("local")));
+    assert_true(str_eq(m->targets[2].quoted, STR("\"llama\\\"3\\\"\"")));
+    assert_true(m->listed);
+    snapshot_unref(s);
+}
+
+/* The list of models: declared ones and what providers list, no bare doubles, no wildcards. */
+static void listed_models(void **state)
+{
+    (void)state;
+    struct snapshot *s = compile(models_text, NULL, 0);
+    static const char *const want[] = {"smart", "gpt-4o", "claude-smart", "org/deep/name", "openai/gpt-4o",
+                                       "openai/gpt-5", "openai/shared", "claude/claude-sonnet-4-5",
+                                       "claude/shared"};
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_models; i++) {
+        if (s->models[i].listed && !str_starts(s->models[i].name, STR("sim/"))) {
+            assert_true(n < sizeof want / sizeof *want);
+            assert_true(str_eq(s->models[i].name, str_of(want[n])));
+            n++;
+        }
+    }
+    assert_int_equal(n, sizeof want / sizeof *want);
+    snapshot_unref(s);
+}
+
+/* ---- providers ---- */
+
+static const struct snap_provider *provider(const struct snapshot *s, const char *id)
+{
+    for (size_t i = 0; i < s->n_providers; i++) {
+        assert_int_equal(s->providers[i].index, i);
+        if (str_eq(s->providers[i].id, str_of(id))) {
+            return &s->providers[i];
+        }
+    }
+    fail_msg("no provider %s", id);
+    return NULL;
+}
+
+static void providers_taken_apart(void **state)
+{
+    (void)state;
+    struct snapshot *s = compile(
+        "providers:\n"
+        "  - {id: a, dialect: openai, base_url: 'https://api.openai.com/v1', credential: sk-1}\n"
+        "  - {id: b, dialect: anthropic, base_url: 'https://api.anthropic.com', credential: sk-2}\n"
+        "  - {id: c, dialect: gemini, base_url: 'http://[::1]:8080/x/v1beta', credential: sk-3,\n"
+        "     allow_private_address: true}\n"
+        "  - {id: d, dialect: openai, base_url: 'http://h.test:81'}\n"
+        "  - {id: e, dialect: openai, base_url: 'http://[fd00::1]', credential: []}\n"
+        "  - {id: f, dialect: cohere, base_url: 'https://api.cohere.com', credential: sk-4}\n",
+        NULL, 0);
+    static const struct {
+        const char *id, *host, *base_path, *origin, *fields;
+        unsigned port;
+        bool tls, private, speaks;
+    } want[] = {
+        {"a", "api.openai.com", "/v1", "https://api.openai.com:443",
+         "host: api.openai.com\r\naccept-encoding: identity\r\nauthorization: Bearer sk-1\r\n", 443, true,
+         false, true},
+        {"b", "api.anthropic.com", "", "https://api.anthropic.com:443",
+         "host: api.anthropic.com\r\naccept-encoding: identity\r\nx-api-key: sk-2\r\n", 443, true, false, true},
+        {"c", "::1", "/x/v1beta", "http://::1:8080 (private allowed)",
+         "host: [::1]:8080\r\naccept-encoding: identity\r\nx-goog-api-key: sk-3\r\n", 8080, false, true, true},
+        {"d", "h.test", "", "http://h.test:81", "host: h.test:81\r\naccept-encoding: identity\r\n", 81, false,
+         false, true},
+        {"e", "fd00::1", "", "http://fd00::1:80", "host: [fd00::1]\r\naccept-encoding: identity\r\n", 80, false,
+         false, true},
+        {"f", "api.cohere.com", "", "https://api.cohere.com:443", NULL, 443, true, false, false},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const struct snap_provider *p = provider(s, want[i].id);
+        assert_true(str_eq(p->target.host, str_of(want[i].host)));
+        assert_true(str_eq(p->base_path, str_of(want[i].base_path)));
+        assert_true(str_eq(p->origin_name, str_of(want[i].origin)));
+        assert_true(!want[i].fields || str_eq(p->fixed_fields, str_of(want[i].fields)));
+        assert_int_equal(p->target.port, want[i].port);
+        assert_int_equal(p->target.tls, want[i].tls);
+        assert_int_equal(p->target.tls_ctx != NULL, want[i].tls);
+        assert_int_equal(p->target.allow_private, want[i].private);
+        assert_int_equal(p->speaks, want[i].speaks);
+    }
+    const struct snap_provider *sim = provider(s, "sim");
+    assert_true(sim->sim && sim->speaks);
+    snapshot_unref(s);
+}
+
+/* ---- keys ---- */
+
+static const char keys_text[] =
+    "keys:\n"
+    "  - {id: all, secret: sk-accord-aaaaaaaaaaaaaaaa, models: ['*']}\n"
+    "  - {id: some, secret: sk-accord-bbbbbbbbbbbbbbbb, models: [smart, 'openai/*']}\n"
+    "  - {id: none, secret: sk-accord-cccccccccccccccc, models: []}\n";
+
+static void keys_by_secret(void **state)
+{
+    (void)state;
+    struct str star = STR("*");
+    struct keyfile_entry kept[4] = {{0}};
+    key_digest(STR("sk-accord-from-the-file"), kept[0].digest);
+    kept[0].id = STR("kept");
+    kept[0].models = &star;
+    kept[0].n_models = 1;
+    /* Digests that begin like that one and end otherwise, on both sides of it in the table. */
+    for (int i = 1; i < 4; i++) {
+        kept[i] = kept[0];
+        kept[i].id = STR("near");
+        kept[i].digest[KEY_DIGEST_SIZE - i] ^= 0x80;
+    }
+    for (int first = 0; first < 4; first++) {
+        struct keyfile_entry turned[4];
+        for (int i = 0; i < 4; i++) {
+            turned[i] = kept[(i + first) % 4];
+        }
+        struct snapshot *s = compile(keys_text, turned, 4);
+        assert_int_equal(s->n_keys, 7);
+        static const struct {
+            const char *secret, *id;
+        } want[] = {
+            {"sk-accord-aaaaaaaaaaaaaaaa", "all"},
+            {"sk-accord-bbbbbbbbbbbbbbbb", "some"},
+            {"sk-accord-from-the-file", "kept"},
+            {"sk-accord-aaaaaaaaaaaaaaab", NULL},
+            {"sk-accord-aaaaaaaaaaaaaaa", NULL},
+            {"sk-accord-aaaaaaaaaaaaaaaaa", NULL},
+            {"SK-accord-aaaaaaaaaaaaaaaa", NULL},
+            {"", NULL},
+        };
+        for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+            const struct snap_key *k = snapshot_key(s, str_of(want[i].secret));
+            assert_int_equal(k != NULL, want[i].id != NULL);
+            assert_true(!k || str_eq(k->id, str_of(want[i].id)));
+        }
+        assert_null(snapshot_key(s, (struct str){0}));
+        snapshot_unref(s);
+    }
+}
+
+static void patterns_of_keys(void **state)
+{
+    (void)state;
+    struct snapshot *s = compile(keys_text, NULL, 0);
+    static const struct {
+        const char *model;
+        bool all, some;
+    } want[] = {
+        {"smart", true, true},     {"smart2", true, false},   {"smar", true, false},
+        {"openai/x", true, true},  {"openai/", true, true},   {"openai", true, false},
+        {"openai/a/b", true, true}, {"Openai/x", true, false}, {"", true, false},
+    };
+    const struct snap_key *all = snapshot_key(s, STR("sk-accord-aaaaaaaaaaaaaaaa"));
+    const struct snap_key *some = snapshot_key(s, STR("sk-accord-bbbbbbbbbbbbbbbb"));
+    const struct snap_key *none = snapshot_key(s, STR("sk-accord-cccccccccccccccc"));
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        assert_int_equal(snap_key_may(all, str_of(want[i].model)), want[i].all);
+        assert_int_equal(snap_key_may(some, str_of(want[i].model)), want[i].some);
+        assert_false(none && snap_key_may(none, str_of(want[i].model)));
+    }
+    snapshot_unref(s);
+}
+
+/* ---- limits ---- */
+
+static void limits(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "providers: [{id: p, dialect: openai, base_url: 'http://h'}]\n"
+        "models: [{id: m, aliases: [n], targets: [{provider: p, model: x}]}]\n"
+        "keys:\n"
+        "  - {id: dev, secret: sk-accord-aaaaaaaaaaaaaaaa, models: ['*']}\n"
+        "  - {id: free, secret: sk-accord-bbbbbbbbbbbbbbbb, models: ['*']}\n"
+        "policies:\n"
+        "  - {id: loose, applies_to: {key: dev}, limits: [{what: concurrency, at_most: 9}]}\n"
+        "  - {id: tight, applies_to: {key: dev}, limits: [{what: concurrency, at_most: 3}]}\n"
+        "  - {id: whole, applies_to: {org: true}, limits: [{what: concurrency, at_most: 100}]}\n"
+        "  - {id: one-model, applies_to: {model: m}, limits: [{what: concurrency, at_most: 5}]}\n";
+    struct snapshot *s = compile(text, NULL, 0), *again = compile(text, NULL, 0);
+    const struct snap_limit *dev = snapshot_key(s, STR("sk-accord-aaaaaaaaaaaaaaaa"))->limit;
+    assert_int_equal(dev->at_most, 3); /* the tightest */
+    assert_true(str_eq(dev->policy, STR("tight")));
+    assert_null(snapshot_key(s, STR("sk-accord-bbbbbbbbbbbbbbbb"))->limit);
+    assert_int_equal(s->org_limit->at_most, 100);
+    struct str rest;
+    assert_int_equal(model(s, "m", &rest)->limit->at_most, 5);
+    assert_ptr_equal(model(s, "m", &rest)->limit, model(s, "n", &rest)->limit);
+    assert_null(model(s, "p/x", &rest)->limit);
+    /* A reload counts on with the calls that are under way. */
+    const struct snap_limit *after = snapshot_key(again, STR("sk-accord-aaaaaaaaaaaaaaaa"))->limit;
+    assert_ptr_equal(dev->now, after->now);
+    assert_ptr_not_equal(dev->now, s->org_limit->now);
+    atomic_fetch_add(dev->now, 2);
+    snapshot_unref(s);
+    assert_int_equal(atomic_load(after->now), 2);
+    atomic_fetch_sub(after->now, 2);
+    snapshot_unref(again);
+}
+
+/* ---- life ---- */
+
+static void references(void **state)
+{
+    (void)state;
+    struct snapshot *s = compile(keys_text, NULL, 0);
+    assert_ptr_equal(snapshot_ref(s), s);
+    snapshot_unref(s);
+    assert_non_null(snapshot_key(s, STR("sk-accord-aaaaaaaaaaaaaaaa"))); /* still alive */
+    snapshot_unref(s);
+    snapshot_unref(NULL);
+}
+
+/* A refusal says which provider it is about, and leaves the input to the caller. */
+static void refusals(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct config c = {0};
+    struct config_provider p[2] = {{.id = STR("ok"), .base_url = STR("http://h")},
+                                   {.id = STR("odd"), .base_url = STR("http://h:70000/x")}};
+    c.providers = p;
+    c.n_providers = 2;
+    struct snapshot_input in = {.arena = a, .config = &c};
+    struct snapshot *s = NULL;
+    struct buf errors = {0};
+    assert_true(snapshot_compile(&in, &s, &errors) < 0);
+    assert_null(s);
+    assert_true(str_find(buf_str(&errors), STR("odd")) >= 0);
+    assert_true(str_find(buf_str(&errors), STR("ok")) < 0);
+    buf_free(&errors);
+}
+
+/* ---- size ---- */
+
+enum { KEYS = 10000, MODELS = 1000 };
+
+static struct config *large(struct arena *a)
+{
+    struct config *c = arena_zalloc(a, sizeof *c);
+    c->providers = arena_zalloc(a, 2 * sizeof *c->providers);
+    c->n_providers = 2;
+    c->providers[0] = (struct config_provider){.id = STR("p"), .base_url = STR("http://h.test/v1")};
+    c->providers[1] = (struct config_provider){.id = STR("q"), .base_url = STR("http://i.test/v1")};
+    c->models = arena_zalloc(a, MODELS * sizeof *c->models);
+    c->n_models = MODELS;
+    struct str *listed = arena_alloc(a, MODELS * sizeof *listed);
+    for (int i = 0; i < MODELS; i++) {
+        struct config_target *t = arena_zalloc(a, 2 * sizeof *t);
+        listed[i] = arena_printf(a, "upstream-%d", i);
+        t[0] = (struct config_target){.provider = 0, .model = listed[i], .weight = 1, .priority = 2};
+        t[1] = (struct config_target){.provider = 1, .model = listed[i], .weight = 1, .priority = 1};
+        struct str *alias = arena_alloc(a, sizeof *alias);
+        *alias = arena_printf(a, "alias-%d", i);
+        c->models[i] = (struct config_model){.id = arena_printf(a, "model-%d", i),
+                                             .aliases = alias,
+                                             .n_aliases = 1,
+                                             .targets = t,
+                                             .n_targets = 2};
+    }
+    c->providers[0].models = listed;
+    c->providers[0].n_models = MODELS;
+    c->keys = arena_zalloc(a, KEYS * sizeof *c->keys);
+    c->n_keys = KEYS;
+    static struct str star = {"*", 1};
+    for (int i = 0; i < KEYS; i++) {
+        c->keys[i] = (struct config_key){.id = arena_printf(a, "key-%d", i),
+                                         .secret = secret_of(arena_printf(a, "sk-accord-secret-%d", i)),
+                                         .models = &star,
+                                         .n_models = 1};
+    }
+    c->policies = arena_zalloc(a, 10 * sizeof *c->policies);
+    c->n_policies = 10;
+    for (int i = 0; i < 10; i++) {
+        c->policies[i] = (struct config_policy){.id = arena_printf(a, "policy-%d", i),
+                                                .scope = SCOPE_KEY,
+                                                .subject = arena_printf(a, "key-%d", i * 100),
+                                                .concurrency = 5};
+    }
+    return c;
+}
+
+static uint64_t cpu_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* The floor of time holds for release builds only. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#define TIMED false
+#elif defined(__has_feature)
+#define TIMED (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
+#else
+#define TIMED true
+#endif
+
+static void many_keys_and_models(void **state)
+{
+    (void)state;
+    uint64_t best_us = UINT64_MAX;
+    bool watched = getenv("LD_PRELOAD") && strstr(getenv("LD_PRELOAD"), "vgpreload");
+    for (int round = 0; round < (TIMED ? 5 : 1); round++) {
+        struct arena a = {0};
+        struct config *c = large(&a);
+        struct snapshot_input in = {.arena = a, .config = c};
+        struct snapshot *s = NULL;
+        struct buf errors = {0};
+        uint64_t began = cpu_us();
+        assert_int_equal(snapshot_compile(&in, &s, &errors), 0);
+        uint64_t took = cpu_us() - began;
+        best_us = took < best_us ? took : best_us;
+        for (int i = 0; i < KEYS; i++) {
+            char secret[32], id[32];
+            snprintf(secret, sizeof secret, "sk-accord-secret-%d", i);
+            snprintf(id, sizeof id, "key-%d", i);
+            const struct snap_key *k = snapshot_key(s, str_of(secret));
+            assert_non_null(k);
+            assert_true(str_eq(k->id, str_of(id)));
+            assert_int_equal(k->limit != NULL, i < 1000 && i % 100 == 0);
+        }
+        for (int i = 0; i < MODELS; i++) {
+            char name[32];
+            struct str rest;
+            snprintf(name, sizeof name, "alias-%d", i);
+            const struct snap_model *m = model(s, name, &rest);
+            assert_non_null(m);
+            assert_true(str_eq(m->targets[0].provider->id, STR("q")));
+            snprintf(name, sizeof name, "p/upstream-%d", i);
+            assert_non_null(model(s, name, &rest));
+            snprintf(name, sizeof name, "model-%d", i + MODELS);
+            assert_null(model(s, name, &rest));
+        }
+        snapshot_unref(s);
+    }
+    print_message("%d keys, %d models: %llu us\n", KEYS, MODELS, (unsigned long long)best_us);
+    if (TIMED && !watched) {
+        assert_true(best_us < 20000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(models_by_name),   cmocka_unit_test(targets_by_priority),
+        cmocka_unit_test(listed_models),    cmocka_unit_test(providers_taken_apart),
+        cmocka_unit_test(keys_by_secret),   cmocka_unit_test(patterns_of_keys),
+        cmocka_unit_test(limits),           cmocka_unit_test(references),
+        cmocka_unit_test(refusals),         cmocka_unit_test(many_keys_and_models),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
