@@ -1,12 +1,14 @@
 /* Memory in two storeys.
  *
- * A pool keeps freed blocks in power-of-two classes (1 KiB to 2 MiB) for the thread that owns it, up
- * to a cap in bytes; larger blocks go to malloc and back. A worker has one pool.
+ * A pool keeps freed blocks in power-of-two classes (1 KiB to 2 MiB) for the thread that owns it,
+ * up to a cap in bytes; larger blocks go to malloc and back. A worker has one pool.
  *
  * An arena bumps through blocks of a pool and gives them all back in one arena_reset(): a call owns
- * one. An arena without a pool (pool == NULL) takes its blocks from malloc: start-up, snapshots, tests.
+ * one. An arena without a pool (pool == NULL) takes its blocks from malloc: start-up, snapshots,
+ * tests.
  *
- * Neither is thread-safe. Freed memory is poisoned under AddressSanitizer. Zero is a valid arena. */
+ * Neither is thread-safe. Freed memory is poisoned under AddressSanitizer. Zero is a valid arena.
+ */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -45,7 +47,8 @@ void *arena_zalloc(struct arena *a, size_t n);
 /* Gives back the last allocation's tail: the allocation at `p` shrinks from `n` to `used`. */
 void arena_trim(struct arena *a, void *p, size_t n, size_t used);
 
-/* A block by itself, with room for `*ret_n` bytes (at least n), that an arena may take over later. */
+/* A block by itself, with room for `*ret_n` bytes (at least n), that an arena may take over later.
+ */
 void *arena_block_new(struct pool *p, size_t n, size_t *ret_n);
 void arena_block_free(struct pool *p, void *block); /* NULL is allowed */
 /* The arena owns the block from now on: it goes back with the rest. Both have the same pool. */
@@ -54,7 +57,8 @@ void arena_adopt(struct arena *a, void *block);
 struct str arena_dup(struct arena *a, struct str s);
 /* The same with a NUL behind it, for the edges of the system. */
 char *arena_dupz(struct arena *a, struct str s);
-__attribute__((format(printf, 2, 3))) struct str arena_printf(struct arena *a, const char *fmt, ...);
+__attribute__((format(printf, 2, 3))) struct str arena_printf(struct arena *a, const char *fmt,
+                                                              ...);
 __attribute__((format(printf, 2, 0))) struct str arena_vprintf(struct arena *a, const char *fmt,
                                                                va_list ap);
 

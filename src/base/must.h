@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* For large locals on hot paths that are written before they are read: release builds clear all others. */
+/* For large locals on hot paths that are written before they are read: release builds clear all
+ * others. */
 #if defined(__has_attribute)
 #if __has_attribute(uninitialized)
 #define UNINITIALIZED __attribute__((uninitialized))

@@ -1,6 +1,6 @@
 /* A secret has a type of its own, so that no printer takes it by mistake: there is no function that
- * adds a struct secret to a log line, an error or a metric. Whoever must put it on the wire says so by
- * calling secret_reveal(), which is easy to search for. */
+ * adds a struct secret to a log line, an error or a metric. Whoever must put it on the wire says so
+ * by calling secret_reveal(), which is easy to search for. */
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H
 

@@ -1,7 +1,7 @@
 /* A slice of text that somebody else owns: a pointer and a length, never NUL-terminated by promise.
  *
- * Everything parsed from the wire is a struct str into the buffer it arrived in. A slice is valid as
- * long as that buffer is; what must outlive it is copied into an arena (arena_dup). */
+ * Everything parsed from the wire is a struct str into the buffer it arrived in. A slice is valid
+ * as long as that buffer is; what must outlive it is copied into an arena (arena_dup). */
 #ifndef BASE_STR_H
 #define BASE_STR_H
 

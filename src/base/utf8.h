@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Length (1 to 4) of the well-formed sequence at `p`, or 0 when there is none in the first n bytes. */
+/* Length (1 to 4) of the well-formed sequence at `p`, or 0 when there is none in the first n bytes.
+ */
 static inline size_t utf8_len(const char *p, size_t n)
 {
     const unsigned char *s = (const unsigned char *)p;

@@ -14,7 +14,8 @@
 
 enum { ASK_MS = 300, ANSWER_MAX = 256 * 1024, PORT = 11434 };
 
-/* "HOST", "HOST:PORT" or a URL, as Ollama reads OLLAMA_HOST; only literal IPv4 addresses are asked. */
+/* "HOST", "HOST:PORT" or a URL, as Ollama reads OLLAMA_HOST; only literal IPv4 addresses are asked.
+ */
 static bool usual_address(struct sockaddr_in *ret)
 {
     struct str text = str_of(getenv("OLLAMA_HOST")), host;
@@ -60,9 +61,8 @@ static void ask(int fd, const struct sockaddr_in *at, struct buf *answer)
     if (connect(fd, (const struct sockaddr *)at, sizeof *at) < 0 && errno != EINPROGRESS) {
         return;
     }
-    if (!wait_for(fd, POLLOUT, until) ||
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 || err ||
-        send(fd, request, sizeof request - 1, MSG_NOSIGNAL) != (ssize_t)sizeof request - 1) {
+    if (!wait_for(fd, POLLOUT, until) || getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ||
+        err || send(fd, request, sizeof request - 1, MSG_NOSIGNAL) != (ssize_t)sizeof request - 1) {
         return;
     }
     while (wait_for(fd, POLLIN, until)) {
@@ -82,7 +82,7 @@ static struct str body_of(struct str answer)
     const char *why;
     int n = h1_answer(&h, answer.p, answer.n, 65536, M_GET, &why);
     return n > 0 && h.status == 200 && h.body != BODY_CHUNKED ? str_from(answer, (size_t)n)
-                                                               : (struct str){0};
+                                                              : (struct str){0};
 }
 
 static void add_provider(struct arena *a, struct config *c, const struct sockaddr_in *at,

@@ -4,8 +4,8 @@
 
 #include "model/config.h"
 
-/* Adds a provider "ollama" with the models it lists, unless the configuration has one of that name. Asks
- * for at most 300 ms; a closed port answers at once. */
+/* Adds a provider "ollama" with the models it lists, unless the configuration has one of that name.
+ * Asks for at most 300 ms; a closed port answers at once. */
 void ollama_discover(struct arena *a, struct config *c);
 
 #endif

@@ -1,5 +1,5 @@
-/* `accord serve`: from the command line to running workers, and what the control thread does meanwhile:
- * signals, reloads, the end. */
+/* `accord serve`: from the command line to running workers, and what the control thread does
+ * meanwhile: signals, reloads, the end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -196,8 +196,7 @@ static void *run_worker(void *arg)
     return NULL;
 }
 
-static int start_workers(struct server *s, const struct config *c,
-                         int fds[WORKERS_MAX][LISTEN_MAX])
+static int start_workers(struct server *s, const struct config *c, int fds[WORKERS_MAX][LISTEN_MAX])
 {
     struct gateway *g = &s->gateway;
     char *log = arena_dupz(&s->start.arena, c->access_log);
@@ -231,8 +230,9 @@ static void print_start(const struct server *s)
     struct str a = s->addresses[0], key = secret_reveal(s->start.first_key);
     const char *scheme = s->tls ? "https" : "http";
     bool is_unix = str_starts(a, STR("unix:"));
-    struct str base = is_unix ? a : arena_printf((struct arena *)(uintptr_t)&s->start.arena, "%s://%.*s",
-                                                 scheme, STR_ARG(a));
+    struct str base = is_unix ? a
+                              : arena_printf((struct arena *)(uintptr_t)&s->start.arena,
+                                             "%s://%.*s", scheme, STR_ARG(a));
     if (s->json) {
         struct buf b = {0};
         buf_add(&b, STR("{\"address\":\""));
@@ -256,10 +256,11 @@ static void print_start(const struct server *s)
     }
     printf("Try it:\n  curl %s%.*s%s/v1/chat/completions -H 'Authorization: Bearer %.*s' \\\n"
            "    -H 'Content-Type: application/json' \\\n"
-           "    -d '{\"model\":\"sim/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n",
+           "    -d "
+           "'{\"model\":\"sim/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n",
            is_unix ? "--unix-socket " : "", is_unix ? (int)a.n - 5 : (int)base.n,
-           is_unix ? a.p + 5 : base.p, is_unix ? " http://localhost" : "",
-           key.n ? (int)key.n : 12, key.n ? key.p : "\"$ACCORD_KEY");
+           is_unix ? a.p + 5 : base.p, is_unix ? " http://localhost" : "", key.n ? (int)key.n : 12,
+           key.n ? key.p : "\"$ACCORD_KEY");
     fflush(stdout);
 }
 
@@ -370,9 +371,9 @@ int cli_serve(int argc, char **argv)
         return CLI_USAGE;
     }
     s.start.over = (struct config_overrides){.listen = str_of(listen),
-                                       .data = str_of(data),
-                                       .workers = (int64_t)n,
-                                       .key_exists = keyfile_has};
+                                             .data = str_of(data),
+                                             .workers = (int64_t)n,
+                                             .key_exists = keyfile_has};
     prepare_process();
     if (sodium_init() < 0) {
         fputs("accord serve: the system gives no random numbers\n", stderr);

@@ -10,7 +10,8 @@
 
 #include "cli/ollama.h"
 
-/* The configuration with what belongs beside it: keys of the data directory, an Ollama that answers. */
+/* The configuration with what belongs beside it: keys of the data directory, an Ollama that
+ * answers. */
 int startup_load(struct startup *s, struct snapshot_input *in, struct buf *errors)
 {
     struct config *c;
@@ -34,8 +35,7 @@ int startup_load(struct startup *s, struct snapshot_input *in, struct buf *error
     return 0;
 }
 
-int startup_tls(struct startup *s, const struct config *c, struct tls_ctx **ret,
-                    struct buf *errors)
+int startup_tls(struct startup *s, const struct config *c, struct tls_ctx **ret, struct buf *errors)
 {
     *ret = NULL;
     if (!c->tls.certificate.n) {
@@ -146,7 +146,8 @@ static int make_key(struct startup *s, struct snapshot_input *in, struct str id,
     return 0;
 }
 
-/* ACCORD_FIRST_KEY; the declared keys without a secret; and a first key when there is none at all. */
+/* ACCORD_FIRST_KEY; the declared keys without a secret; and a first key when there is none at all.
+ */
 int startup_keys(struct startup *s, struct snapshot_input *in)
 {
     static const struct str all[] = {{"*", 1}};
@@ -176,4 +177,3 @@ int startup_keys(struct startup *s, struct snapshot_input *in)
     }
     return r;
 }
-

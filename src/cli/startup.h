@@ -1,5 +1,5 @@
-/* What a server needs before it can run, and again at each reload: its configuration with what belongs
- * beside it, its data directory, its keys. */
+/* What a server needs before it can run, and again at each reload: its configuration with what
+ * belongs beside it, its data directory, its keys. */
 #ifndef CLI_STARTUP_H
 #define CLI_STARTUP_H
 
@@ -27,8 +27,8 @@ __attribute__((warn_unused_result)) int startup_tls(struct startup *s, const str
 /* Makes the data directory and takes it for this process; says what is wrong. */
 __attribute__((warn_unused_result)) int startup_data(struct startup *s, struct str data);
 
-/* Completes the keys: ACCORD_FIRST_KEY, declared keys without a secret (made and shown once), and a first
- * key when there is none at all. Says what is wrong. */
+/* Completes the keys: ACCORD_FIRST_KEY, declared keys without a secret (made and shown once), and a
+ * first key when there is none at all. Says what is wrong. */
 __attribute__((warn_unused_result)) int startup_keys(struct startup *s, struct snapshot_input *in);
 
 #endif

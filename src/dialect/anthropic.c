@@ -77,7 +77,8 @@ static void usage(struct str object, struct usage *u)
     }
 }
 
-/* message_start carries the usage inside its message, message_delta beside its delta, cumulative. */
+/* message_start carries the usage inside its message, message_delta beside its delta, cumulative.
+ */
 static bool event(struct str data, struct usage *u)
 {
     struct str value, message;

@@ -5,8 +5,8 @@
 const struct dialect *dialect_of(enum family f)
 {
     static const struct dialect *const all[FAMILY_COUNT] = {
-        [FAMILY_OPENAI] = &dialect_openai,       [FAMILY_ANTHROPIC] = &dialect_anthropic,
-        [FAMILY_GEMINI] = &dialect_gemini,       [FAMILY_OLLAMA] = &dialect_ollama,
+        [FAMILY_OPENAI] = &dialect_openai, [FAMILY_ANTHROPIC] = &dialect_anthropic,
+        [FAMILY_GEMINI] = &dialect_gemini, [FAMILY_OLLAMA] = &dialect_ollama,
         [FAMILY_COHERE] = &dialect_cohere,
     };
     return all[f];

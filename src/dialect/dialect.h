@@ -1,5 +1,6 @@
-/* What the wire formats of model APIs have in common, as tables: which paths they answer on, how they say
- * errors, usage, silence and the end of a stream. Pure: no sockets, no clock. One file per family.
+/* What the wire formats of model APIs have in common, as tables: which paths they answer on, how
+ * they say errors, usage, silence and the end of a stream. Pure: no sockets, no clock. One file per
+ * family.
  *
  * Sources: the vendors' API references; field names as in their official SDKs. */
 #ifndef DIALECT_DIALECT_H
@@ -17,8 +18,8 @@ enum family {
     FAMILY_COUNT
 };
 
-/* Tokens, normalised: `input` includes what came from or went into a prompt cache, `output` includes
- * reasoning. -1: not told. */
+/* Tokens, normalised: `input` includes what came from or went into a prompt cache, `output`
+ * includes reasoning. -1: not told. */
 struct usage {
     int64_t input, output, cache_read, cache_write, reasoning;
 };
@@ -31,6 +32,7 @@ struct api_error {
     struct str message; /* a sentence that says what happened and what to do */
     struct str param;   /* the request's field it is about, or empty */
     struct str request_id;
+    int64_t sequence; /* of an event in a stream of Responses; -1 elsewhere */
 };
 
 struct dialect {
@@ -45,10 +47,11 @@ struct dialect {
     void (*error_event)(struct buf *b, const struct api_error *e);
     /* The status this family's clients expect for an error of ours. */
     unsigned (*status)(unsigned status, struct str code);
-    /* Reads a usage object (validated JSON); members that are absent leave `u` as it is, so that what
-     * an earlier event told stays (the numbers are cumulative). */
+    /* Reads a usage object (validated JSON); members that are absent leave `u` as it is, so that
+     * what an earlier event told stays (the numbers are cumulative). */
     void (*usage)(struct str object, struct usage *u);
-    /* Reads one event's data (validated JSON object) for usage; true when the event ends the stream. */
+    /* Reads one event's data (validated JSON object) for usage; true when the event ends the
+     * stream. */
     bool (*event)(struct str data, struct usage *u);
 };
 
@@ -56,15 +59,18 @@ extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, d
     dialect_cohere;
 const struct dialect *dialect_of(enum family f);
 
-/* Reads integers out of a validated object in one pass: each row names a member and where it goes. A
- * member that is absent, negative or no integer leaves its place as it is; one with `inside` is an object
- * whose members are read by those rows. Ends with an empty name. */
+/* Reads integers out of a validated object in one pass: each row names a member and where it goes.
+ * A member that is absent, negative or no integer leaves its place as it is; one with `inside` is
+ * an object whose members are read by those rows. Ends with an empty name. */
 struct usage_row {
     struct str name; /* with its quotes: as it stands in JSON */
     int64_t *to;
     const struct usage_row *inside;
 };
 void usage_read(struct str object, const struct usage_row *rows);
-#define QUOTED(name) {"\"" name "\"", sizeof(name) + 1}
+#define QUOTED(name)                                                                               \
+    {                                                                                              \
+        "\"" name "\"", sizeof(name) + 1                                                           \
+    }
 
 #endif

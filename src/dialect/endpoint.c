@@ -109,8 +109,8 @@ static void find_model_path(struct str method, struct endpoint_match *m)
     for (size_t i = 0; i < id.n; i++) {
         colon = id.p[i] == ':' ? (ptrdiff_t)i : colon;
     }
-    if (colon > 0 && search(verbs, sizeof verbs / sizeof *verbs, method,
-                            str_from(id, (size_t)colon + 1), m)) {
+    if (colon > 0 &&
+        search(verbs, sizeof verbs / sizeof *verbs, method, str_from(id, (size_t)colon + 1), m)) {
         m->model = str_first(id, (size_t)colon);
         return;
     }
@@ -160,7 +160,8 @@ struct endpoint_match endpoint_find(struct str method, struct str path)
     return m;
 }
 
-/* A base URL's path that ends in a version names it for all paths: "/v1", "/v1beta", "/openai/v4". */
+/* A base URL's path that ends in a version names it for all paths: "/v1", "/v1beta", "/openai/v4".
+ */
 static bool has_version(struct str base)
 {
     size_t i = base.n;

@@ -1,5 +1,5 @@
-/* Which call a method and a path mean: the endpoints of all dialects, with every alias that real clients
- * use (with and without /v1, doubled /v1, vendor prefixes, deployments). */
+/* Which call a method and a path mean: the endpoints of all dialects, with every alias that real
+ * clients use (with and without /v1, doubled /v1, vendor prefixes, deployments). */
 #ifndef DIALECT_ENDPOINT_H
 #define DIALECT_ENDPOINT_H
 
@@ -15,33 +15,35 @@ enum model_in { MODEL_IN_BODY, MODEL_IN_PATH, MODEL_IN_FORM, MODEL_NOWHERE };
 enum stream_by { STREAM_NEVER, STREAM_BY_MEMBER, STREAM_ALWAYS };
 
 struct endpoint {
-    struct str route;     /* its name in metrics and logs: "openai.chat" */
-    struct str path;      /* behind the version: "/chat/completions"; a final '*' stands for more */
+    struct str route; /* its name in metrics and logs: "openai.chat" */
+    struct str path;  /* behind the version: "/chat/completions"; a final '*' stands for more */
     struct str method;
     enum endpoint_kind kind;
     enum family family;
     enum model_in model_in;
     enum stream_by stream;
-    bool usage_option;    /* has stream_options.include_usage */
+    bool usage_option; /* has stream_options.include_usage */
 };
 
 struct endpoint_match {
     const struct endpoint *endpoint; /* NULL: nothing here */
     bool wrong_method;               /* the path exists with another method: */
     struct str allow;                /* this one */
-    struct str model;                /* MODEL_IN_PATH, or a deployment's name; as it stands, escaped */
-    struct str rest;                 /* the path behind the version, without the vendor's prefix */
-    struct str version;              /* "v1" or "v1beta" as it stood, or empty */
+    struct str model;   /* MODEL_IN_PATH, or a deployment's name; as it stands, escaped */
+    struct str rest;    /* the path behind the version, without the vendor's prefix */
+    struct str version; /* "v1" or "v1beta" as it stood, or empty */
 };
 
 struct endpoint_match endpoint_find(struct str method, struct str path);
 
-/* The path to use at an upstream of the family whose base URL has path `base`: base, version where the
- * base does not name one, and `rest` with the model in it replaced by `model` for MODEL_IN_PATH. */
+/* The path to use at an upstream of the family whose base URL has path `base`: base, version where
+ * the base does not name one, and `rest` with the model in it replaced by `model` for
+ * MODEL_IN_PATH. */
 void endpoint_upstream_path(struct buf *b, const struct endpoint_match *m, struct str base,
                             struct str model);
 
-/* Percent-decodes into `to` (s.n bytes of room); -1 when an escape is malformed, else the length. */
+/* Percent-decodes into `to` (s.n bytes of room); -1 when an escape is malformed, else the length.
+ */
 ptrdiff_t percent_decode(struct str s, char *to);
 
 #endif

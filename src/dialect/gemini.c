@@ -92,9 +92,9 @@ static bool event(struct str data, struct usage *u)
     if (json_member(data, STR("candidates"), &value) == JSON_ARRAY) {
         for (size_t at = 0; json_each(value, &at, &key, &candidate, &type);) {
             struct str reason;
-            finished = finished || (type == JSON_OBJECT &&
-                                    json_member(candidate, STR("finishReason"), &reason) ==
-                                        JSON_STRING);
+            finished =
+                finished || (type == JSON_OBJECT &&
+                             json_member(candidate, STR("finishReason"), &reason) == JSON_STRING);
         }
     }
     return finished || json_member(data, STR("promptFeedback"), &value) == JSON_OBJECT;

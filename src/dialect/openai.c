@@ -20,9 +20,9 @@ static struct str type_of(unsigned status)
     }
 }
 
-static void error_object(struct buf *b, const struct api_error *e)
+static void error_member(struct buf *b, const struct api_error *e)
 {
-    buf_add(b, STR("{\"error\":{\"message\":\""));
+    buf_add(b, STR("\"error\":{\"message\":\""));
     buf_add_json(b, e->message);
     buf_add(b, STR("\",\"type\":\""));
     buf_add(b, type_of(e->status));
@@ -36,16 +36,36 @@ static void error_object(struct buf *b, const struct api_error *e)
     }
     buf_add(b, STR(",\"code\":\""));
     buf_add_json(b, e->code);
-    buf_add(b, STR("\"}}"));
+    buf_add(b, STR("\"}"));
+}
+
+static void error_object(struct buf *b, const struct api_error *e)
+{
+    buf_add(b, STR("{"));
+    error_member(b, e);
+    buf_add(b, STR("}"));
 }
 
 static void error_event(struct buf *b, const struct api_error *e)
 {
-    buf_add(b, STR("data: "));
-    error_object(b, e);
-    buf_add(b, STR("\n\n"));
+    if (e->sequence < 0) {
+        buf_add(b, STR("data: "));
+        error_object(b, e);
+        buf_add(b, STR("\n\n"));
+        return;
+    }
+    /* Responses: a flat, numbered event; the member `error` beside it is what older SDKs raise on.
+     */
+    buf_add(b, STR("event: error\ndata: {\"type\":\"error\",\"sequence_number\":"));
+    buf_add_i64(b, e->sequence);
+    buf_add(b, STR(",\"code\":\""));
+    buf_add_json(b, e->code);
+    buf_add(b, STR("\",\"message\":\""));
+    buf_add_json(b, e->message);
+    buf_add(b, STR("\",\"param\":null,"));
+    error_member(b, e);
+    buf_add(b, STR("}\n\n"));
 }
-
 static unsigned status(unsigned s, struct str code)
 {
     (void)code;

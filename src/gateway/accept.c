@@ -11,11 +11,12 @@ static enum next not_here(struct call *c, struct str method, struct str path)
     }
     e.status = 404;
     e.code = "not_found";
-    return call_fail(c, &e,
-                     "Nothing answers at %.*s. Model calls go to /v1/chat/completions, /v1/responses, "
-                     "/v1/messages or /v1beta/models/{model}:generateContent; the list of models is at "
-                     "/v1/models.",
-                     (int)(path.n < 200 ? path.n : 200), path.p);
+    return call_fail(
+        c, &e,
+        "Nothing answers at %.*s. Model calls go to /v1/chat/completions, /v1/responses, "
+        "/v1/messages or /v1beta/models/{model}:generateContent; the list of models is at "
+        "/v1/models.",
+        (int)(path.n < 200 ? path.n : 200), path.p);
 }
 
 enum next stage_accept(struct call *c)
@@ -32,8 +33,10 @@ enum next stage_accept(struct call *c)
     c->ep = endpoint_find(h->method == M_HEAD ? STR("GET") : method, path);
     if (h->upgrade && h->method == M_GET) {
         /* Clients that may speak WebSocket here fall back to plain HTTP on 426. */
-        struct call_error e = {.status = 426, .code = "upgrade_required", .outcome = OUTCOME_REFUSED};
-        return call_fail(c, &e, "WebSocket is not spoken here; send the request as POST over HTTP/1.1.");
+        struct call_error e = {
+            .status = 426, .code = "upgrade_required", .outcome = OUTCOME_REFUSED};
+        return call_fail(c, &e,
+                         "WebSocket is not spoken here; send the request as POST over HTTP/1.1.");
     }
     if (!c->ep.endpoint) {
         return not_here(c, method, path);

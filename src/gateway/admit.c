@@ -17,21 +17,25 @@ static void give(const struct snap_limit *l)
 
 static enum next refuse(struct call *c, const struct snap_limit *l)
 {
-    /* Between one and two seconds, so that those who were refused together do not come back together. */
+    /* Between one and two seconds, so that those who were refused together do not come back
+     * together. */
     struct call_error e = {.status = 429,
                            .code = "concurrency_limit",
                            .outcome = OUTCOME_REFUSED,
                            .retry_after_ms = 1000 + (uint32_t)(worker_random(c->w) % 1000),
                            .should_retry = true};
     c->w->metrics.refused_by_limit++;
-    return call_fail(c, &e,
-                     "Policy %.*s allows %lld calls at once, and that many are under way. Try again "
-                     "when one has ended.",
-                     STR_ARG(l->policy), (long long)l->at_most);
+    return call_fail(
+        c, &e,
+        "Policy %.*s allows %lld calls at once, and that many are under way. Try again "
+        "when one has ended.",
+        STR_ARG(l->policy), (long long)l->at_most);
 }
 
 enum next stage_admit(struct call *c)
 {
+    c->w->metrics.inflight++;
+    c->admitted = true;
     const struct snap_limit *org = c->hold->snap->org_limit, *key = c->key->limit;
     if (org) {
         if (!take(org)) {

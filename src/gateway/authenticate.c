@@ -90,8 +90,9 @@ enum next stage_authenticate(struct call *c)
     if (f.doubled) {
         e.status = 400;
         e.code = "ambiguous_key";
-        return call_fail(c, &e, "The request carries two different keys. Send one, in one place: "
-                                "Authorization: Bearer, x-api-key, x-goog-api-key, api-key or ?key=.");
+        return call_fail(c, &e,
+                         "The request carries two different keys. Send one, in one place: "
+                         "Authorization: Bearer, x-api-key, x-goog-api-key, api-key or ?key=.");
     }
     c->key = f.secret.n && !f.malformed ? look_up(c->w, f.secret) : NULL;
     if (c->key) {
@@ -100,15 +101,18 @@ enum next stage_authenticate(struct call *c)
     c->w->metrics.unauthenticated++;
     if (f.malformed) {
         e.code = "invalid_key";
-        return call_fail(c, &e, "The Authorization header or key is malformed; expected "
-                                "\"Authorization: Bearer <key>\".");
+        return call_fail(c, &e,
+                         "The Authorization header or key is malformed; expected "
+                         "\"Authorization: Bearer <key>\".");
     }
     if (f.secret.n == 0) {
         e.code = "missing_key";
-        return call_fail(c, &e, "No key was sent. Send it as \"Authorization: Bearer <key>\", or in "
-                                "x-api-key, x-goog-api-key or api-key.");
+        return call_fail(c, &e,
+                         "No key was sent. Send it as \"Authorization: Bearer <key>\", or in "
+                         "x-api-key, x-goog-api-key or api-key.");
     }
     e.code = "invalid_key";
-    return call_fail(c, &e, "This key is not known here; it may have been revoked. Make one with "
-                            "\"accord key create\".");
+    return call_fail(c, &e,
+                     "This key is not known here; it may have been revoked. Make one with "
+                     "\"accord key create\".");
 }

@@ -124,7 +124,6 @@ static struct call *call_new(struct http_req *r)
     c->outcome = OUTCOME_OK;
     w->calls++;
     worker_active(w);
-    w->metrics.inflight++;
     make_id(c);
     r->user = c;
     return c;
@@ -174,11 +173,13 @@ static void on_probe(struct http_req *r)
     }
 }
 
-/* What never became a call, or broke while its body came in: an answer in the dialect of its path. */
+/* What never became a call, or broke while its body came in: an answer in the dialect of its path.
+ */
 static void on_refused(struct http_req *r, unsigned status, const char *why)
 {
     struct call *c = r->user ? r->user : call_new(r);
-    struct call_error e = {.status = status, .code = "malformed_request", .outcome = OUTCOME_REFUSED};
+    struct call_error e = {
+        .status = status, .code = "malformed_request", .outcome = OUTCOME_REFUSED};
     switch (status) {
     case 408:
         e.code = "request_timeout";
@@ -243,6 +244,7 @@ enum next call_fail(struct call *c, const struct call_error *e, const char *fmt,
         .param = str_of(e->param),
         .message = arena_vprintf(&c->req->arena, fmt, ap),
         .request_id = str_of(c->id),
+        .sequence = -1,
     };
     va_end(ap);
     err.status = d->status(e->status, err.code);

@@ -1,5 +1,5 @@
-/* A call: one request through the gateway. It is the only thing that travels; each stage is a file of its
- * own with one entry. Lives in its request's arena, on its worker's thread. */
+/* A call: one request through the gateway. It is the only thing that travels; each stage is a file
+ * of its own with one entry. Lives in its request's arena, on its worker's thread. */
 #ifndef GATEWAY_CALL_H
 #define GATEWAY_CALL_H
 
@@ -14,10 +14,10 @@ enum next {
 
 enum outcome {
     OUTCOME_OK,
-    OUTCOME_REFUSED,        /* by us, before any upstream was asked */
-    OUTCOME_UPSTREAM_ERROR, /* the upstream's own error was passed on */
+    OUTCOME_REFUSED,         /* by us, before any upstream was asked */
+    OUTCOME_UPSTREAM_ERROR,  /* the upstream's own error was passed on */
     OUTCOME_UPSTREAM_FAILED, /* no upstream answered */
-    OUTCOME_CUT,            /* the upstream's answer broke off */
+    OUTCOME_CUT,             /* the upstream's answer broke off */
     OUTCOME_CLIENT_GONE,
     OUTCOME_TIMEOUT,
 };
@@ -32,11 +32,12 @@ enum { SPLICES = 2, EVENT_HOLD_MAX = 64 * 1024, MODEL_NAME_MAX = 256 };
 
 /* What the relay keeps while an answer comes by. */
 struct relay {
-    uint8_t mode;   /* enum relay_mode, relay.c */
-    bool finished;  /* the stream's own end was seen */
-    bool errored;   /* the upstream's error event was passed on */
-    bool mid_event; /* an event too long to hold is passing raw */
-    bool paused;    /* the upstream is not read, because the client does not read */
+    uint8_t mode;    /* enum relay_mode, relay.c */
+    bool finished;   /* the stream's own end was seen */
+    bool errored;    /* the upstream's error event was passed on */
+    bool mid_event;  /* an event too long to hold is passing raw */
+    uint32_t events; /* passed on so far */
+    bool paused;     /* the upstream is not read, because the client does not read */
     bool ended;
     char *hold; /* an event that is not complete yet */
     uint32_t hold_n, hold_cap;
@@ -57,7 +58,7 @@ struct call {
     bool body_streams; /* the request's body is passed on as it comes */
     bool body_sent;    /* all of it is with the upstream */
     bool retry_waits;  /* the timer is a pause before the next attempt */
-    bool up_ready, ended, limited_org, limited_key, limited_model;
+    bool admitted, up_ready, ended, limited_org, limited_key, limited_model;
     bool key_in_query;
     uint16_t status; /* sent to the client; 0: none */
     struct endpoint_match ep;
@@ -71,12 +72,12 @@ struct call {
     uint8_t n_splices;
     uint64_t tried; /* bit per target */
     struct http_up *up;
-    struct timer timer; /* retries, then pings and the whole call's deadline */
+    struct timer timer;    /* retries, then pings and the whole call's deadline */
     uint64_t last_sent_ms; /* when something went to the client */
     struct usage usage;
     struct relay relay;
     struct gather *gather; /* a /metrics on its way, metrics_page.c */
-    struct form *form; /* a multipart body on its way, shape.c */
+    struct form *form;     /* a multipart body on its way, shape.c */
     uint64_t forwarded_us, answered_us;
     uint32_t own_us; /* time spent by us, not waited */
     char id[32];
@@ -100,7 +101,8 @@ void call_run(struct call *c);
 /* Goes back to an earlier stage (a retry goes back to route). */
 void call_back_to(struct call *c, enum next (*stage)(struct call *c));
 
-/* Answers with an error of ours in the caller's dialect, and returns DONE. `retry_after_ms` 0: none. */
+/* Answers with an error of ours in the caller's dialect, and returns DONE. `retry_after_ms` 0:
+ * none. */
 struct call_error {
     unsigned status;
     const char *code;
@@ -109,9 +111,8 @@ struct call_error {
     uint32_t retry_after_ms;
     bool should_retry; /* x-should-retry */
 };
-__attribute__((format(printf, 3, 4))) enum next call_fail(struct call *c,
-                                                          const struct call_error *e,
-                                                          const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) enum next
+call_fail(struct call *c, const struct call_error *e, const char *fmt, ...);
 
 /* The family whose words the caller understands. */
 const struct dialect *call_dialect(const struct call *c);
@@ -140,6 +141,8 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end);
 void relay_failed(struct call *c, enum http_failure why, const char *detail);
 void relay_drained(struct call *c);
 void relay_probe(struct call *c);
+/* The server stops: the call ends with an error instead of silence. */
+void relay_stop(struct call *c);
 void relay_timer(struct call *c);
 
 /* pages.c: what answers without a model. */

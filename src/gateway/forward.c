@@ -1,6 +1,7 @@
-/* Stage 6: the request goes to its target. A connection that cannot be made, or that was dead in the pool,
- * is tried again: the same target at once for a dead one, the next target after a pause with full jitter
- * otherwise, inside the worker's retry budget. Once a byte of an answer has come, nothing is repeated. */
+/* Stage 6: the request goes to its target. A connection that cannot be made, or that was dead in
+ * the pool, is tried again: the same target at once for a dead one, the next target after a pause
+ * with full jitter otherwise, inside the worker's retry budget. Once a byte of an answer has come,
+ * nothing is repeated. */
 #include "gateway/call.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 enum {
     ATTEMPTS_MAX = 3,
-    DOWN_MS = 2000,            /* a target that refuses connections is passed by for so long */
+    DOWN_MS = 2000,              /* a target that refuses connections is passed by for so long */
     BODY_QUEUE_MAX = 128 * 1024, /* of a streamed body, waiting for the upstream */
     FORWARD_IOV = 2 * SPLICES + 6,
 };
@@ -40,7 +41,8 @@ static char *put(char *at, struct str s)
     return at + s.n;
 }
 
-/* The client's field lines that go on, in their order and spelling; neighbours are copied together. */
+/* The client's field lines that go on, in their order and spelling; neighbours are copied together.
+ */
 static char *put_fields(char *at, const struct h1_head *h)
 {
     uint32_t i = 0;
@@ -237,7 +239,8 @@ static void send_chunk(struct call *c, const struct iovec *body, int n, uint64_t
     }
     if (chunked) {
         struct str tail = STR("\r\n0\r\n\r\n");
-        v[k++] = iov(length ? (end ? tail : str_first(tail, 2)) : (end ? str_from(tail, 2) : str_first(tail, 0)));
+        v[k++] = iov(length ? (end ? tail : str_first(tail, 2))
+                            : (end ? str_from(tail, 2) : str_first(tail, 0)));
     }
     c->body_sent = end;
     http_up_send(c->up, v, k, c->req->head->method, end);

@@ -1,5 +1,6 @@
-/* /metrics: the counters belong to their workers, so a message walks from worker to worker, adds up what it
- * finds, and comes home to the one that was asked. Nobody waits for anybody, nothing is locked. */
+/* /metrics: the counters belong to their workers, so a message walks from worker to worker, adds up
+ * what it finds, and comes home to the one that was asked. Nobody waits for anybody, nothing is
+ * locked. */
 #include <stdlib.h>
 
 #include "gateway/call.h"
@@ -17,18 +18,18 @@ struct gather {
 static void print_process(struct buf *b, const struct gather *g)
 {
     const struct gateway *gw = g->home->gateway;
-    buf_printf(b,
-               "# HELP accord_build_info The version that runs.\n"
-               "# TYPE accord_build_info gauge\naccord_build_info{version=\"%s\"} 1\n"
-               "# HELP accord_config_last_reload_success Whether the last configuration was taken.\n"
-               "# TYPE accord_config_last_reload_success gauge\n"
-               "accord_config_last_reload_success %d\n"
-               "# HELP accord_config_generation The configuration that all workers run.\n"
-               "# TYPE accord_config_generation gauge\naccord_config_generation %llu\n"
-               "# HELP accord_workers Worker threads.\n"
-               "# TYPE accord_workers gauge\naccord_workers %u\n",
-               ACCORD_VERSION, gw->reload_ok ? 1 : 0, (unsigned long long)gw->generation,
-               gw->n_workers);
+    buf_printf(
+        b,
+        "# HELP accord_build_info The version that runs.\n"
+        "# TYPE accord_build_info gauge\naccord_build_info{version=\"%s\"} 1\n"
+        "# HELP accord_config_last_reload_success Whether the last configuration was taken.\n"
+        "# TYPE accord_config_last_reload_success gauge\n"
+        "accord_config_last_reload_success %d\n"
+        "# HELP accord_config_generation The configuration that all workers run.\n"
+        "# TYPE accord_config_generation gauge\naccord_config_generation %llu\n"
+        "# HELP accord_workers Worker threads.\n"
+        "# TYPE accord_workers gauge\naccord_workers %u\n",
+        ACCORD_VERSION, gw->reload_ok ? 1 : 0, (unsigned long long)gw->generation, gw->n_workers);
     buf_printf(b,
                "# HELP accord_client_connections Connections of clients, by state.\n"
                "# TYPE accord_client_connections gauge\n"

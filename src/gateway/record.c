@@ -32,8 +32,8 @@ static struct str provider_of(const struct call *c)
     return c->target ? c->target->provider->id : (struct str){0};
 }
 
-/* The model as a label: what the client said only when it is a name of ours, so that clients cannot make
- * series at will by inventing names. */
+/* The model as a label: what the client said only when it is a name of ours, so that clients cannot
+ * make series at will by inventing names. */
 static struct str model_label(const struct call *c)
 {
     if (!c->model) {
@@ -59,8 +59,7 @@ static void count_tokens(struct series *s, const struct call *c)
 static void count(struct call *c, uint64_t total_us, uint64_t ttft_us)
 {
     struct metrics *m = &c->w->metrics;
-    struct series *s =
-        metrics_series(m, c->ep.endpoint->route, provider_of(c), model_label(c));
+    struct series *s = metrics_series(m, c->ep.endpoint->route, provider_of(c), model_label(c));
     s->by_class[c->status ? c->status / 100 % 6 : 0]++;
     histogram_add(&s->duration, total_us);
     histogram_add(&s->overhead, c->own_us);
@@ -92,12 +91,11 @@ static void push(struct call *c, uint64_t now_us, uint64_t total_us, uint64_t tt
     r->key_n = record_text(r->key, sizeof r->key, c->key ? c->key->id : (struct str){0});
     r->model_n = record_text(r->model, sizeof r->model, c->asked);
     r->provider_n = record_text(r->provider, sizeof r->provider, provider_of(c));
-    r->upstream_model_n =
-        record_text(r->upstream_model, sizeof r->upstream_model,
-                    !c->target           ? (struct str){0}
-                    : c->target->model.n ? c->target->model
-                    : c->suffix.n        ? c->suffix
-                                         : c->asked);
+    r->upstream_model_n = record_text(r->upstream_model, sizeof r->upstream_model,
+                                      !c->target           ? (struct str){0}
+                                      : c->target->model.n ? c->target->model
+                                      : c->suffix.n        ? c->suffix
+                                                           : c->asked);
     r->route_n = record_text(r->route, sizeof r->route, c->ep.endpoint->route);
     r->outcome_n = record_text(r->outcome, sizeof r->outcome, outcome_name(c));
     record_push(w->ring);

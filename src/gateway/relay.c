@@ -1,9 +1,9 @@
 /* Stage 7: the answer goes back as it comes. Three ways:
  *
  *   PLAIN   any body, byte for byte; usage is picked up in passing from JSON
- *   EVENTS  server-sent events, whole events only, so that an event of ours never lands inside one of
- *           theirs; usage is picked up, and taken out when only we had asked for it
- *   OPAQUE  bodies we cannot or need not look into (audio, compressed, a JSON array stream) */
+ *   EVENTS  server-sent events, whole events only, so that an event of ours never lands inside one
+ * of theirs; usage is picked up, and taken out when only we had asked for it OPAQUE  bodies we
+ * cannot or need not look into (audio, compressed, a JSON array stream) */
 #include "gateway/call.h"
 
 #include "base/must.h"
@@ -138,8 +138,7 @@ void relay_head(struct call *c, const struct h1_head *h)
     if (h->status < 300 && type.n && (type.p[0] | 0x20) == 't' &&
         str_istarts(type, STR("text/html"))) {
         /* A captive portal or a wrong base URL: a 200 that is none. */
-        replace_answer(c, "upstream_not_an_api",
-                       "answered with an HTML page; check its base_url");
+        replace_answer(c, "upstream_not_an_api", "answered with an HTML page; check its base_url");
         return;
     }
     if (h->status >= 300 && h->status < 400 && h->status != 304) {
@@ -211,8 +210,8 @@ static void emit(struct out *o, const char *p, size_t n)
     o->v[o->n++] = (struct iovec){(void *)(uintptr_t)p, n};
 }
 
-/* Takes the usage out of an event that only our question brought: the whole event when it carries nothing
- * else, else the member with its comma. */
+/* Takes the usage out of an event that only our question brought: the whole event when it carries
+ * nothing else, else the member with its comma. */
 static void emit_without_usage(struct out *o, struct str event, const struct json_want *usage,
                                const struct json_want *choices)
 {
@@ -300,7 +299,8 @@ static void look_for_end(struct call *c, struct str event, struct sse_look look)
         }
         break;
     case FAMILY_GEMINI:
-        if ((look.f && holds(event, STR("\"finishReason\""))) || holds(event, STR("\"promptFeedback\""))) {
+        if ((look.f && holds(event, STR("\"finishReason\""))) ||
+            holds(event, STR("\"promptFeedback\""))) {
             r->finished = true;
         }
         break;
@@ -322,11 +322,12 @@ static void look_for_end(struct call *c, struct str event, struct sse_look look)
 static void pass_event(struct out *o, struct str event, struct sse_look look)
 {
     struct call *c = o->c;
+    c->relay.events++;
     if (!c->relay.finished) {
         look_for_end(c, event, look);
     }
     if (look.u && holds(event, c->ep.endpoint->family == FAMILY_GEMINI ? STR("\"usageMetadata\"")
-                                                             : STR("\"usage\""))) {
+                                                                       : STR("\"usage\""))) {
         struct str data = sse_data(&c->req->arena, event, NULL);
         if (look_at_usage(o, event, data)) {
             return;
@@ -427,6 +428,11 @@ static void read_skimmed_usage(struct call *c)
     }
 }
 
+static bool is_responses(const struct call *c)
+{
+    return str_eq(c->ep.endpoint->route, STR("openai.responses"));
+}
+
 /* The answer has begun and cannot be completed: the client must see that it is not whole. */
 static void break_off(struct call *c, const char *code, const char *what, enum outcome outcome)
 {
@@ -434,7 +440,8 @@ static void break_off(struct call *c, const char *code, const char *what, enum o
     const struct dialect *d = call_dialect(c);
     struct api_error e = {.status = outcome == OUTCOME_TIMEOUT ? 504 : 502,
                           .code = str_of(code),
-                          .request_id = str_of(c->id)};
+                          .request_id = str_of(c->id),
+                          .sequence = is_responses(c) ? (int64_t)r->events : -1};
     struct buf text = {.arena = &c->req->arena};
     c->outcome = (uint8_t)outcome;
     if (outcome == OUTCOME_CUT) {
@@ -442,8 +449,9 @@ static void break_off(struct call *c, const char *code, const char *what, enum o
     }
     http_up_cancel(c->up);
     c->up = NULL;
-    e.message = arena_printf(&c->req->arena, "The answer of the provider \"%.*s\" is incomplete: %s.",
-                             STR_ARG(c->target->provider->id), what);
+    e.message =
+        arena_printf(&c->req->arena, "The answer of the provider \"%.*s\" is incomplete: %s.",
+                     STR_ARG(c->target->provider->id), what);
     if (r->mode == RELAY_EVENTS && !r->errored) {
         if (r->mid_event) {
             buf_add(&text, STR("\n\n"));
@@ -515,6 +523,26 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
     } else {
         hold_back(c);
     }
+}
+
+void relay_stop(struct call *c)
+{
+    if (c->ended) {
+        return;
+    }
+    if (c->status) {
+        break_off(c, "server_stopping", "this gateway is stopping", OUTCOME_TIMEOUT);
+        return;
+    }
+    struct call_error e = {.status = 503,
+                           .code = "server_stopping",
+                           .outcome = OUTCOME_TIMEOUT,
+                           .retry_after_ms = 1000,
+                           .should_retry = true};
+    http_up_cancel(c->up);
+    c->up = NULL;
+    call_fail(c, &e, "This gateway is stopping; try again.");
+    end_call(c);
 }
 
 void relay_failed(struct call *c, enum http_failure why, const char *detail)

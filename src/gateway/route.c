@@ -1,5 +1,5 @@
-/* Stage 5: which target takes the call: the best priority that has one left, then by weight, passing by
- * those that could not be reached a moment ago while there are others. */
+/* Stage 5: which target takes the call: the best priority that has one left, then by weight,
+ * passing by those that could not be reached a moment ago while there are others. */
 #include "gateway/call.h"
 
 enum { TARGETS_MAX = 64 };
@@ -71,16 +71,18 @@ static enum next find_model(struct call *c)
     if (c->asked.n == 0) {
         e.status = 400;
         e.code = "missing_model";
-        return call_fail(c, &e, "\"model\" is missing. The models of this gateway are listed at "
-                                "/v1/models.");
+        return call_fail(c, &e,
+                         "\"model\" is missing. The models of this gateway are listed at "
+                         "/v1/models.");
     }
     c->model = snapshot_model(c->hold->snap, c->asked, &c->suffix);
     if (!c->model) {
         e.status = 404;
         e.code = "model_not_found";
-        return call_fail(c, &e, "The model \"%.*s\" is not known here. The models of this gateway are "
-                                "listed at /v1/models; \"provider/name\" reaches any model of a "
-                                "provider.",
+        return call_fail(c, &e,
+                         "The model \"%.*s\" is not known here. The models of this gateway are "
+                         "listed at /v1/models; \"provider/name\" reaches any model of a "
+                         "provider.",
                          STR_ARG(c->asked));
     }
     if (!snap_key_may(c->key, c->asked)) {

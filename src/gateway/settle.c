@@ -3,9 +3,9 @@
 
 enum next stage_settle(struct call *c)
 {
-    if (c->key) {
+    if (c->admitted) {
         admit_release(c);
+        c->w->metrics.inflight--;
     }
-    c->w->metrics.inflight--;
     return NEXT;
 }

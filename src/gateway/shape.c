@@ -1,5 +1,5 @@
-/* Stage 4: what the body says that we act on: the model, whether a stream is wanted, and whether usage was
- * asked for. One scan, no tree; what must change is noted as spans to splice. */
+/* Stage 4: what the body says that we act on: the model, whether a stream is wanted, and whether
+ * usage was asked for. One scan, no tree; what must change is noted as spans to splice. */
 #include "gateway/call.h"
 
 #include "http/multipart.h"
@@ -9,8 +9,7 @@ enum { WANT_MODEL, WANT_STREAM, WANT_OPTIONS, WANTS };
 
 static enum next bad(struct call *c, const char *code, const char *param, const char *message)
 {
-    struct call_error e = {
-        .status = 400, .code = code, .param = param, .outcome = OUTCOME_REFUSED};
+    struct call_error e = {.status = 400, .code = code, .param = param, .outcome = OUTCOME_REFUSED};
     return call_fail(c, &e, "%s", message);
 }
 
@@ -88,8 +87,7 @@ static enum next read_body(struct call *c)
     struct json_error err;
     enum json_type top;
     if (json_scan_members(c->req->body, want, WANTS, &top, &err) < 0) {
-        struct call_error e = {
-            .status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
+        struct call_error e = {.status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "The request body is not valid JSON: %s (at byte %zu).", err.why,
                          err.at);
     }
@@ -102,8 +100,9 @@ static enum next read_body(struct call *c)
                                    .code = "ambiguous_member",
                                    .param = want[i].name.p,
                                    .outcome = OUTCOME_REFUSED};
-            return call_fail(c, &e, "The member \"%.*s\" stands there twice or is spelled with an "
-                                    "escape; send it once, spelled plainly.",
+            return call_fail(c, &e,
+                             "The member \"%.*s\" stands there twice or is spelled with an "
+                             "escape; send it once, spelled plainly.",
                              STR_ARG(want[i].name));
         }
     }
@@ -165,7 +164,8 @@ static enum next read_path(struct call *c)
 {
     struct str raw = c->ep.model;
     if (raw.n == 0 || raw.n > MODEL_NAME_MAX) {
-        return bad(c, "invalid_model", "model", "The model's name in the path is empty or too long.");
+        return bad(c, "invalid_model", "model",
+                   "The model's name in the path is empty or too long.");
     }
     char *text = arena_alloc(&c->req->arena, raw.n);
     ptrdiff_t n = percent_decode(raw, text);
@@ -276,10 +276,12 @@ enum next stage_shape(struct call *c)
     if (c->req->head->at[H_CONTENT_ENCODING]) {
         struct call_error e = {
             .status = 415, .code = "unsupported_encoding", .outcome = OUTCOME_REFUSED};
-        return call_fail(c, &e, "A request body with Content-Encoding is not accepted; send it plain.");
+        return call_fail(c, &e,
+                         "A request body with Content-Encoding is not accepted; send it plain.");
     }
-    if (c->form || (ep->model_in == MODEL_IN_FORM &&
-                    str_istarts(h1_get(c->req->head, H_CONTENT_TYPE), STR("multipart/form-data")))) {
+    if (c->form ||
+        (ep->model_in == MODEL_IN_FORM &&
+         str_istarts(h1_get(c->req->head, H_CONTENT_TYPE), STR("multipart/form-data")))) {
         return read_form(c);
     }
     if (!c->collecting && !collect(c)) {

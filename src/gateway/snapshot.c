@@ -207,8 +207,8 @@ static int split_url(struct compiler *c, struct str url, struct snap_provider *p
     t->host = host;
     t->port = (uint16_t)port;
     /* Without accept-encoding a server may compress; then no usage could be read in passing. */
-    p->fixed_fields = arena_printf(c->a, "host: %.*s\r\naccept-encoding: identity\r\n",
-                                   STR_ARG(authority));
+    p->fixed_fields =
+        arena_printf(c->a, "host: %.*s\r\naccept-encoding: identity\r\n", STR_ARG(authority));
     p->origin_name =
         arena_printf(c->a, "%s%.*s:%u%s", t->tls ? "https://" : "http://", STR_ARG(host),
                      (unsigned)port, t->allow_private ? " (private allowed)" : "");
@@ -323,7 +323,8 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
     }
 }
 
-/* provider/NAME for what it lists, provider/ as the wildcard, and NAME alone for the first that lists it. */
+/* provider/NAME for what it lists, provider/ as the wildcard, and NAME alone for the first that
+ * lists it. */
 static void compile_names(struct compiler *c, const struct config_provider *from,
                           const struct snap_provider *p, bool listed)
 {
@@ -449,7 +450,7 @@ static _Atomic int64_t *counter_of(struct str policy)
         _Atomic int64_t now;
         struct str id;
         char text[];
-    } *all; /* only the control thread compiles */
+    } * all; /* only the control thread compiles */
     for (struct counter *k = all; k; k = k->next) {
         if (str_eq(k->id, policy)) {
             return &k->now;

@@ -1,6 +1,6 @@
-/* The snapshot: everything that calls need to know, compiled from the configuration, immutable, shared by
- * all workers. A worker holds one reference and swaps it between two events; calls that started on the
- * old one keep it alive. */
+/* The snapshot: everything that calls need to know, compiled from the configuration, immutable,
+ * shared by all workers. A worker holds one reference and swaps it between two events; calls that
+ * started on the old one keep it alive. */
 #ifndef GATEWAY_SNAPSHOT_H
 #define GATEWAY_SNAPSHOT_H
 
@@ -41,13 +41,13 @@ struct snap_provider {
 
 struct snap_target {
     const struct snap_provider *provider;
-    struct str model; /* upstream's name; empty: what the client said behind "provider/" */
+    struct str model;  /* upstream's name; empty: what the client said behind "provider/" */
     struct str quoted; /* the same as a JSON string */
     uint32_t weight, priority;
 };
 
 struct snap_model {
-    struct str name; /* what clients ask for */
+    struct str name;                   /* what clients ask for */
     const struct snap_target *targets; /* by priority */
     uint32_t n_targets;
     bool listed; /* appears in /v1/models */
@@ -67,7 +67,7 @@ struct snapshot {
     const struct snap_limit *org_limit;
     struct snap_key *keys;
     size_t n_keys;
-    uint32_t *_key_slots, *_model_slots;  /* open addressing; 1 + index */
+    uint32_t *_key_slots, *_model_slots; /* open addressing; 1 + index */
     uint32_t _key_mask, _model_mask;
     uint64_t _seed;
 };
@@ -81,11 +81,10 @@ struct snapshot_input {
     uint64_t generation;
 };
 
-/* Compiles. The input's arena becomes the snapshot's on success. 0, or -EINVAL with lines in `errors`.
- * Starts with one reference. */
+/* Compiles. The input's arena becomes the snapshot's on success. 0, or -EINVAL with lines in
+ * `errors`. Starts with one reference. */
 __attribute__((warn_unused_result)) int snapshot_compile(const struct snapshot_input *in,
-                                                         struct snapshot **ret,
-                                                         struct buf *errors);
+                                                         struct snapshot **ret, struct buf *errors);
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s);
 
@@ -93,8 +92,8 @@ void snapshot_unref(struct snapshot *s);
 const struct snap_key *snapshot_key(const struct snapshot *s, struct str secret);
 bool snap_key_may(const struct snap_key *k, struct str model);
 
-/* The model of that name; for "provider/name" of a provider that takes any name, `*ret_name` is the name
- * behind the slash and the answer the provider's wildcard. NULL: unknown. */
+/* The model of that name; for "provider/name" of a provider that takes any name, `*ret_name` is the
+ * name behind the slash and the answer the provider's wildcard. NULL: unknown. */
 const struct snap_model *snapshot_model(const struct snapshot *s, struct str name,
                                         struct str *ret_name);
 

@@ -10,7 +10,13 @@
 #include "gateway/call.h"
 #include "gateway/sim.h"
 
-enum { TRIM_MS = 5000, DRAIN_CHECK_MS = 20, POOL_IDLE_MS = 50000, POOL_PER_ORIGIN = 1024 };
+enum {
+    TRIM_MS = 5000,
+    DRAIN_CHECK_MS = 20,
+    LAST_WORDS_MS = 100,
+    POOL_IDLE_MS = 50000,
+    POOL_PER_ORIGIN = 1024
+};
 
 uint64_t worker_random(struct worker *w)
 {
@@ -217,14 +223,23 @@ void gateway_publish(struct gateway *g, struct snapshot *s, struct tls_ctx *tls)
     free(all);
 }
 
+static void stop_call(struct http_req *r)
+{
+    relay_stop(r->user);
+}
+
 static void on_drain_check(struct timer *t)
 {
     struct worker *w = (struct worker *)((char *)t - offsetof(struct worker, drain_timer));
     if (http_open(w->server) == 0) {
         loop_stop(w->loop);
-    } else if (loop_now_ms(w->loop) >= w->drain_deadline_ms) {
+    } else if (loop_now_ms(w->loop) >= w->drain_deadline_ms + LAST_WORDS_MS) {
         http_abort_all(w->server);
         loop_stop(w->loop);
+    } else if (loop_now_ms(w->loop) >= w->drain_deadline_ms && !w->stopped) {
+        w->stopped = true;
+        http_each(w->server, stop_call);
+        loop_timer(w->loop, &w->drain_timer, DRAIN_CHECK_MS);
     } else {
         loop_timer(w->loop, &w->drain_timer, DRAIN_CHECK_MS);
     }

@@ -1,6 +1,6 @@
-/* A worker: one thread with its own loop, listeners, server, upstream pools, metrics and ring. What it
- * knows of the world is its present snapshot. And the gateway: all workers together, and the way a new
- * snapshot reaches them. */
+/* A worker: one thread with its own loop, listeners, server, upstream pools, metrics and ring. What
+ * it knows of the world is its present snapshot. And the gateway: all workers together, and the way
+ * a new snapshot reaches them. */
 #ifndef GATEWAY_WORKER_H
 #define GATEWAY_WORKER_H
 
@@ -12,20 +12,22 @@
 
 struct gateway;
 
-/* A worker's hold on a snapshot: how many of its calls still run on it. Not shared, so plain numbers. */
+/* A worker's hold on a snapshot: how many of its calls still run on it. Not shared, so plain
+ * numbers. */
 struct snap_hold {
     struct snapshot *snap;
     uint32_t calls;
     bool current;
-    struct http_origin **origin;  /* by provider index */
-    uint64_t *down_until_ms;      /* by provider index: no connection could be made lately */
+    struct http_origin **origin; /* by provider index */
+    uint64_t *down_until_ms;     /* by provider index: no connection could be made lately */
 };
 
-/* Keys that were seen lately: a keyed hash of the secret under a key of this process and worker stands
- * for it, so that its digest is worked out once and not for each call. Emptied with each snapshot. */
+/* Keys that were seen lately: a keyed hash of the secret under a key of this process and worker
+ * stands for it, so that its digest is worked out once and not for each call. Emptied with each
+ * snapshot. */
 enum { SEEN_KEYS = 256 };
 struct seen_key {
-    uint64_t mac[2]; /* SipHash-2-4, 128 bits */
+    uint64_t mac[2];            /* SipHash-2-4, 128 bits */
     const struct snap_key *key; /* NULL: empty */
 };
 
@@ -52,6 +54,7 @@ struct worker {
     struct loop_task drain_task;
     struct timer drain_timer;
     uint64_t drain_deadline_ms;
+    bool stopped; /* the deadline has passed: calls were told to end */
 };
 
 struct gateway {
@@ -60,9 +63,9 @@ struct gateway {
     struct ledger *ledger;
     _Atomic uint64_t generation; /* applied by all workers */
     _Atomic bool draining;
-    _Atomic bool reload_ok;      /* the last reload was taken */
-    _Atomic unsigned running;    /* workers whose threads have not ended */
-    uint64_t started_us;         /* wall clock */
+    _Atomic bool reload_ok;   /* the last reload was taken */
+    _Atomic unsigned running; /* workers whose threads have not ended */
+    uint64_t started_us;      /* wall clock */
 };
 
 /* 64 random bits, fast and not for secrets (xoroshiro128+). */
@@ -78,10 +81,11 @@ void *worker_main(void *worker);
 void worker_active(struct worker *w);
 void hold_free(struct snap_hold *h);
 
-/* Hands a new snapshot to all workers and waits until each has taken it. From the control thread. */
+/* Hands a new snapshot to all workers and waits until each has taken it. From the control thread.
+ */
 void gateway_publish(struct gateway *g, struct snapshot *s, struct tls_ctx *tls);
-/* Stops accepting and lets calls end, until the deadline; then breaks them off. Returns at once; the
- * workers' threads end. From the control thread. */
+/* Stops accepting and lets calls end, until the deadline; then breaks them off. Returns at once;
+ * the workers' threads end. From the control thread. */
 void gateway_drain(struct gateway *g, uint64_t deadline_ms);
 
 #endif

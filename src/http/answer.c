@@ -109,8 +109,8 @@ void http_close_after(struct http_req *r)
     r->_close = true;
 }
 
-/* Whether the connection ends with this answer because a body is still to come that nobody will read:
- * too long to drain, or held back until "100 Continue". */
+/* Whether the connection ends with this answer because a body is still to come that nobody will
+ * read: too long to drain, or held back until "100 Continue". */
 static bool must_close(const struct http_req *r)
 {
     return r->_close || (!r->_in_done && (r->_expects || r->_left > DISCARD_MAX));

@@ -113,8 +113,8 @@ static int step(struct h1_chunked *c, char ch)
     }
 }
 
-/* The usual case, all in one read: [CR LF] size CR LF. Nothing is consumed unless all of it is there and
- * plain; whatever else goes byte by byte. */
+/* The usual case, all in one read: [CR LF] size CR LF. Nothing is consumed unless all of it is
+ * there and plain; whatever else goes byte by byte. */
 static void fast_size_line(struct h1_chunked *c, const char **p, const char *end)
 {
     const char *at = *p;

@@ -1,5 +1,5 @@
-/* A connection (struct http_up) is CONNECTING, then SENDING, WAITING for the head, in the BODY, and then
- * IDLE in its origin's pool, newest first, or closed. */
+/* A connection (struct http_up) is CONNECTING, then SENDING, WAITING for the head, in the BODY, and
+ * then IDLE in its origin's pool, newest first, or closed. */
 #include "http/client.h"
 
 #include <errno.h>
@@ -223,8 +223,7 @@ static void on_eof(void *owner)
 static void on_error(void *owner, int err)
 {
     struct http_up *u = owner;
-    fail(u, broke(u),
-         err == -EPROTO ? "the TLS connection broke" : "the connection was reset");
+    fail(u, broke(u), err == -EPROTO ? "the TLS connection broke" : "the connection was reset");
 }
 
 static void on_drained(void *owner)
@@ -294,7 +293,8 @@ static int pass_body(struct http_up *u, const char **p, const char *end)
     }
 }
 
-/* Parses the head at p. > 0: its length; 0: more is needed; < 0: failed. Interim answers are skipped. */
+/* Parses the head at p. > 0: its length; 0: more is needed; < 0: failed. Interim answers are
+ * skipped. */
 static int take_head(struct http_up *u, const char *p, size_t n, const char **why)
 {
     struct http_client *c = client_of(u);

@@ -1,10 +1,11 @@
-/* The client's side of HTTP/1.1: origins, their pools of connections, and exchanges over them. One client
- * per worker.
+/* The client's side of HTTP/1.1: origins, their pools of connections, and exchanges over them. One
+ * client per worker.
  *
  *   http_up_open() ─▶ (ready) ─ http_up_send() ─▶ head ─ body ... body(end)     back into the pool
  *          └──────────────── failed, at any point ────────────────────┘         closed
  *
- * After body(end) and after failed the exchange is over and the pointer is not to be used any more. */
+ * After body(end) and after failed the exchange is over and the pointer is not to be used any more.
+ */
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H
 
@@ -55,18 +56,18 @@ struct http_client *http_client_new(struct loop *l);
 void http_client_free(struct http_client *c);
 void http_client_timeouts(struct http_client *c, const struct http_client_timeouts *t);
 
-/* The origin of that name ("https://api.openai.com:443"), made when it is new, set to `config` from now
- * on (slices are copied). Lives as long as the client. */
+/* The origin of that name ("https://api.openai.com:443"), made when it is new, set to `config` from
+ * now on (slices are copied). Lives as long as the client. */
 struct http_origin *http_origin(struct http_client *c, struct str name,
                                 const struct http_origin_config *config);
 
-/* Starts an exchange: `*ret_ready` tells whether it may be sent on at once (a pooled connection), else
- * ready() or failed() follows. `fresh`: do not take a pooled connection. */
+/* Starts an exchange: `*ret_ready` tells whether it may be sent on at once (a pooled connection),
+ * else ready() or failed() follows. `fresh`: do not take a pooled connection. */
 struct http_up *http_up_open(struct http_origin *o, bool fresh, const struct http_up_ops *ops,
                              void *owner, bool *ret_ready);
 
-/* Sends pieces of the request. `end`: it is whole now, and the wait for the answer begins. 0 or -Exxx,
- * and then failed() follows, later. `method` matters with `end`. */
+/* Sends pieces of the request. `end`: it is whole now, and the wait for the answer begins. 0 or
+ * -Exxx, and then failed() follows, later. `method` matters with `end`. */
 void http_up_send(struct http_up *u, const struct iovec *v, int n, enum h1_method method, bool end);
 size_t http_up_queued(const struct http_up *u);
 /* Stops and starts reading the answer. */

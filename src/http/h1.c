@@ -5,9 +5,9 @@
 
 /* Token characters (RFC 9110, 5.6.2). */
 static const uint8_t token[256] = {
-    ['!'] = 1,  ['#'] = 1,         ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
-    ['-'] = 1,  ['.'] = 1,         ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,  ['~'] = 1,
-    ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1,         ['&'] = 1,         ['\''] = 1,
+    ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,         ['^'] = 1,         ['_'] = 1,
+    ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
 };
 
 /* A scan over the head: `p` moves, `why` is set on refusal. */
@@ -64,11 +64,13 @@ static int line_end(struct scan *s)
     return OK;
 }
 
-/* Letters, digits and '-' at the front of sixteen bytes, which is what nearly all names are made of. */
+/* Letters, digits and '-' at the front of sixteen bytes, which is what nearly all names are made
+ * of. */
 static unsigned plain_name(const char *p)
 {
     __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i letter = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8((char)('a' + 128)));
+    __m128i letter =
+        _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8((char)('a' + 128)));
     __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8((char)('0' + 128)));
     __m128i ok = _mm_or_si128(_mm_cmplt_epi8(letter, _mm_set1_epi8(-128 + 26)),
                               _mm_cmplt_epi8(digit, _mm_set1_epi8(-128 + 10)));
@@ -100,12 +102,12 @@ static inline const char *field_line(struct scan *s, const char *p, const char *
     const char *name = p;
     p = skip_token(p, end);
     if (__builtin_expect(p == end || *p != ':' || p == name || p - name > UINT16_MAX, 0)) {
-        *ret_code = p - name > UINT16_MAX ? refuse(s, 431, "a field name is too long")
-                    : p == end            ? MORE
-                    : name == p && (*p == ' ' || *p == '\t')
-                        ? refuse(s, 400, "a folded field line (obs-fold)")
-                        : refuse(s, 400,
-                                 "a field name holds a character that is not allowed in it");
+        *ret_code =
+            p - name > UINT16_MAX ? refuse(s, 431, "a field name is too long")
+            : p == end            ? MORE
+            : name == p && (*p == ' ' || *p == '\t')
+                ? refuse(s, 400, "a folded field line (obs-fold)")
+                : refuse(s, 400, "a field name holds a character that is not allowed in it");
         return NULL;
     }
     f->name = (uint32_t)(name - s->base);
@@ -253,8 +255,8 @@ static enum h1_method method_of(struct str m)
         struct str name;
         enum h1_method method;
     } known[] = {
-        {{"POST", 4}, M_POST},   {{"GET", 3}, M_GET},       {{"HEAD", 4}, M_HEAD},
-        {{"PUT", 3}, M_PUT},     {{"PATCH", 5}, M_PATCH},   {{"DELETE", 6}, M_DELETE},
+        {{"POST", 4}, M_POST},       {{"GET", 3}, M_GET},     {{"HEAD", 4}, M_HEAD},
+        {{"PUT", 3}, M_PUT},         {{"PATCH", 5}, M_PATCH}, {{"DELETE", 6}, M_DELETE},
         {{"OPTIONS", 7}, M_OPTIONS},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -272,8 +274,7 @@ static int target(struct scan *s, struct h1_head *h)
     uint32_t skip = 0;
     if (t.p[0] != '/' && !str_eq(t, STR("*"))) {
         ptrdiff_t scheme = str_find(t, STR("://"));
-        if (scheme < 0 ||
-            !(str_istarts(t, STR("http://")) || str_istarts(t, STR("https://")))) {
+        if (scheme < 0 || !(str_istarts(t, STR("http://")) || str_istarts(t, STR("https://")))) {
             return refuse(s, 400, "the request target is neither a path nor a URL");
         }
         struct str rest = str_from(t, (size_t)scheme + 3);
@@ -351,8 +352,8 @@ static int request_line(struct scan *s, struct h1_head *h)
 
 /* Controls, space, what ends a host in a URL, and what is in no URL at all (RFC 3986, 3.2.2). */
 static const uint8_t not_in_host[256] = {
-    [0 ... ' '] = 1, ['/'] = 1, ['\\'] = 1, ['?'] = 1, ['#'] = 1, ['@'] = 1,
-    [','] = 1,       ['"'] = 1, ['<'] = 1,  ['>'] = 1, ['{'] = 1, ['}'] = 1,
+    [0 ... ' '] = 1, ['/'] = 1, ['\\'] = 1, ['?'] = 1,           ['#'] = 1, ['@'] = 1,
+    [','] = 1,       ['"'] = 1, ['<'] = 1,  ['>'] = 1,           ['{'] = 1, ['}'] = 1,
     ['|'] = 1,       ['^'] = 1, ['`'] = 1,  [0x7f ... 0xff] = 1,
 };
 
@@ -446,7 +447,8 @@ static int status_line(struct scan *s, struct h1_head *h)
         }
     }
     h->status = (uint16_t)((s->p[1] - '0') * 100 + (s->p[2] - '0') * 10 + (s->p[3] - '0'));
-    if (s->p[0] != ' ' || h->status < 100 || (s->p[4] != ' ' && s->p[4] != '\r')) {
+    if (s->p[0] != ' ' || h->status < 100 || h->status > 599 ||
+        (s->p[4] != ' ' && s->p[4] != '\r')) {
         return refuse(s, EBADMSG, "the status line is malformed");
     }
     s->p = find_control(s->p + 4, s->end);

@@ -1,5 +1,5 @@
-/* HTTP/1.1 message heads and the chunked coding (RFC 9112), strict: what is ambiguous is refused, never
- * repaired. Pure: bytes in, numbers out. */
+/* HTTP/1.1 message heads and the chunked coding (RFC 9112), strict: what is ambiguous is refused,
+ * never repaired. Pure: bytes in, numbers out. */
 #ifndef HTTP_H1_H
 #define HTTP_H1_H
 
@@ -53,7 +53,7 @@ struct h1_head {
     bool nominates; /* Connection names fields besides close and keep-alive */
     bool upgrade;   /* Connection names upgrade */
     enum h1_body body;
-    uint64_t length; /* BODY_LENGTH */
+    uint64_t length;      /* BODY_LENGTH */
     uint16_t at[H_COUNT]; /* 1 + index of the first field with that id; 0: absent */
 };
 
@@ -99,9 +99,9 @@ struct h1_chunked {
 
 enum h1_chunk { CHUNK_MORE, CHUNK_DATA, CHUNK_END };
 
-/* Reads on at *p (before `end`): CHUNK_DATA with a piece of content, CHUNK_MORE when the input is used
- * up, CHUNK_END behind the trailer section (dropped; at most 8 KiB). -EBADMSG when malformed; a size
- * line is at most 256 bytes, its extensions included. */
+/* Reads on at *p (before `end`): CHUNK_DATA with a piece of content, CHUNK_MORE when the input is
+ * used up, CHUNK_END behind the trailer section (dropped; at most 8 KiB). -EBADMSG when malformed;
+ * a size line is at most 256 bytes, its extensions included. */
 int h1_chunked(struct h1_chunked *c, const char **p, const char *end, struct str *ret_piece);
 
 #endif

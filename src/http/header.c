@@ -20,7 +20,8 @@ static uint8_t slot[SLOTS];
 
 static unsigned slot_of(struct str name)
 {
-    unsigned first = (unsigned char)name.p[0] | 0x20, last = (unsigned char)name.p[name.n - 1] | 0x20;
+    unsigned first = (unsigned char)name.p[0] | 0x20,
+             last = (unsigned char)name.p[name.n - 1] | 0x20;
     return ((unsigned)name.n * 37 + first * 11 + last * 5) % SLOTS;
 }
 
@@ -42,7 +43,8 @@ static uint64_t word_at(const char *p, size_t n)
     return w;
 }
 
-/* `name` holds token characters only, so setting bit 5 maps no two of those in the table together. */
+/* `name` holds token characters only, so setting bit 5 maps no two of those in the table together.
+ */
 static bool same(struct str name, struct str lower)
 {
     const uint64_t bit5 = 0x2020202020202020U;

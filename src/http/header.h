@@ -1,4 +1,5 @@
-/* The header fields that Accord acts on, as small numbers: one row here is all it takes to know a field. */
+/* The header fields that Accord acts on, as small numbers: one row here is all it takes to know a
+ * field. */
 #ifndef HTTP_HEADER_H
 #define HTTP_HEADER_H
 

@@ -1,8 +1,8 @@
-/* multipart/form-data (RFC 7578) as it passes by: finds the value of one field, the way the server that
- * reads the form will find it, across any split of the bytes, and never holds a file.
+/* multipart/form-data (RFC 7578) as it passes by: finds the value of one field, the way the server
+ * that reads the form will find it, across any split of the bytes, and never holds a file.
  *
- * Strict where readers differ: a field that stands there twice, that comes as a file or under an encoded
- * name, makes the form ambiguous. */
+ * Strict where readers differ: a field that stands there twice, that comes as a file or under an
+ * encoded name, makes the form ambiguous. */
 #ifndef HTTP_MULTIPART_H
 #define HTTP_MULTIPART_H
 
@@ -26,9 +26,10 @@ struct multipart {
     char _header[MULTIPART_HEADER_MAX];
 };
 
-/* Begins; `content_type` is the field's value with its boundary parameter. -EINVAL without a good one. */
-__attribute__((warn_unused_result)) int multipart_start(struct multipart *m, struct str content_type,
-                                                        struct str field);
+/* Begins; `content_type` is the field's value with its boundary parameter. -EINVAL without a good
+ * one. */
+__attribute__((warn_unused_result)) int multipart_start(struct multipart *m,
+                                                        struct str content_type, struct str field);
 
 /* Takes the next piece. -EBADMSG once m->error is set. */
 __attribute__((warn_unused_result)) int multipart_feed(struct multipart *m, struct str piece);

@@ -1,7 +1,8 @@
 /* A connection handles one request at a time; what comes behind it waits in `in`.
  *
  *   IDLE (no req) ─ head ─▶ req, body coming ─▶ req, body in (BUSY) ─ http_finish() ─▶ IDLE
- *                                    └─ finished before its body was in: DISCARD, then IDLE or closed */
+ *                                    └─ finished before its body was in: DISCARD, then IDLE or
+ * closed */
 #include "http/server.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@ enum {
     LINGER_MS = 2000,
     DRAIN_GRACE_MS = 250,
     INPUT_SLACK = 1024, /* beside head and body: what the handler adds to send them on */
-    COPY_MAX = 4096, /* larger bodies are left where they are, if they are whole */
+    COPY_MAX = 4096,    /* larger bodies are left where they are, if they are whole */
 };
 
 static void process(struct http_conn *c);
@@ -208,7 +209,8 @@ static void append_input(struct http_conn *c, const char *p, size_t n)
     c->in_n += (uint32_t)n;
 }
 
-/* Whether an empty line has come that was not there before: a head that trickles in is parsed once. */
+/* Whether an empty line has come that was not there before: a head that trickles in is parsed once.
+ */
 static bool may_be_complete(struct http_conn *c, struct str in)
 {
     size_t from = c->in_seen > 3 ? c->in_seen - 3 : 0;
@@ -418,7 +420,8 @@ static void on_data(void *owner, char *p, size_t n)
 enum { EOF_FAST_MS = 20, EOF_SLOW_MS = 250, EOF_FAST_CHECKS = 5 };
 
 /* The client has sent FIN. Either it only stopped sending, or it is gone: then our next bytes are
- * answered by a reset, and the kernel tells. So something harmless is sent, and the kernel asked. */
+ * answered by a reset, and the kernel tells. So something harmless is sent, and the kernel asked.
+ */
 static void on_eof(void *owner)
 {
     struct http_conn *c = owner;
@@ -516,8 +519,8 @@ static void keep_head(struct http_req *r)
     r->head = own;
 }
 
-/* A large body that is whole, with nothing behind it, stays in the buffer it was read into; the loop gets
- * another one. */
+/* A large body that is whole, with nothing behind it, stays in the buffer it was read into; the
+ * loop gets another one. */
 static void keep_in_place(struct http_req *r)
 {
     struct http_conn *c = r->conn;
@@ -541,7 +544,8 @@ bool http_collect(struct http_req *r)
         keep_in_place(r);
         return true;
     }
-    /* Head, body and what is added to them in one block, so that a small call takes one from the pool. */
+    /* Head, body and what is added to them in one block, so that a small call takes one from the
+     * pool. */
     size_t n = sizeof *r->head + r->head->n_fields * sizeof(struct h1_field) + r->head->n +
                (sized ? (size_t)r->_left : 0) + INPUT_SLACK;
     arena_trim(&r->input, arena_alloc(&r->input, n), n, 0);
@@ -736,6 +740,17 @@ void http_abort_all(struct http_server *s)
     for (struct http_conn *c = s->conns; c; c = next) {
         next = c->next;
         conn_lost(c);
+    }
+}
+
+void http_each(struct http_server *s, void (*fn)(struct http_req *r))
+{
+    struct http_conn *next;
+    for (struct http_conn *c = s->conns; c; c = next) {
+        next = c->next;
+        if (c->req && !c->req->_refusal && c->req->_mode != MODE_DISCARD && c->req->user) {
+            fn(c->req);
+        }
     }
 }
 

@@ -6,9 +6,9 @@
  *            ├─ http_collect() ── collected ── answers ──────────┤── http_finish()
  *            └─ http_stream()  ── piece ... piece(end) ── answers┘
  *
- * and at any time `gone` instead, when the client left: then the handler drops what it does for it; the
- * request is freed when `gone` returns. Ops may be called from inside http_collect/http_stream's caller's
- * event, never from inside a function of this header. */
+ * and at any time `gone` instead, when the client left: then the handler drops what it does for it;
+ * the request is freed when `gone` returns. Ops may be called from inside
+ * http_collect/http_stream's caller's event, never from inside a function of this header. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
@@ -21,21 +21,24 @@ struct http_conn;
 struct http_req;
 
 struct http_server_ops {
-    /* The head has come. r->head is valid during this call; http_collect() and http_stream() keep it. */
+    /* The head has come. r->head is valid during this call; http_collect() and http_stream() keep
+     * it. */
     void (*request)(struct http_req *r);
     /* The body is whole, in r->body; only when http_collect() had answered false. */
     void (*collected)(struct http_req *r);
-    /* The next piece of the body after http_stream(); `end` with the last one (which may be empty). */
+    /* The next piece of the body after http_stream(); `end` with the last one (which may be empty).
+     */
     void (*piece)(struct http_req *r, struct str piece, bool end);
     /* The client left or broke the protocol before http_finish(). */
     void (*gone)(struct http_req *r);
     /* What was queued for the client has gone out. */
     void (*drained)(struct http_req *r);
-    /* The client has ended its side. To learn whether it still listens, something must be sent: send a
-     * harmless piece if the answer has begun and its format has one. */
+    /* The client has ended its side. To learn whether it still listens, something must be sent:
+     * send a harmless piece if the answer has begun and its format has one. */
     void (*probe)(struct http_req *r);
-    /* A request that never reached `request`: too long, malformed, timed out. Writes the answer's fields
-     * and body as it likes by http_head()/http_send(); NULL: a plain text. Not finished by the handler. */
+    /* A request that never reached `request`: too long, malformed, timed out. Writes the answer's
+     * fields and body as it likes by http_head()/http_send(); NULL: a plain text. Not finished by
+     * the handler. */
     void (*refused)(struct http_req *r, unsigned status, const char *why);
 };
 
@@ -53,14 +56,15 @@ struct http_server_stats {
 struct http_req {
     struct http_conn *conn;
     struct h1_head *head;
-    struct str body;     /* after http_collect() */
-    struct arena arena;  /* until http_finish() */
-    struct arena input;  /* head, body and what is needed to send them on: until http_release_input() */
-    void *user;          /* the handler's */
-    uint64_t begun_us;   /* when the last byte of the head came in (loop clock) */
+    struct str body;    /* after http_collect() */
+    struct arena arena; /* until http_finish() */
+    struct arena
+        input;  /* head, body and what is needed to send them on: until http_release_input() */
+    void *user; /* the handler's */
+    uint64_t begun_us;            /* when the last byte of the head came in (loop clock) */
     uint64_t bytes_in, bytes_out; /* of bodies */
-    uint64_t _left;      /* of a body with a length */
-    struct buf _grow;    /* a chunked body that is being collected */
+    uint64_t _left;               /* of a body with a length */
+    struct buf _grow;             /* a chunked body that is being collected */
     struct h1_chunked _chunked;
     uint8_t _mode;
     uint8_t _minor;
@@ -78,16 +82,20 @@ struct http_server_stats http_server_stats(const struct http_server *s);
 /* Serves a stream that was accepted; the server owns it. */
 void http_serve(struct http_server *s, struct stream *stream);
 
-/* Every answer from now on closes its connection; idle connections close after a moment of grace. */
+/* Every answer from now on closes its connection; idle connections close after a moment of grace.
+ */
 void http_drain(struct http_server *s);
 /* Breaks all connections, `gone` for each request that runs. */
 void http_abort_all(struct http_server *s);
 size_t http_open(const struct http_server *s); /* connections */
+/* Calls fn for each request that runs; it may end the request. */
+void http_each(struct http_server *s, void (*fn)(struct http_req *r));
 
 /* ---- the request's body ---- */
 
 /* Keeps head and body together in memory: true when the body is whole now (r->body), false when
- * `collected` will tell. A body over the limit is refused with 413 by the server itself (`gone` comes). */
+ * `collected` will tell. A body over the limit is refused with 413 by the server itself (`gone`
+ * comes). */
 bool http_collect(struct http_req *r);
 /* Hands the body on in pieces, to `piece`, from the next turn on. */
 void http_stream(struct http_req *r);
@@ -100,14 +108,16 @@ void http_release_input(struct http_req *r);
 
 /* ---- the answer ---- */
 
-/* Begins the answer's head. `length` of the body; -1 when it is not known yet. The head is kept aside and
- * goes out with the first http_send(); head, fields and that send belong into one event. */
+/* Begins the answer's head. `length` of the body; -1 when it is not known yet. The head is kept
+ * aside and goes out with the first http_send(); head, fields and that send belong into one event.
+ */
 void http_head(struct http_req *r, unsigned status, int64_t length);
 void http_field(struct http_req *r, struct str name, struct str value);
 void http_field_u64(struct http_req *r, struct str name, uint64_t value);
 /* Whole field lines, each with its CRLF. */
 void http_lines(struct http_req *r, struct str lines);
-/* Room for `n` bytes of field lines in the head, to be filled by the caller; NULL when it is full. */
+/* Room for `n` bytes of field lines in the head, to be filled by the caller; NULL when it is full.
+ */
 char *http_head_room(struct http_req *r, size_t n);
 /* The connection closes after this answer (before the first send). */
 void http_close_after(struct http_req *r);

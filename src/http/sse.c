@@ -8,8 +8,8 @@ static const char *find_line_end(const char *p, const char *end)
     const __m128i lf = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r');
     while (end - p >= 16) {
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        unsigned bits = (unsigned)_mm_movemask_epi8(
-            _mm_or_si128(_mm_cmpeq_epi8(x, lf), _mm_cmpeq_epi8(x, cr)));
+        unsigned bits =
+            (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, lf), _mm_cmpeq_epi8(x, cr)));
         if (bits) {
             return p + __builtin_ctz(bits);
         }
@@ -21,8 +21,9 @@ static const char *find_line_end(const char *p, const char *end)
     return p;
 }
 
-/* The same, noting `"u` and `"f` on the way. Both tests share the loads. What follows a quote is looked at
- * one byte further; a quote that is the last byte counts as followed by both. The tail byte by byte. */
+/* The same, noting `"u` and `"f` on the way. Both tests share the loads. What follows a quote is
+ * looked at one byte further; a quote that is the last byte counts as followed by both. The tail
+ * byte by byte. */
 static const char *look_tail(const char *p, const char *end, struct sse_look *look)
 {
     for (; p < end && *p != '\n' && *p != '\r'; p++) {
@@ -46,8 +47,8 @@ static const char *look_sse2(const char *p, const char *end, struct sse_look *lo
         __m128i q = _mm_cmpeq_epi8(x, quote);
         seen_u = _mm_or_si128(seen_u, _mm_and_si128(q, _mm_cmpeq_epi8(y, u)));
         seen_f = _mm_or_si128(seen_f, _mm_and_si128(q, _mm_cmpeq_epi8(y, f)));
-        bits = (unsigned)_mm_movemask_epi8(
-            _mm_or_si128(_mm_cmpeq_epi8(x, lf), _mm_cmpeq_epi8(x, cr)));
+        bits =
+            (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, lf), _mm_cmpeq_epi8(x, cr)));
         if (bits) {
             break;
         }
@@ -111,7 +112,8 @@ size_t sse_event_look(const char *p, size_t n, size_t from, struct sse_look *ret
     *ret = (struct sse_look){from > 0, from > 0};
     if (from > 4) {
         at = p + from - 4;
-        /* Step back to the start of a line, so that a blank line is told from the end of a full one. */
+        /* Step back to the start of a line, so that a blank line is told from the end of a full
+         * one. */
         while (at > p && at[-1] != '\n' && at[-1] != '\r') {
             at--;
         }

@@ -16,8 +16,8 @@
 #define QUOTE_INLINE static inline __attribute__((always_inline))
 
 /* The byte behind the closing quote of the string whose text starts at `p`, NULL when there is none
- * in front of `end`. p[-1] is the opening quote. `last` is where the last 64 bytes in front of `end`
- * begin, NULL when the document is shorter. */
+ * in front of `end`. p[-1] is the opening quote. `last` is where the last 64 bytes in front of
+ * `end` begin, NULL when the document is shorter. */
 typedef const char *quote_end(const char *p, const char *end, const char *last);
 
 /* The same for a short text of nothing but plain ASCII; NULL when it is not that, or may not be. */
@@ -34,7 +34,8 @@ static inline bool quote_is_escaped(const char *p)
     return (p - from) & 1;
 }
 
-/* The byte behind the first quote that is not escaped of `bits`, which are those at `p`, or NULL. */
+/* The byte behind the first quote that is not escaped of `bits`, which are those at `p`, or NULL.
+ */
 QUOTE_INLINE const char *quote_first(const char *p, uint64_t bits)
 {
     for (; bits; bits &= bits - 1) {
@@ -105,8 +106,7 @@ QUOTE_INLINE QUOTE_AVX2 uint64_t quote_bits_avx2(const char *p)
     return (uint32_t)_mm256_movemask_epi8(low) | upper << 32;
 }
 
-QUOTE_INLINE QUOTE_AVX2 const char *quote_end_avx2(const char *p, const char *end,
-                                                    const char *last)
+QUOTE_INLINE QUOTE_AVX2 const char *quote_end_avx2(const char *p, const char *end, const char *last)
 {
     for (; p <= last; p += 64) {
         const char *behind = quote_first(p, quote_bits_avx2(p));
@@ -122,7 +122,7 @@ static const _Alignas(32) char quote_slashes[32] = {[0 ... 31] = '\\'};
 static const _Alignas(32) char quote_spaces[32] = {[0 ... 31] = ' '};
 
 QUOTE_INLINE QUOTE_AVX2 const char *quote_plain_avx2(const char *p, const char *end,
-                                                      const char *last)
+                                                     const char *last)
 {
     if (p >= end) {
         return NULL;

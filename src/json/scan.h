@@ -52,10 +52,10 @@ __attribute__((warn_unused_result)) int json_scan(struct str doc, struct json_wa
  *
  * Safe, because text cannot pass for structure: a string ends at the first quote that no backslash
  * escapes, and a backslash takes exactly the byte behind it along, in both modes. (A \u and its
- * digits need no more: digits are neither quotes nor backslashes; nor are the bytes of a sequence of
- * UTF-8.) So of every document that json_scan accepts, both see the same strings, the same members
- * and the same values; and what only this one accepts would be accepted by json_scan, with the same
- * members, if the bytes inside of those strings were harmless ones. */
+ * digits need no more: digits are neither quotes nor backslashes; nor are the bytes of a sequence
+ * of UTF-8.) So of every document that json_scan accepts, both see the same strings, the same
+ * members and the same values; and what only this one accepts would be accepted by json_scan, with
+ * the same members, if the bytes inside of those strings were harmless ones. */
 __attribute__((warn_unused_result)) int json_scan_members(struct str doc, struct json_want *want,
                                                           size_t nwant, enum json_type *ret_top,
                                                           struct json_error *ret_error);

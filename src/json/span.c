@@ -9,9 +9,8 @@
 #include "json/quote.h"
 
 const uint8_t json_types[256] = {
-    ['{'] = JSON_OBJECT,        ['['] = JSON_ARRAY, ['"'] = JSON_STRING, ['t'] = JSON_TRUE,
-    ['f'] = JSON_FALSE,         ['n'] = JSON_NULL,  ['-'] = JSON_NUMBER,
-    ['0' ... '9'] = JSON_NUMBER,
+    ['{'] = JSON_OBJECT, ['['] = JSON_ARRAY, ['"'] = JSON_STRING, ['t'] = JSON_TRUE,
+    ['f'] = JSON_FALSE,  ['n'] = JSON_NULL,  ['-'] = JSON_NUMBER, ['0' ... '9'] = JSON_NUMBER,
 };
 
 /* Of four bytes that are no digits, some other 16 bits. */
@@ -170,74 +169,118 @@ __attribute__((noinline)) static const char *skip_nested(const char *p, const ch
     return p;
 }
 
-/* The same with a shortcut for what nearly all of them are: nothing nested, no backslash. The first
- * bracket is the end then, if it stands behind an even number of quotes. */
+#ifdef __SSE2__
+struct block16 {
+    uint32_t quotes, slashes, brackets;
+};
+
+static inline struct block16 block16(const char *p)
+{
+    __m128i x = _mm_loadu_si128((const void *)p);
+    __m128i y = _mm_or_si128(x, _mm_set1_epi8(0x20)); /* braces are brackets with bit 5 set */
+    y = _mm_or_si128(_mm_cmpeq_epi8(y, _mm_set1_epi8('{')), _mm_cmpeq_epi8(y, _mm_set1_epi8('}')));
+    return (struct block16){
+        .quotes = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('"'))),
+        .slashes = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))),
+        .brackets = (uint32_t)_mm_movemask_epi8(y),
+    };
+}
+
+/* The byte behind the container at `p`, if it is as most are: nothing nested in it, no backslash.
+ * Then its end is the first bracket behind an even number of quotes. NULL when it is not like that,
+ * or when fewer than 16 bytes are left in the span. */
+static inline const char *skip_flat(const char *p, const char *end)
+{
+    const char *last = end - 16, *opening = p++;
+    uint32_t quotes = 0; /* the parity of its bits is that of all quotes up to here */
+    if (end - opening < 16) {
+        return NULL;
+    }
+    for (;; p += 16) {
+        unsigned seen = p > last ? (unsigned)(p - last) : 0;
+        if (seen >= 16) {
+            return NULL;
+        }
+        struct block16 b = block16(p - seen);
+        uint32_t stops = (b.brackets | b.slashes) >> seen << seen;
+        b.quotes = b.quotes >> seen << seen;
+        if (stops) {
+            const char *first = p - seen + __builtin_ctz(stops);
+            quotes ^= b.quotes & (stops ^ (stops - 1));
+            return kind_of(*first) == CLOSE && !__builtin_parity(quotes) ? first + 1 : NULL;
+        }
+        quotes ^= b.quotes;
+    }
+}
+#else
+static inline const char *skip_flat(const char *p, const char *end)
+{
+    (void)p;
+    (void)end;
+    return NULL;
+}
+#endif
+
 __attribute__((noinline)) static const char *skip_container(const char *p, const char *end)
 {
-#ifdef __SSE2__
-    int quotes = 0;
-    for (const char *at = p + 1; end - at >= 16; at += 16) {
-        __m128i x = _mm_loadu_si128((const void *)at);
-        __m128i y = _mm_or_si128(x, _mm_set1_epi8(0x20)); /* braces are brackets with bit 5 set */
-        unsigned q = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
-        unsigned slashes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
-        unsigned brackets = (unsigned)_mm_movemask_epi8(
-            _mm_or_si128(_mm_cmpeq_epi8(y, _mm_set1_epi8('{')), _mm_cmpeq_epi8(y, _mm_set1_epi8('}'))));
-        if (slashes) {
-            break;
+    const char *behind = skip_flat(p, end);
+    return behind ? behind : skip_nested(p, end);
+}
+
+/* json_each(), inlined where spans are looked through here. */
+static inline __attribute__((always_inline)) bool each(struct str span, size_t *at, struct str *key,
+                                                       struct str *value, enum json_type *type)
+{
+    const char *end = span.p + span.n;
+    const char *p = span.p + *at;
+    if (*at == 0) {
+        p = skip_space(p + 1);
+        if (p == end - 1) {
+            return false;
         }
-        if (brackets) {
-            unsigned before = q & (brackets ^ (brackets - 1));
-            const char *first = at + __builtin_ctz(brackets);
-            if (kind_of(*first) == CLOSE && !((quotes + __builtin_popcount(before)) & 1)) {
-                return first + 1;
-            }
-            break;
+    } else {
+        p = skip_space(p);
+        if (p == end - 1) {
+            return false;
         }
-        quotes += __builtin_popcount(q);
+        p = skip_space(p + 1); /* behind the comma */
     }
-#endif
-    return skip_nested(p, end);
+    size_t key_n = 0;
+    const char *from = p;
+    if (span.p[0] == '{') {
+        const char *key_end = quote_end_any(p + 1, end, NULL);
+        key_n = (size_t)(key_end - p);
+        from = skip_space(skip_space(key_end) + 1);
+    }
+    enum json_type t = json_type_of(*from);
+    const char *behind = from;
+    if (t < JSON_STRING) {
+        do {
+            behind++;
+        } while (!kind_of(*behind));
+    } else {
+        behind = t == JSON_STRING ? quote_end_any(from + 1, end, NULL) : skip_container(from, end);
+    }
+    *key = str_make(p, key_n);
+    *value = str_make(from, (size_t)(behind - from));
+    *type = t;
+    *at = (size_t)(behind - span.p);
+    return true;
 }
 
 bool json_each(struct str span, size_t *at, struct str *key, struct str *value,
                enum json_type *type)
 {
     must(span.n >= 2);
-    const char *end = span.p + span.n;
-    const char *p = skip_space(span.p + (*at ? *at : 1));
-    if (p >= end - 1) {
-        return false;
-    }
-    if (*at) { /* the comma behind the last one */
-        p = skip_space(p + 1);
-    }
-    *key = str_make(p, 0);
-    if (span.p[0] == '{') {
-        const char *key_end = quote_end_any(p + 1, end, NULL);
-        key->n = (size_t)(key_end - p);
-        p = skip_space(skip_space(key_end) + 1);
-    }
-    value->p = p;
-    *type = json_type_of(*p);
-    unsigned kind = kind_of(*p);
-    if (kind == OTHER) {
-        do {
-            p++;
-        } while (!kind_of(*p));
-    } else {
-        p = kind == QUOTE ? quote_end_any(p + 1, end, NULL) : skip_container(p, end);
-    }
-    value->n = (size_t)(p - value->p);
-    *at = (size_t)(p - span.p);
-    return true;
+    return each(span, at, key, value, type);
 }
 
 enum json_type json_member(struct str span, struct str name, struct str *ret_value)
 {
     enum json_type found = JSON_NONE, type;
     struct str key, value;
-    for (size_t at = 0; json_each(span, &at, &key, &value, &type);) {
+    must(span.n >= 2);
+    for (size_t at = 0; each(span, &at, &key, &value, &type);) {
         if (json_quoted_is(key, name)) {
             found = type;
             *ret_value = value;

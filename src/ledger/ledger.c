@@ -146,7 +146,8 @@ int ledger_start(const char *log, struct record_ring **rings, size_t n_rings, st
 
 void ledger_wake(struct ledger *l)
 {
-    /* Without the lock: a wake-up that comes between a drain and the wait is made up for by the period. */
+    /* Without the lock: a wake-up that comes between a drain and the wait is made up for by the
+     * period. */
     pthread_cond_signal(&l->wake);
 }
 

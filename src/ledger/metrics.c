@@ -4,10 +4,11 @@
 
 #include "base/utf8.h"
 
-/* Upper edges in microseconds; the OpenTelemetry buckets of GenAI durations with two finer ones below. */
+/* Upper edges in microseconds; the OpenTelemetry buckets of GenAI durations with two finer ones
+ * below. */
 static const uint64_t edge_us[METRIC_BUCKETS - 1] = {
-    100,     1000,    10000,    20000,    40000,    80000,    160000,  320000,
-    640000,  1280000, 2560000,  5120000,  10240000, 20480000, 81920000,
+    100,    1000,    10000,   20000,   40000,    80000,    160000,   320000,
+    640000, 1280000, 2560000, 5120000, 10240000, 20480000, 81920000,
 };
 
 void histogram_add(struct histogram *h, uint64_t us)
@@ -191,7 +192,8 @@ static void print_requests(struct buf *b, const struct metrics *m)
 {
     static const char *const class_name[6] = {"gone", "1xx", "2xx", "3xx", "4xx", "5xx"};
     head(b, "requests_total", "counter", "Calls that ended, by class of the status sent.");
-    EACH_SERIES (m, s) {
+    EACH_SERIES(m, s)
+    {
         for (unsigned k = 0; k < 6; k++) {
             if (s->by_class[k]) {
                 buf_add(b, STR("accord_requests_total"));
@@ -209,7 +211,8 @@ static void print_tokens(struct buf *b, const struct metrics *m)
                                         "reasoning"};
     head(b, "tokens_total", "counter",
          "Tokens as upstreams told them; input includes the cached ones, output the reasoning.");
-    EACH_SERIES (m, s) {
+    EACH_SERIES(m, s)
+    {
         for (unsigned k = 0; k < 5; k++) {
             if (s->tokens[k]) {
                 buf_add(b, STR("accord_tokens_total"));
@@ -219,7 +222,8 @@ static void print_tokens(struct buf *b, const struct metrics *m)
         }
     }
     head(b, "usage_missing_total", "counter", "Good answers whose upstream told no tokens.");
-    EACH_SERIES (m, s) {
+    EACH_SERIES(m, s)
+    {
         if (s->no_usage) {
             buf_add(b, STR("accord_usage_missing_total"));
             labels(b, s);
@@ -237,16 +241,21 @@ static void single(struct buf *b, const char *name, const char *type, const char
 void metrics_print(struct buf *b, const struct metrics *m)
 {
     print_requests(b, m);
-    head(b, "request_duration_seconds", "histogram", "From the request's head to the answer's end.");
-    EACH_SERIES (m, s) {
+    head(b, "request_duration_seconds", "histogram",
+         "From the request's head to the answer's end.");
+    EACH_SERIES(m, s)
+    {
         print_histogram(b, s, "request_duration_seconds", &s->duration);
     }
     head(b, "overhead_seconds", "histogram", "Our own share of it, without waiting.");
-    EACH_SERIES (m, s) {
+    EACH_SERIES(m, s)
+    {
         print_histogram(b, s, "overhead_seconds", &s->overhead);
     }
-    head(b, "time_to_first_token_seconds", "histogram", "Until the first byte of a streamed answer.");
-    EACH_SERIES (m, s) {
+    head(b, "time_to_first_token_seconds", "histogram",
+         "Until the first byte of a streamed answer.");
+    EACH_SERIES(m, s)
+    {
         print_histogram(b, s, "time_to_first_token_seconds", &s->ttft);
     }
     print_tokens(b, m);

@@ -1,5 +1,5 @@
-/* Counters of one worker. Nobody else touches them; whoever wants the sum sends a message around the
- * workers (gateway/metrics_page.c) and merges. */
+/* Counters of one worker. Nobody else touches them; whoever wants the sum sends a message around
+ * the workers (gateway/metrics_page.c) and merges. */
 #ifndef LEDGER_METRICS_H
 #define LEDGER_METRICS_H
 

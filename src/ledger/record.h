@@ -1,5 +1,6 @@
-/* What is left of a call: one record of fixed size, pushed by its worker into the worker's ring and taken
- * out by the ledger thread, which writes the access log. No lock, no system call on the worker's side. */
+/* What is left of a call: one record of fixed size, pushed by its worker into the worker's ring and
+ * taken out by the ledger thread, which writes the access log. No lock, no system call on the
+ * worker's side. */
 #ifndef LEDGER_RECORD_H
 #define LEDGER_RECORD_H
 
@@ -28,7 +29,7 @@ struct ledger;
 struct record_ring {
     _Alignas(64) _Atomic uint32_t head; /* next to write; the producer's */
     uint64_t dropped;                   /* records that found it full; the producer's */
-    struct ledger *ledger;              /* woken when the ring is a quarter full; NULL: nobody drains */
+    struct ledger *ledger; /* woken when the ring is a quarter full; NULL: nobody drains */
     _Alignas(64) _Atomic uint32_t tail; /* next to read; the consumer's */
     _Alignas(64) struct record slot[RING_RECORDS];
 };
@@ -40,13 +41,13 @@ void record_push(struct record_ring *r);
 /* Text into a record's field, cut to its size; returns the length kept. */
 uint8_t record_text(char *to, size_t cap, struct str from);
 
-/* One line of JSON for the access log, LF included, at `to` (RECORD_LINE_MAX of room); its length. The longest one
- * is all names in escapes and all numbers with twenty digits. */
+/* One line of JSON for the access log, LF included, at `to` (RECORD_LINE_MAX of room); its length.
+ * The longest one is all names in escapes and all numbers with twenty digits. */
 enum { RECORD_LINE_MAX = 2560 };
 size_t record_print(const struct record *r, char *to);
 
-/* The ledger thread: drains the rings ten times a second, or sooner when one fills up, and appends to the
- * access log. */
+/* The ledger thread: drains the rings ten times a second, or sooner when one fills up, and appends
+ * to the access log. */
 /* `log` is "stderr", "off" or a path (opened for appending, mode 0640). 0 or -errno. */
 __attribute__((warn_unused_result)) int ledger_start(const char *log, struct record_ring **rings,
                                                      size_t n_rings, struct ledger **ret);

@@ -79,13 +79,15 @@ void listener_close(struct listener *l)
     if (!l) {
         return;
     }
-    /* Connections whose handshake the kernel has finished would be reset by close(): take them first. */
+    /* Connections whose handshake the kernel has finished would be reset by close(): take them
+     * first. */
     uv_os_fd_t fd;
     if (uv_fileno(&l->uv.handle, &fd) == 0) {
         int c;
         while ((c = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
             if (l->tls) {
-                close(c); /* no handshake was begun: the client sees a clean end and tries elsewhere */
+                close(c); /* no handshake was begun: the client sees a clean end and tries elsewhere
+                           */
             } else {
                 l->accepted(l->arg, stream_from_fd(l->loop, c));
             }
@@ -175,8 +177,9 @@ int stream_bind(struct str address, int *ret_fd, uint16_t *ret_port)
     if (fd < 0) {
         return -errno;
     }
-    /* Without REUSEPORT first: another program's socket on this address must be an error, not a share.
-     * The kernel checks both flags of all sockets of one address, so the check is a trial bind. */
+    /* Without REUSEPORT first: another program's socket on this address must be an error, not a
+     * share. The kernel checks both flags of all sockets of one address, so the check is a trial
+     * bind. */
     int trial = ret_port ? socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
     if (trial >= 0) {
         setsockopt(trial, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);

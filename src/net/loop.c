@@ -82,7 +82,8 @@ static void arm(struct loop *l, uint64_t at_ms)
 static void on_tick(uv_timer_t *t)
 {
     struct loop *l = t->data;
-    /* What fires may set timers: still armed for the past, they do not arm (nor advance) from inside. */
+    /* What fires may set timers: still armed for the past, they do not arm (nor advance) from
+     * inside. */
     wheel_advance(&l->wheel, loop_now_ms(l));
     l->tick_at_ms = UINT64_MAX;
     arm(l, wheel_next(&l->wheel));

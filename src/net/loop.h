@@ -31,8 +31,8 @@ uint64_t clock_wall_us(void);
 /* The pool of this loop's thread. */
 struct pool *loop_pool(struct loop *l);
 
-/* Whether p[0..n) lies in the scratch buffer; and taking that buffer away from the loop, to keep a large
- * message where it is instead of copying it: an arena of the loop's pool adopts it. */
+/* Whether p[0..n) lies in the scratch buffer; and taking that buffer away from the loop, to keep a
+ * large message where it is instead of copying it: an arena of the loop's pool adopts it. */
 bool loop_in_scratch(struct loop *l, const char *p, size_t n);
 void *loop_take_scratch(struct loop *l);
 

@@ -247,7 +247,8 @@ static void on_read(uv_stream_t *u, ssize_t n, const uv_buf_t *buf)
             s->ops->data(s->owner, buf->base, (size_t)n);
         }
     } else if (n == UV_EOF && s->tls && !s->gentle) {
-        raise_error(s, -ECONNRESET); /* no close_notify: what came may be cut short (RFC 8446, 6.1) */
+        raise_error(s,
+                    -ECONNRESET); /* no close_notify: what came may be cut short (RFC 8446, 6.1) */
     } else if (n == UV_EOF) {
         raise_eof(s);
     } else if (n < 0) {
@@ -260,7 +261,8 @@ static void on_read(uv_stream_t *u, ssize_t n, const uv_buf_t *buf)
 static void on_written(uv_write_t *req, int status)
 {
     struct stream *s = req->data;
-    struct queued_write *w = (struct queued_write *)((char *)req - offsetof(struct queued_write, req));
+    struct queued_write *w =
+        (struct queued_write *)((char *)req - offsetof(struct queued_write, req));
     s->queued -= w->n;
     free(w);
     if (s->closing) {

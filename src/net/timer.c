@@ -1,7 +1,7 @@
 /* Level 0 holds what is due within 64 ms, one slot a millisecond; level k holds what is due within
- * 64^(k+1) ms, one slot 64^k ms. When the clock enters a slot of level k > 0 its timers are spread over
- * the levels below ("cascade"). What is further away than the wheel reaches waits in the last slot it
- * can reach and is placed again from there. */
+ * 64^(k+1) ms, one slot 64^k ms. When the clock enters a slot of level k > 0 its timers are spread
+ * over the levels below ("cascade"). What is further away than the wheel reaches waits in the last
+ * slot it can reach and is placed again from there. */
 #include "net/timer.h"
 
 #include "base/must.h"

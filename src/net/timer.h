@@ -1,8 +1,9 @@
 /* Timers of one loop: a hierarchical wheel of 4 x 64 slots with millisecond ticks.
  *
- * Moving a deadline further away costs one store: the timer stays where it is on the wheel and is put
- * in its new place when it comes up. So a connection may push its deadline at every message. Setting
- * and clearing are O(1), memory is the timer itself. A timer fires never early, and once. */
+ * Moving a deadline further away costs one store: the timer stays where it is on the wheel and is
+ * put in its new place when it comes up. So a connection may push its deadline at every message.
+ * Setting and clearing are O(1), memory is the timer itself. A timer fires never early, and once.
+ */
 #ifndef NET_TIMER_H
 #define NET_TIMER_H
 
@@ -14,7 +15,8 @@ struct timer {
     struct timer *_next, *_prev; /* NULL when not set */
     uint64_t _due_ms;            /* when it is to fire */
     uint64_t _at_ms;             /* its place on the wheel; never later than _due_ms */
-    void (*fire)(struct timer *t); /* may set or clear any timer, and free the struct that holds t */
+    void (*fire)(
+        struct timer *t); /* may set or clear any timer, and free the struct that holds t */
 };
 
 enum { WHEEL_LEVELS = 4, WHEEL_SLOTS = 64 };

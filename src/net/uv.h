@@ -14,7 +14,7 @@ struct loop {
     uv_timer_t tick;
     uv_check_t after_poll;
     uv_prepare_t before_poll;
-    uint64_t now_us; /* 0: read the clock when somebody asks */
+    uint64_t now_us;     /* 0: read the clock when somebody asks */
     uint64_t tick_at_ms; /* when `tick` is armed for; UINT64_MAX when it is not */
     struct timer_wheel wheel;
     struct pool pool;
@@ -33,7 +33,8 @@ uv_loop_t *loop_uv(struct loop *l);
 
 struct stream;
 struct tls_ctx;
-/* Takes the next connection off a listening handle; NULL when it has gone already. Starts paused. */
+/* Takes the next connection off a listening handle; NULL when it has gone already. Starts paused.
+ */
 struct stream *stream_accept(struct loop *l, uv_stream_t *server, bool tcp, struct tls_ctx *tls);
 /* Our -Exxx for libuv's codes (they are the same numbers on Linux, but for its own ranges). */
 int uv_to_errno(int code);
