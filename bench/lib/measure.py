@@ -80,7 +80,8 @@ def p50_of_slice(piece):
 class Bench:
     """All that runs: the mock upstream, the programs, and the rules of one measurement."""
 
-    def __init__(self, mock, running, cores, say):
+    def __init__(self, mock, running, cores, say, max_rounds=7):
+        self.max_rounds = max_rounds
         self.mock = mock
         self.running = running          # name -> programs.Running
         self.core_proxy, self.core_load = cores
@@ -109,12 +110,12 @@ class Bench:
         return result
 
     def paired(self, title, names, options, value_of=cpu_per_call, one_core=False, rounds=3,
-               max_rounds=7, seconds=1.0, warm=0.15, slice_ms=SLICE_MS, special=None):
+               seconds=1.0, warm=0.15, slice_ms=SLICE_MS, special=None):
         """name -> Series. Rounds are added while a series has too few clean slices. special:
         name -> options that only this program's load has."""
         names = [n for n in names if n in self.running]
         series = {name: Series(name) for name in names}
-        for number in range(max_rounds):
+        for number in range(max(self.max_rounds, rounds)):
             if number >= rounds and all(s.enough for s in series.values()):
                 break
             self.random.shuffle(names)

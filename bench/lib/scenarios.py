@@ -126,4 +126,4 @@ def first_token(bench):
 def low_rate(bench):
     """S9: 200 calls a second; never to be compared with CPU at saturation."""
     return figures(bench.paired("S9 200 calls/s, us per call", ["l4", "nginx", "haproxy", "accord"],
-                                {"rate": 200}, seconds=2.5, slice_ms=250, max_rounds=6))
+                                {"rate": 200}, seconds=2.5, slice_ms=250))

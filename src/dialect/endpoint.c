@@ -101,10 +101,19 @@ static bool take_segment(struct str *path, struct str prefix)
     return false;
 }
 
+/* Some clients leave "models/" out of the path when the model's name has a slash: /v1beta/a/b:{verb}. */
+static bool is_bare_model_path(const struct endpoint_match *m)
+{
+    struct str id = str_from(m->rest, 1), verb;
+    return m->version.n && str_chr(id, '/') > 0 && str_cut(&id, ':', &verb) &&
+           (str_ends(id, STR("Content")) || str_ends(id, STR("Contents")) ||
+            str_eq(id, STR("countTokens")));
+}
+
 /* /models/{model}:{verb}, or /models/{model} by GET. */
 static void find_model_path(struct str method, struct endpoint_match *m)
 {
-    struct str id = str_from(m->rest, 8);
+    struct str id = str_from(m->rest, str_starts(m->rest, STR("/models/")) ? 8 : 1);
     ptrdiff_t colon = -1;
     for (size_t i = 0; i < id.n; i++) {
         colon = id.p[i] == ':' ? (ptrdiff_t)i : colon;
@@ -152,7 +161,7 @@ struct endpoint_match endpoint_find(struct str method, struct str path)
         }
     }
     m.rest = path;
-    if (str_starts(path, STR("/models/"))) {
+    if (str_starts(path, STR("/models/")) || is_bare_model_path(&m)) {
         find_model_path(method, &m);
     } else {
         search(plain, sizeof plain / sizeof *plain, method, path, &m);

@@ -131,10 +131,11 @@ static struct str make_head(struct call *c, uint64_t length)
         model = path_model(c, model);
     }
     endpoint_upstream_path(&path, &c->ep, p->base_path, model);
-    size_t room = path.n + h->query_n + p->fixed_fields.n + h->n + 160;
+    size_t room = p->absolute.n + path.n + h->query_n + p->fixed_fields.n + h->n + 160;
     char *head = arena_alloc(&c->req->input, room), *at = head;
     at = put(at, h1_slice(h, h->method_at, h->method_n));
     *at++ = ' ';
+    at = put(at, p->absolute);
     at = put(at, buf_str(&path));
     at = put_query(at, c);
     at = put(at, STR(" HTTP/1.1\r\n"));

@@ -176,6 +176,14 @@ static struct str credential_field(struct arena *a, enum family f, const struct 
     }
 }
 
+/* The path of a checked base URL, its slash included; empty without one. */
+static struct str url_path(struct str url)
+{
+    ptrdiff_t authority = str_find(url, STR("://")) + 3;
+    ptrdiff_t slash = str_chr(str_from(url, (size_t)authority), '/');
+    return slash < 0 ? str_from(url, url.n) : str_from(url, (size_t)(authority + slash));
+}
+
 /* Takes a checked base URL apart: scheme://host[:port][/path]. */
 static int split_url(struct compiler *c, struct str url, struct snap_provider *p)
 {
@@ -215,6 +223,17 @@ static int split_url(struct compiler *c, struct str url, struct snap_provider *p
     return 0;
 }
 
+/* A proxy for plain HTTP gets the whole URL and its own credentials with each request. */
+static void ask_proxy(struct compiler *c, struct str base_url, struct snap_provider *p)
+{
+    const struct connect_target *t = &p->target;
+    p->absolute = str_first(base_url, base_url.n - (size_t)url_path(base_url).n);
+    if (t->proxy_auth.n) {
+        p->fixed_fields = arena_printf(c->a, "%.*sproxy-authorization: %.*s\r\n",
+                                       STR_ARG(p->fixed_fields), STR_ARG(t->proxy_auth));
+    }
+}
+
 static int compile_provider(struct compiler *c, const struct config_provider *from,
                             struct snap_provider *p)
 {
@@ -243,6 +262,9 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
     }
     struct str credential = credential_field(c->a, p->family, from);
     p->fixed_fields = arena_printf(c->a, "%.*s%.*s", STR_ARG(p->fixed_fields), STR_ARG(credential));
+    if (p->target.proxy_host.n && !p->target.tls) {
+        ask_proxy(c, from->base_url, p);
+    }
     if (p->target.tls) {
         if (!c->tls && tls_client_ctx(&c->tls, c->errors) < 0) {
             return -EINVAL;

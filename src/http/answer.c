@@ -201,14 +201,14 @@ void http_send(struct http_req *r, const struct iovec *v, int n, bool end)
     if (k == 0 || c->broken) {
         return;
     }
+    size_t before = stream_queued(c->stream);
     if (stream_write(c->stream, out, k) < 0) {
         conn_break(c);
         return;
     }
     size_t queued = stream_queued(c->stream);
-    if (queued && s->limits.write_ms) {
-        c->stuck_queued = (uint32_t)queued;
-        loop_timer(s->loop, &c->timer, s->limits.write_ms);
+    if (queued) {
+        conn_queued(c, before, queued);
     }
 }
 

@@ -278,6 +278,7 @@ static bool grow_body(struct http_conn *c, struct http_req *r, struct str piece)
         refuse(c, 413, "the request body is larger than this server accepts");
         return false;
     }
+    r->_grow.limit = c->server->limits.max_body; /* else it keeps the usual one of buffers */
     buf_add(&r->_grow, piece);
     return true;
 }
@@ -374,8 +375,8 @@ void conn_wake(struct http_conn *c)
     if (c->processing || c->closed) {
         return;
     }
-    c->p = c->in;
-    c->end = c->in + c->in_n;
+    c->p = c->in ? c->in : "";
+    c->end = c->p + c->in_n;
     process(c);
 }
 
@@ -383,7 +384,8 @@ static void on_data(void *owner, char *p, size_t n)
 {
     struct http_conn *c = owner;
     struct http_req *r = c->req;
-    if (r && r->_mode == MODE_COLLECT && !r->_in_done && p == r->body.p + r->body.n) {
+    if (r && r->_mode == MODE_COLLECT && !r->_in_done && !r->_is_chunked &&
+        p == r->body.p + r->body.n) {
         /* The kernel wrote straight into the body (stream_sink). */
         r->body.n += n;
         r->bytes_in += n;
@@ -463,6 +465,28 @@ static void on_drained(void *owner)
 
 static const struct stream_ops conn_stream_ops = {on_data, on_eof, on_error, on_drained};
 
+/* From now on the client has write_ms to take at least one of the `queued` bytes. */
+static void expect_progress(struct http_conn *c, size_t queued)
+{
+    uint64_t ms = c->server->limits.write_ms;
+    c->stuck_queued = (uint32_t)queued;
+    c->write_due_ms = ms ? loop_now_ms(c->server->loop) + ms : UINT64_MAX;
+    if (c->eof) {
+        deadline(c, EOF_SLOW_MS);
+    } else if (ms) {
+        deadline(c, ms);
+    }
+}
+
+void conn_queued(struct http_conn *c, size_t before, size_t queued)
+{
+    if (before == 0) {
+        expect_progress(c, queued);
+    } else {
+        c->stuck_queued += (uint32_t)(queued - before); /* more of the same: no new deadline */
+    }
+}
+
 static void on_deadline(struct timer *t)
 {
     struct http_conn *c = (struct http_conn *)((char *)t - offsetof(struct http_conn, timer));
@@ -470,15 +494,14 @@ static void on_deadline(struct timer *t)
     size_t queued = stream_queued(c->stream);
     if (c->eof && stream_peer_gone(c->stream)) {
         conn_lost(c);
-    } else if (c->eof) {
-        deadline(c, c->eof_checks++ < EOF_FAST_CHECKS ? EOF_FAST_MS : EOF_SLOW_MS);
-    } else if (queued) {
+    } else if (queued && (!c->eof || loop_now_ms(c->server->loop) >= c->write_due_ms)) {
         if (queued >= c->stuck_queued) {
             conn_lost(c);
         } else {
-            c->stuck_queued = (uint32_t)queued;
-            deadline(c, c->server->limits.write_ms);
+            expect_progress(c, queued);
         }
+    } else if (c->eof) {
+        deadline(c, c->eof_checks++ < EOF_FAST_CHECKS ? EOF_FAST_MS : EOF_SLOW_MS);
     } else if (!r && c->in_head) {
         refuse(c, 408, "the request head took too long");
     } else if (!r) {

@@ -39,7 +39,8 @@ struct http_conn {
     char *in; /* bytes that wait: an incomplete head, or requests behind the present one */
     uint32_t in_n, in_cap, in_seen;
     const char *p, *end;   /* input of the event that is being handled */
-    uint32_t stuck_queued; /* what waited for the client when the timer was set */
+    uint32_t stuck_queued; /* what would wait for the client if it had taken nothing since ... */
+    uint64_t write_due_ms; /* ... and until when it may take nothing */
     bool in_head;          /* the first byte of a head has come */
     bool processing, eof, paused, broken, closed;
     uint8_t eof_checks;
@@ -47,5 +48,7 @@ struct http_conn {
 
 void conn_break(struct http_conn *c);
 void conn_wake(struct http_conn *c);
+/* A write left `queued` bytes waiting, where there were `before` ahead of it. */
+void conn_queued(struct http_conn *c, size_t before, size_t queued);
 
 #endif

@@ -1,13 +1,16 @@
 /* The skimmer goes by blocks of 64 bytes, whose quotes, backslashes and brackets come as bits
- * (json/wide.h): all strings of a block are told from what is outside of them at once, and deep in
- * the document only brackets are looked at one by one. At the level of the members strings of the
- * name's length are, too; and when one is the name, the few bytes that follow are read singly: a
- * colon makes it a member, behind which stands the value.
+ * (json/marks.h): all strings of a block are told from what is outside of them at once. One by one it
+ * looks only at brackets and at the strings that are as long as the name. When one of these says it,
+ * at the level of the members, the few bytes that follow are read singly: a colon makes it a member,
+ * behind which stands the value.
  *
  * Between two pieces, `_state` is where the last byte left off. */
 #include "json/skim.h"
 
-#include "json/wide.h"
+#include "json/marks.h"
+
+#define INLINE   static inline __attribute__((always_inline))
+#define NOINLINE static __attribute__((noinline))
 
 enum state {
     START,  /* in front of the document */
@@ -74,8 +77,8 @@ static void keep_key(struct json_skim *s, const char *from, const char *to)
     }
 }
 
-/* Whether the string that ends at `p` says the name. */
-static bool is_name(struct json_skim *s, const struct piece *in, const char *p)
+/* Whether the string that ends at `p`, and has begun in front of the block, says the name. */
+INLINE bool is_name(struct json_skim *s, const struct piece *in, const char *p)
 {
     if (s->_key_n == 0) {
         return str_eq(str_make(in->keep, (size_t)(p - in->keep)), s->name);
@@ -84,144 +87,177 @@ static bool is_name(struct json_skim *s, const struct piece *in, const char *p)
     return str_eq(str_make(s->_key, s->_key_n), s->name);
 }
 
-/* Takes the escaped quotes out of a block of `n` bytes; `carry` is all ones when it begins in a
- * string. Returns whether the byte behind the block is escaped. */
-static bool resolve_escapes(struct marks *m, uint64_t carry, size_t n)
+struct escapes {
+    uint64_t quotes; /* those that are not escaped */
+    bool open;       /* the byte behind the block is escaped */
+};
+
+/* Finds the escapes of a block of `n` bytes; `carry` is all ones when it begins in a string. */
+NOINLINE struct escapes find_escapes(uint64_t quotes, uint64_t slashes, uint64_t carry, size_t n)
 {
-    for (uint64_t slashes = m->slashes; slashes;) {
+    while (slashes) {
         unsigned i = (unsigned)__builtin_ctzll(slashes);
         uint64_t bit = 1ULL << i, next = bit << 1;
         slashes &= ~bit;
-        bool in_string = __builtin_parityll(m->quotes & (bit - 1)) != (carry != 0);
+        bool in_string = __builtin_parityll(quotes & (bit - 1)) != (carry != 0);
         if (in_string) {
             slashes &= ~next;
-            m->quotes &= ~next;
+            quotes &= ~next;
             if (i + 1 == n) {
-                return true;
+                return (struct escapes){quotes, true};
             }
         }
     }
-    return false;
+    return (struct escapes){quotes, false};
 }
 
-/* Of a block at the members' level: where strings as long as the name open, and where one closes
- * that has begun in front of the block; or the quotes of a value that is a string. */
-static uint64_t quotes_of_interest(const struct json_skim *s, const struct marks *m,
-                                   uint64_t inside)
+/* The loops below go by these: a block whose strings are known. */
+struct step {
+    const char *next;  /* where the block behind it starts */
+    uint64_t quotes;   /* not escaped */
+    uint64_t brackets; /* outside of strings */
+    uint64_t inside;
+    bool escape; /* the byte at `next` is escaped */
+};
+
+/* The block at `p`. `*carry` is all ones in a string; it is moved to the block's end. */
+INLINE struct step next_block(const struct piece *in, const char *p, uint64_t *carry,
+                              marks_block *block)
 {
-    if (s->_state & KEEPING) {
-        return m->quotes;
+    bool full = in->end - p >= WIDE_BLOCK;
+    struct marks m = full ? block(p) : marks_last(p, in->start, in->end, block);
+    struct step b = {.next = full ? p + WIDE_BLOCK : in->end, .quotes = m.quotes};
+    if (m.slashes) {
+        struct escapes e = find_escapes(m.quotes, m.slashes, *carry, (size_t)(b.next - p));
+        b.quotes = e.quotes;
+        b.escape = e.open;
+        m.inside = parities(e.quotes);
     }
-    uint64_t opens = m->quotes & inside, closes = m->quotes & ~inside;
-    uint64_t same_length = s->name.n < 63 ? opens & closes >> (s->name.n + 1) : 0;
-    uint64_t first = m->quotes & -m->quotes;
-    return same_length | (closes & first);
+    b.inside = m.inside ^ *carry;
+    b.brackets = m.brackets & ~b.inside;
+    *carry = (uint64_t)((int64_t)b.inside >> 63);
+    return b;
 }
 
-/* What take_marks() has to look at in a block, outside of strings and in them. */
-static inline uint64_t of_interest(const struct json_skim *s, const struct marks *m,
-                                   uint64_t inside)
+/* Notes where a loop leaves off: at the end of the piece. */
+static const char *leave(struct json_skim *s, struct piece *in, uint32_t depth, uint64_t carry,
+                         bool escape)
 {
-    uint64_t brackets = m->brackets & ~inside;
-    return s->_depth == member_depth(s) ? brackets | quotes_of_interest(s, m, inside) : brackets;
+    s->_depth = depth;
+    enter(s, escape ? ESCAPE : carry ? TEXT : OUT);
+    return in->end;
 }
 
-/* A quote at `p` that is of interest. Returns the byte behind a name. */
-static const char *take_quote(struct json_skim *s, struct piece *in, const char *p, bool opens)
+/* In ASCII, what closes has bit 2 and what opens has not. */
+INLINE uint32_t level(char bracket)
 {
-    if (s->_state & KEEPING) {
-        if (!opens) {
-            end_value(s, in, p + 1);
-        }
-        return NULL;
-    }
-    if (opens) {
-        return str_eq(str_make(p + 1, s->name.n), s->name) ? p + s->name.n + 2 : NULL;
-    }
-    return is_name(s, in, p) ? p + 1 : NULL;
+    return bracket & 4 ? -1U : 1;
 }
 
-/* A brace or bracket at `p`. */
-static inline void take_bracket(struct json_skim *s, struct piece *in, const char *p)
-{
-    if (*p == '{' || *p == '[') {
-        s->_depth++;
-        return;
-    }
-    s->_depth--;
-    if (s->_state & KEEPING && s->_depth == member_depth(s)) {
-        end_value(s, in, p + 1);
-    }
-}
-
-/* Takes what is of interest in the block at `p`, one by one. Stops behind a string that is the
- * name, and at the end of the document: returns where, or NULL. */
-static const char *take_marks(struct json_skim *s, struct piece *in, const char *p,
-                              const struct marks *m, uint64_t inside)
-{
-    uint32_t members = member_depth(s);
-    for (uint64_t left = of_interest(s, m, inside); left;) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
-        uint32_t depth = s->_depth, state = s->_state;
-        left &= left - 1;
-        if (p[i] == '"') {
-            const char *behind = take_quote(s, in, p + i, inside >> i & 1);
-            if (behind) {
-                enter(s, NAME);
-                return behind;
-            }
-        } else {
-            take_bracket(s, in, p + i);
-            if (s->_depth == 0) {
-                s->done = true;
-                return p + i + 1;
-            }
-        }
-        /* At another level, or behind the value, other marks are of interest. */
-        if ((depth == members) != (s->_depth == members) || state != s->_state) {
-            left = of_interest(s, m, inside) & ~1ULL << i;
-        }
-    }
-    return NULL;
-}
-
-/* Goes on in or outside of a string, to the piece's end or to where take_marks() stops. */
-static const char *blocks(struct json_skim *s, struct piece *in, const char *p)
+/* Goes on in or outside of a string to the piece's end, or stops behind a string that is the name,
+ * and at the end of the document. */
+INLINE const char *search(struct json_skim *s, struct piece *in, const char *p, marks_block *block)
 {
     uint64_t carry = (s->_state & STATE) == TEXT ? UINT64_MAX : 0;
-    enter(s, OUT);
+    uint32_t depth = s->_depth, members = member_depth(s);
+    size_t name_n = s->name.n;
+    bool escape = false;
     while (p < in->end) {
-        size_t n = in->end - p < WIDE_BLOCK ? (size_t)(in->end - p) : WIDE_BLOCK;
-        struct marks m;
-        wide.marks(p, in->start, in->end, &m);
-        if (carry && !(m.quotes | m.slashes)) { /* most bytes of most answers: a long text */
-            p = wide.quotes(p + n, in->start, in->end).base;
-            continue;
+        uint64_t from_before = carry;
+        struct step b = next_block(in, p, &carry, block);
+        /* Besides brackets: where strings as long as the name open, and where one closes that has
+         * begun in front of the block. */
+        uint64_t opens = b.quotes & b.inside, closes = b.quotes ^ opens;
+        uint64_t left = b.brackets | (opens & closes >> 1 >> name_n);
+        left |= closes & -b.quotes & from_before;
+        for (; left; left &= left - 1) {
+            const char *at = p + __builtin_ctzll(left);
+            if (*at != '"') {
+                depth += level(*at);
+                if (depth == 0) {
+                    s->done = true;
+                    return at + 1;
+                }
+            } else if (depth == members) {
+                bool whole = opens & left & -left;
+                if (whole ? memcmp(at + 1, s->name.p, name_n) == 0 : is_name(s, in, at)) {
+                    s->_depth = depth;
+                    enter(s, NAME);
+                    return whole ? at + name_n + 2 : at + 1;
+                }
+            }
         }
-        bool escape = false;
-        if (m.slashes) {
-            escape = resolve_escapes(&m, carry, n);
-            m.inside = parities(m.quotes);
-        }
-        uint64_t inside = m.inside ^ carry;
-        const char *stop = of_interest(s, &m, inside) ? take_marks(s, in, p, &m, inside) : NULL;
-        if (stop) {
-            return stop;
-        }
-        if (inside >> 63 && m.quotes && !(s->_state & KEEPING)) {
-            /* What begins here and ends behind the block may be the name. */
-            in->keep = p + WIDE_BLOCK - __builtin_clzll(m.quotes);
+        if (carry & b.quotes) { /* what has begun here may be the name */
+            in->keep = p + WIDE_BLOCK - __builtin_clzll(b.quotes);
             s->_key_n = 0;
         }
-        carry = inside >> 63 ? UINT64_MAX : 0;
-        p += n;
-        if (escape && p++ == in->end) {
-            enter(s, ESCAPE);
-            return in->end;
-        }
+        p = b.next;
+        escape = b.escape;
+        p += escape;
     }
-    enter(s, carry ? TEXT : OUT);
-    return in->end;
+    return leave(s, in, depth, carry, escape && p > in->end);
+}
+
+/* The same while the wanted value passes by, a text or a container. Stops behind it. */
+INLINE const char *pass_value(struct json_skim *s, struct piece *in, const char *p,
+                              marks_block *block)
+{
+    uint64_t carry = (s->_state & STATE) == TEXT ? UINT64_MAX : 0;
+    uint32_t depth = s->_depth, members = member_depth(s);
+    bool escape = false;
+    while (p < in->end) {
+        struct step b = next_block(in, p, &carry, block);
+        uint64_t left = b.brackets;
+        if (depth == members) {
+            left |= b.quotes & ~b.inside;
+        }
+        for (; left; left &= left - 1) {
+            const char *at = p + __builtin_ctzll(left);
+            if (*at != '"') {
+                depth += level(*at);
+            } 
+            if (depth <= members) {
+                s->_depth = depth;
+                enter(s, OUT);
+                end_value(s, in, at + 1);
+                return at + 1;
+            }
+        }
+        p = b.next;
+        escape = b.escape;
+        p += escape;
+    }
+    return leave(s, in, depth, carry, escape && p > in->end);
+}
+
+NOINLINE const char *blocks_plain(struct json_skim *s, struct piece *in, const char *p)
+{
+    return s->_state & KEEPING ? pass_value(s, in, p, marks_plain) : search(s, in, p, marks_plain);
+}
+
+#ifdef __x86_64__
+NOINLINE const char *blocks_sse2(struct json_skim *s, struct piece *in, const char *p)
+{
+    return s->_state & KEEPING ? pass_value(s, in, p, marks_sse2) : search(s, in, p, marks_sse2);
+}
+
+NOINLINE MARKS_AVX2 const char *blocks_avx2(struct json_skim *s, struct piece *in, const char *p)
+{
+    return s->_state & KEEPING ? pass_value(s, in, p, marks_avx2) : search(s, in, p, marks_avx2);
+}
+#endif
+
+static const char *blocks(struct json_skim *s, struct piece *in, const char *p)
+{
+#ifdef __x86_64__
+    if (wide.level == WIDE_AVX2) {
+        return blocks_avx2(s, in, p);
+    }
+    if (wide.level == WIDE_SSE2) {
+        return blocks_sse2(s, in, p);
+    }
+#endif
+    return blocks_plain(s, in, p);
 }
 
 static const char *start(struct json_skim *s, const char *p)

@@ -37,19 +37,6 @@ static struct window quotes_plain(const char *p, const char *start, const char *
     return find_plain(p, end, QUOTES);
 }
 
-static void marks_plain(const char *p, const char *start, const char *end, struct marks *ret)
-{
-    (void)start;
-    *ret = (struct marks){0};
-    for (size_t i = 0; i < WIDE_BLOCK && i < (size_t)(end - p); i++) {
-        uint64_t bit = 1ULL << i;
-        ret->quotes |= p[i] == '"' ? bit : 0;
-        ret->slashes |= p[i] == '\\' ? bit : 0;
-        ret->brackets |= strchr("{}[]", p[i]) && p[i] ? bit : 0;
-    }
-    ret->inside = parities(ret->quotes);
-}
-
 static const char *utf8_plain(const char *p, const char *end)
 {
     while (p < end) {
@@ -146,56 +133,12 @@ static struct window quotes_sse2(const char *p, const char *start, const char *e
     return find_sse2(p, start, end, QUOTES);
 }
 
-/* Four times 16 bits of what `test` says about 16 bytes. */
-#define BITS_SSE2(test, p)                                                                         \
-    ((uint64_t)(uint32_t)_mm_movemask_epi8(test(p)) |                                              \
-     (uint64_t)(uint32_t)_mm_movemask_epi8(test((p) + 16)) << 16 |                                 \
-     (uint64_t)(uint32_t)_mm_movemask_epi8(test((p) + 32)) << 32 |                                 \
-     (uint64_t)(uint32_t)_mm_movemask_epi8(test((p) + 48)) << 48)
-
-INLINE __m128i quote_sse2(const char *p)
-{
-    return _mm_cmpeq_epi8(_mm_loadu_si128((const void *)p), _mm_set1_epi8('"'));
-}
-
-INLINE __m128i slash_sse2(const char *p)
-{
-    return _mm_cmpeq_epi8(_mm_loadu_si128((const void *)p), _mm_set1_epi8('\\'));
-}
-
-/* Braces are brackets with bit 5 set. */
-INLINE __m128i bracket_sse2(const char *p)
-{
-    __m128i x = _mm_or_si128(_mm_loadu_si128((const void *)p), _mm_set1_epi8(0x20));
-    return _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('{')),
-                        _mm_cmpeq_epi8(x, _mm_set1_epi8('}')));
-}
-
-static void marks_sse2(const char *p, const char *start, const char *end, struct marks *ret)
-{
-    char copy[WIDE_BLOCK];
-    unsigned shift = 0;
-    if (end - p < WIDE_BLOCK) {
-        p = last_block(p, start, end, copy, &shift);
-    }
-    ret->quotes = BITS_SSE2(quote_sse2, p) >> shift;
-    ret->slashes = BITS_SSE2(slash_sse2, p) >> shift;
-    ret->brackets = BITS_SSE2(bracket_sse2, p) >> shift;
-    ret->inside = parities(ret->quotes);
-}
-
 /* AVX2. A shuffle looks up, by a byte's low four bits, the one marked byte that it could be (0 for
  * bytes above 0x7F); equality with the byte itself tests for all of them in two instructions. Entry
  * 0 is a byte that cannot equal its index, so that NUL is not marked by the zeros. */
 
 static const _Alignas(32) char quotes_by_low[32] = {
     [0] = 1, [2] = '"', ['\\' & 15] = '\\', [16] = 1, [18] = '"', [16 + ('\\' & 15)] = '\\',
-};
-static const _Alignas(32) char brackets_by_low[32] = {
-    ['{' & 15] = '{',
-    ['}' & 15] = '}',
-    [16 + ('{' & 15)] = '{',
-    [16 + ('}' & 15)] = '}',
 };
 
 INLINE AVX2 __m256i named_avx2(__m256i x, const char *by_low)
@@ -270,30 +213,6 @@ static AVX2 struct window text_avx2(const char *p, const char *start, const char
 static AVX2 struct window quotes_avx2(const char *p, const char *start, const char *end)
 {
     return find_avx2(p, start, end, QUOTES);
-}
-
-/* Multiplying by all ones without carries sums up, for each bit, the bits up to it. */
-INLINE AVX2 uint64_t parities_avx2(uint64_t bits)
-{
-    __m128i x = _mm_set_epi64x(0, (long long)bits);
-    return (uint64_t)_mm_cvtsi128_si64(_mm_clmulepi64_si128(x, _mm_set1_epi8(-1), 0));
-}
-
-static AVX2 void marks_avx2(const char *p, const char *start, const char *end, struct marks *ret)
-{
-    if (end - p < WIDE_BLOCK) {
-        marks_sse2(p, start, end, ret);
-        return;
-    }
-    const __m256i quote = _mm256_set1_epi8('"'), slash = _mm256_set1_epi8('\\');
-    __m256i x = _mm256_loadu_si256((const void *)p);
-    __m256i y = _mm256_loadu_si256((const void *)(p + 32));
-    ret->quotes = bits_avx2(_mm256_cmpeq_epi8(x, quote), _mm256_cmpeq_epi8(y, quote));
-    ret->slashes = bits_avx2(_mm256_cmpeq_epi8(x, slash), _mm256_cmpeq_epi8(y, slash));
-    x = _mm256_or_si256(x, _mm256_set1_epi8(0x20)); /* braces are brackets with bit 5 set */
-    y = _mm256_or_si256(y, _mm256_set1_epi8(0x20));
-    ret->brackets = bits_avx2(named_avx2(x, brackets_by_low), named_avx2(y, brackets_by_low));
-    ret->inside = parities_avx2(ret->quotes);
 }
 
 /* UTF-8 by three lookups (Keiser and Lemire, "Validating UTF-8 In Less Than One Instruction Per
@@ -407,7 +326,7 @@ static AVX2 const char *utf8_avx2(const char *p, const char *end)
 }
 #endif
 
-struct wide wide = {WIDE_PLAIN, text_plain, quotes_plain, marks_plain, utf8_plain};
+struct wide wide = {WIDE_PLAIN, text_plain, quotes_plain, utf8_plain};
 
 #ifdef __x86_64__
 static bool has_avx2(void)
@@ -421,15 +340,15 @@ bool wide_choose(enum wide_level level)
 {
     switch (level) {
     case WIDE_PLAIN:
-        wide = (struct wide){WIDE_PLAIN, text_plain, quotes_plain, marks_plain, utf8_plain};
+        wide = (struct wide){WIDE_PLAIN, text_plain, quotes_plain, utf8_plain};
         return true;
 #ifdef __x86_64__
     case WIDE_SSE2:
-        wide = (struct wide){WIDE_SSE2, text_sse2, quotes_sse2, marks_sse2, utf8_plain};
+        wide = (struct wide){WIDE_SSE2, text_sse2, quotes_sse2, utf8_plain};
         return true;
     case WIDE_AVX2:
         if (has_avx2()) {
-            wide = (struct wide){WIDE_AVX2, text_avx2, quotes_avx2, marks_avx2, utf8_avx2};
+            wide = (struct wide){WIDE_AVX2, text_avx2, quotes_avx2, utf8_avx2};
             return true;
         }
         return false;

@@ -21,22 +21,12 @@ struct window {
  * start <= p <= end, and [start, end) is readable. */
 typedef struct window wide_find(const char *p, const char *start, const char *end);
 
-/* A block for readers that follow nesting: which bytes are quotes, backslashes, braces or brackets.
- */
-struct marks {
-    uint64_t quotes, slashes, brackets;
-    uint64_t
-        inside; /* from each odd quote on, up to the even one: strings, if no quote is escaped */
-};
-typedef void wide_marks(const char *p, const char *start, const char *end, struct marks *ret);
-
 enum wide_level { WIDE_PLAIN, WIDE_SSE2, WIDE_AVX2 };
 
 struct wide {
     enum wide_level level;
     wide_find *text;   /* what a strict string stops at: quote, backslash, below 0x20, above 0x7F */
     wide_find *quotes; /* quote and backslash */
-    wide_marks *marks; /* of the 64 bytes at p, or of the fewer in front of `end` */
     /* The first quote, backslash or control character at or behind `p`, or `end`; NULL when the
      * bytes in front of it are not UTF-8 (base/utf8.h). `p` is the start of a sequence. */
     const char *(*utf8)(const char *p, const char *end);
@@ -46,18 +36,6 @@ extern struct wide wide;
 
 /* Takes a variant for tests; false when this machine does not have it. */
 bool wide_choose(enum wide_level level);
-
-/* Each bit becomes the parity of the bits up to and with it. */
-static inline uint64_t parities(uint64_t bits)
-{
-    bits ^= bits << 1;
-    bits ^= bits << 2;
-    bits ^= bits << 4;
-    bits ^= bits << 8;
-    bits ^= bits << 16;
-    bits ^= bits << 32;
-    return bits;
-}
 
 /* The first marked byte at or behind `p`, or `end`. `w` remembers the last block between calls on
  * the same text. */
