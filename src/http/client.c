@@ -281,8 +281,7 @@ static int pass_body(struct http_up *u, const char **p, const char *end)
         if (k < 0) {
             return -EBADMSG;
         }
-        bool done = k == CHUNK_END || u->framing == BODY_NONE ||
-                    (u->framing == BODY_LENGTH && u->left == 0);
+        bool done = k == CHUNK_END || (u->framing == BODY_LENGTH && u->left == 0);
         if (done && *p != end) {
             u->keep_alive = false; /* bytes that belong to no answer */
         }
@@ -315,14 +314,19 @@ static int take_head(struct http_up *u, const char *p, size_t n, const char **wh
             return -EBADMSG;
         }
         skipped += r;
+        if (skipped > ANSWER_HEAD_MAX) {
+            *why = "the upstream sends interim answers without end";
+            return -EBADMSG;
+        }
     }
 }
 
 static void begin_body(struct http_up *u, const struct h1_head *h)
 {
     u->state = IN_BODY;
-    u->framing = (uint8_t)h->body;
-    u->left = h->length;
+    /* No body is one of length 0, whatever Content-Length says (HEAD, 304): bytes behind it are not its. */
+    u->framing = (uint8_t)(h->body == BODY_NONE ? BODY_LENGTH : h->body);
+    u->left = h->body == BODY_NONE ? 0 : h->length;
     u->keep_alive = h->keep_alive;
     u->chunked = (struct h1_chunked){0};
     deadline(u, client_of(u)->timeouts.idle_ms);
@@ -460,6 +464,7 @@ void http_up_send(struct http_up *u, const struct iovec *v, int n, enum h1_metho
     if (end) {
         u->method = (uint8_t)method;
         u->state = WAITING;
+        deadline(u, client_of(u)->timeouts.first_byte_ms);
     }
     if (r < 0) {
         u->failing = true;

@@ -27,19 +27,43 @@ static int refuse(struct scan *s, int code, const char *why)
 /* The first byte in [p, end) that is a control character other than tab, or 0x7f. */
 static inline const char *find_control(const char *p, const char *end)
 {
-    const __m128i space = _mm_set1_epi8(0x20), tab = _mm_set1_epi8('\t'), del = _mm_set1_epi8(0x7f);
+    const __m128i space = _mm_set1_epi8(0x20), del = _mm_set1_epi8(0x7f);
     while (end - p >= 16) {
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, space), x); /* x <= 0x20 */
-        low = _mm_andnot_si128(_mm_cmpeq_epi8(x, space), low);
-        low = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), low);
-        unsigned bits = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, del)));
+        __m128i fine = _mm_cmpeq_epi8(_mm_max_epu8(x, space), x); /* x >= 0x20 */
+        fine = _mm_andnot_si128(_mm_cmpeq_epi8(x, del), fine);
+        unsigned bits = ~(unsigned)_mm_movemask_epi8(fine) & 0xffff;
+        if (bits) {
+            p += __builtin_ctz(bits);
+            if (*p != '\t') {
+                return p;
+            }
+            p++;
+            continue;
+        }
+        p += 16;
+    }
+    while (p < end && (((unsigned char)*p >= 0x20 && *p != 0x7f) || *p == '\t')) {
+        p++;
+    }
+    return p;
+}
+
+/* The first byte in [p, end) that no request target may hold: space, controls, what is not ASCII. */
+static inline const char *skip_target(const char *p, const char *end)
+{
+    const __m128i bang = _mm_set1_epi8(0x21), del = _mm_set1_epi8(0x7f);
+    while (end - p >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        /* Signed: bytes from 0x80 on are negative. */
+        __m128i odd = _mm_or_si128(_mm_cmplt_epi8(x, bang), _mm_cmpeq_epi8(x, del));
+        unsigned bits = (unsigned)_mm_movemask_epi8(odd);
         if (bits) {
             return p + __builtin_ctz(bits);
         }
         p += 16;
     }
-    while (p < end && (((unsigned char)*p >= 0x20 && *p != 0x7f) || *p == '\t')) {
+    while (p < end && (unsigned char)(*p - 0x21) < 0x7f - 0x21) {
         p++;
     }
     return p;
@@ -114,8 +138,12 @@ static inline const char *field_line(struct scan *s, const char *p, const char *
     f->name_n = (uint16_t)(p - name);
     f->id = (uint16_t)header_id(str_make(name, f->name_n));
     p++;
-    while (p < end && (*p == ' ' || *p == '\t')) {
-        p++;
+    if (end - p >= 2 && p[0] == ' ' && p[1] > ' ') {
+        p++; /* one space, as everybody writes it */
+    } else {
+        while (p < end && (*p == ' ' || *p == '\t')) {
+            p++;
+        }
     }
     const char *value = p;
     p = find_control(p, end);
@@ -251,6 +279,9 @@ static int framing(struct scan *s, struct h1_head *h)
 
 static enum h1_method method_of(struct str m)
 {
+    if (m.n == 4 && memcmp(m.p, "POST", 4) == 0) {
+        return M_POST;
+    }
     static const struct {
         struct str name;
         enum h1_method method;
@@ -334,9 +365,7 @@ static int request_line(struct scan *s, struct h1_head *h)
     h->method_n = (uint32_t)(s->p - m);
     h->method = method_of(str_make(m, h->method_n));
     const char *t = ++s->p;
-    while (s->p < s->end && (unsigned char)(*s->p - 0x21) < 0x7f - 0x21) {
-        s->p++;
-    }
+    s->p = skip_target(s->p, s->end);
     if (s->p == s->end) {
         return MORE;
     }

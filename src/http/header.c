@@ -36,31 +36,44 @@ __attribute__((constructor)) static void fill(void)
     }
 }
 
-static uint64_t word_at(const char *p, size_t n)
+static uint64_t word_at(const char *p)
 {
-    uint64_t w = 0;
-    memcpy(&w, p, n);
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
     return w;
 }
 
-/* `name` holds token characters only, so setting bit 5 maps no two of those in the table together.
- */
-static bool same(struct str name, struct str lower)
+static uint32_t half_at(const char *p)
+{
+    uint32_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+/* `name` holds token characters only, so setting bit 5 maps no two of those in the table together. Words
+ * that overlap at the end cost less than a loop over what is left. */
+static inline bool same(const char *name, const char *lower, size_t n)
 {
     const uint64_t bit5 = 0x2020202020202020U;
-    while (name.n >= 8) {
-        if ((word_at(name.p, 8) | bit5) != word_at(lower.p, 8)) {
+    if (n < 4) {
+        for (size_t i = 0; i < n; i++) {
+            if ((name[i] | 0x20) != lower[i]) {
+                return false;
+            }
+        }
+        return true;
+    }
+    if (n < 8) {
+        uint32_t bit5_half = (uint32_t)bit5;
+        return (half_at(name) | bit5_half) == half_at(lower) &&
+               (half_at(name + n - 4) | bit5_half) == half_at(lower + n - 4);
+    }
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        if ((word_at(name + i) | bit5) != word_at(lower + i)) {
             return false;
         }
-        name = str_from(name, 8);
-        lower = str_from(lower, 8);
     }
-    for (size_t i = 0; i < name.n; i++) {
-        if ((name.p[i] | 0x20) != lower.p[i]) {
-            return false;
-        }
-    }
-    return true;
+    return (word_at(name + n - 8) | bit5) == word_at(lower + n - 8);
 }
 
 enum header_id header_id(struct str name)
@@ -69,7 +82,7 @@ enum header_id header_id(struct str name)
         return H_OTHER;
     }
     for (unsigned s = slot_of(name); slot[s]; s = (s + 1) % SLOTS) {
-        if (header_name[slot[s]].n == name.n && same(name, header_name[slot[s]])) {
+        if (header_name[slot[s]].n == name.n && same(name.p, header_name[slot[s]].p, name.n)) {
             return (enum header_id)slot[s];
         }
     }

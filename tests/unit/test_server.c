@@ -1161,7 +1161,36 @@ static void deaf_reader(void **state)
     assert_true(turn_until(a->l, &a->requests, 1));
     http_head(a->held, 200, -1);
     http_send_str(a->held, str_make(block, sizeof block), false);
-    assert_true(turn_until(a->l, &a->gone, 1));
+    for (int i = 0; i < 100 && a->held; i++) { /* what is added meanwhile gives it no more time */
+        http_send_str(a->held, STR(": ping\n\n"), false);
+        turn_for(a->l, 20);
+    }
+    assert_int_equal(a->gone, 1);
+    leave(a, &p);
+}
+
+/* One that takes a little now and then keeps its answer, however long that lasts. */
+static void slow_but_alive(void **state)
+{
+    struct app *a = *state;
+    struct peer p;
+    static char block[1 << 20];
+    a->limits.write_ms = 100;
+    http_server_limits(a->s, &a->limits);
+    dial(a, &p);
+    stream_pause(p.s);
+    peer_say(&p, GET("/hold"));
+    assert_true(turn_until(a->l, &a->requests, 1));
+    http_head(a->held, 200, -1);
+    http_send_str(a->held, str_make(block, sizeof block), false);
+    for (int i = 0; i < 10; i++) {
+        turn_for(a->l, 50);
+        int before = p.n;
+        stream_resume(p.s);
+        assert_true(turn_until(a->l, &p.n, before + 1));
+        stream_pause(p.s);
+    }
+    assert_int_equal(a->gone, 0);
     leave(a, &p);
 }
 
@@ -1243,6 +1272,7 @@ int main(void)
         TEST(slow_reader),
         TEST(finished_before_it_has_gone_out),
         TEST(deaf_reader),
+        TEST(slow_but_alive),
         TEST(releases_its_input),
         TEST(dates),
     };
