@@ -47,7 +47,7 @@ struct dialect {
     void (*error_event)(struct buf *b, const struct api_error *e);
     /* The status this family's clients expect for an error of ours. */
     unsigned (*status)(unsigned status, struct str code);
-    /* Reads a usage object (validated JSON); members that are absent leave `u` as it is, so that
+    /* Reads a usage object; members that are absent leave `u` as it is, so that
      * what an earlier event told stays (the numbers are cumulative). */
     void (*usage)(struct str object, struct usage *u);
     /* Reads one event's data (validated JSON object) for usage; true when the event ends the
@@ -59,7 +59,7 @@ extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, d
     dialect_cohere;
 const struct dialect *dialect_of(enum family f);
 
-/* Reads integers out of a validated object in one pass: each row names a member and where it goes.
+/* Reads integers out of a object's text in one pass, trusting nothing about it: each row names a member and where it goes.
  * A member that is absent, negative or no integer leaves its place as it is; one with `inside` is
  * an object whose members are read by those rows. Ends with an empty name. */
 struct usage_row {

@@ -153,7 +153,12 @@ struct endpoint_match endpoint_find(struct str method, struct str path)
     } else if (!take_segment(&path, STR("/openai")) && !take_segment(&path, STR("/anthropic"))) {
         take_segment(&path, STR("/gemini"));
     }
-    for (int i = 0; i < 2; i++) {
+    if (versioned) {
+        path = str_from(path, 3);
+        m.version = STR("v1");
+    }
+    /* At the front, or doubled by a client that adds it to a base URL that has it. */
+    for (int i = 0; i < 2 && str_starts(path, STR("/v1")); i++) {
         if (take_segment(&path, STR("/v1beta"))) {
             m.version = STR("v1beta");
         } else if (take_segment(&path, STR("/v1"))) {

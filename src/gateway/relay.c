@@ -421,10 +421,7 @@ static void read_skimmed_usage(struct call *c)
 {
     struct json_skim *s = c->relay.skim;
     if (s && s->found && s->n && s->keep[0] == '{') {
-        struct str object = str_make(s->keep, s->n);
-        if (json_scan(object, NULL, 0, NULL, NULL) == 0) {
-            call_dialect(c)->usage(object, &c->usage);
-        }
+        call_dialect(c)->usage(str_make(s->keep, s->n), &c->usage);
     }
 }
 

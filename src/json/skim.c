@@ -118,6 +118,7 @@ struct step {
     uint64_t brackets; /* outside of strings */
     uint64_t inside;
     bool escape; /* the byte at `next` is escaped */
+    bool text;   /* nothing but a string's text */
 };
 
 /* The block at `p`. `*carry` is all ones in a string; it is moved to the block's end. */
@@ -135,6 +136,7 @@ INLINE struct step next_block(const struct piece *in, const char *p, uint64_t *c
     }
     b.inside = m.inside ^ *carry;
     b.brackets = m.brackets & ~b.inside;
+    b.text = *carry && !(m.quotes | m.slashes);
     *carry = (uint64_t)((int64_t)b.inside >> 63);
     return b;
 }
@@ -165,6 +167,10 @@ INLINE const char *search(struct json_skim *s, struct piece *in, const char *p, 
     while (p < in->end) {
         uint64_t from_before = carry;
         struct step b = next_block(in, p, &carry, block);
+        if (b.text) { /* most bytes of most answers: a long text */
+            p = wide.quotes(b.next, in->start, in->end).base;
+            continue;
+        }
         /* Besides brackets: where strings as long as the name open, and where one closes that has
          * begun in front of the block. */
         uint64_t opens = b.quotes & b.inside, closes = b.quotes ^ opens;
@@ -215,7 +221,7 @@ INLINE const char *pass_value(struct json_skim *s, struct piece *in, const char 
             const char *at = p + __builtin_ctzll(left);
             if (*at != '"') {
                 depth += level(*at);
-            } 
+            }
             if (depth <= members) {
                 s->_depth = depth;
                 enter(s, OUT);
