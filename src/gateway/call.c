@@ -5,27 +5,10 @@
 #include "base/must.h"
 
 static enum next (*const stages[])(struct call *c) = {
-    stage_accept,       /* which endpoint is meant: dialect, kind, model in the path */
-    stage_authenticate, /* whose key is it */
-    stage_admit,        /* is there room for one more call of this key */
-    stage_shape,        /* the model, and what must change in the body */
-    stage_route,        /* which target takes it */
-    stage_forward,      /* to the upstream, with retries */
-    stage_relay,        /* and back, as it comes */
-    stage_settle,       /* tokens, and what was reserved is given back */
-    stage_record,       /* one record, metrics */
+#define STAGE_ROW(name) stage_##name,
+    STAGE_LIST(STAGE_ROW)
+#undef STAGE_ROW
 };
-
-enum { STAGES = sizeof stages / sizeof *stages };
-
-static unsigned stage_index(enum next (*stage)(struct call *c))
-{
-    unsigned i = 0;
-    while (stages[i] != stage) {
-        must(++i < STAGES);
-    }
-    return i;
-}
 
 static void call_end(struct call *c)
 {
@@ -53,7 +36,7 @@ static void call_end(struct call *c)
 
 void call_run(struct call *c)
 {
-    while (c->stage < stage_index(stage_settle)) {
+    while (c->stage < STAGE_settle) {
         enum next n = stages[c->stage](c);
         if (n == WAIT) {
             return;
@@ -68,9 +51,9 @@ void call_run(struct call *c)
     http_finish(req);
 }
 
-void call_back_to(struct call *c, enum next (*stage)(struct call *c))
+void call_back_to(struct call *c, enum stage stage)
 {
-    c->stage = (uint8_t)stage_index(stage);
+    c->stage = (uint8_t)stage;
 }
 
 /* ---- the server's events ---- */

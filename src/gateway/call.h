@@ -6,6 +6,24 @@
 #include "gateway/worker.h"
 #include "json/skim.h"
 
+/* The stages, in their order. Each is one file with one entry. */
+#define STAGE_LIST(X)                                                                              \
+    X(accept)       /* which endpoint is meant: dialect, kind, model in the path */                \
+    X(authenticate) /* whose key is it */                                                          \
+    X(admit)        /* is there room for one more call of this key */                              \
+    X(shape)        /* the model, and what must change in the body */                              \
+    X(route)        /* which target takes it */                                                    \
+    X(forward)      /* to the upstream, with retries */                                            \
+    X(relay)        /* and back, as it comes */                                                    \
+    X(settle)       /* tokens, and what was reserved is given back */                              \
+    X(record)       /* one record, metrics */
+
+enum stage {
+#define STAGE_NAME(name) STAGE_##name,
+    STAGE_LIST(STAGE_NAME)
+#undef STAGE_NAME
+};
+
 enum next {
     NEXT, /* go on with the next stage */
     WAIT, /* an event will call call_run() again, at the same stage */
@@ -83,7 +101,6 @@ struct call {
     char id[32];
 };
 
-/* The stages, in the order of the array in call.c. */
 enum next stage_accept(struct call *c);
 enum next stage_authenticate(struct call *c);
 enum next stage_admit(struct call *c);
@@ -99,7 +116,7 @@ extern const struct http_server_ops call_server_ops;
 /* Runs the call from its present stage on, to its end or to the next WAIT. */
 void call_run(struct call *c);
 /* Goes back to an earlier stage (a retry goes back to route). */
-void call_back_to(struct call *c, enum next (*stage)(struct call *c));
+void call_back_to(struct call *c, enum stage stage);
 
 /* Answers with an error of ours in the caller's dialect, and returns DONE. `retry_after_ms` 0:
  * none. */

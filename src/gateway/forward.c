@@ -346,11 +346,11 @@ static void on_failed(void *owner, enum http_failure why, enum connect_failure c
                                            retry_take(&w->retry_budget, loop_now_ms(w->loop)));
     if (!safe || !nothing_lost || !paid) {
         give_up(c, why, connect, detail);
-        call_back_to(c, stage_settle);
+        call_back_to(c, STAGE_settle);
         call_run(c);
         return;
     }
-    call_back_to(c, stage_forward);
+    call_back_to(c, STAGE_forward);
     if (why == HTTP_FAIL_STALE) {
         w->metrics.retries[RETRY_STALE]++;
         call_run(c); /* on a new connection */
@@ -360,7 +360,7 @@ static void on_failed(void *owner, enum http_failure why, enum connect_failure c
     c->hold->down_until_ms[c->target->provider->index] = loop_now_ms(w->loop) + DOWN_MS;
     if (route_others_left(c)) {
         w->metrics.fallbacks++;
-        call_back_to(c, stage_route);
+        call_back_to(c, STAGE_route);
     }
     c->retry_waits = true;
     loop_timer(w->loop, &c->timer, retry_delay_ms(c->attempts, worker_random(w)));

@@ -66,7 +66,7 @@ static void finish(struct gather *g)
         print_process(&b, g);
         metrics_print(&b, &g->sum);
         call_reply(c, 200, STR("text/plain; version=0.0.4; charset=utf-8"), buf_str(&b));
-        call_back_to(c, stage_settle);
+        call_back_to(c, STAGE_settle);
         call_run(c);
     }
     metrics_free(&g->sum);

@@ -206,7 +206,7 @@ static void take_back(struct call *c)
     } else {
         http_cut(c->req);
     }
-    call_back_to(c, stage_settle);
+    call_back_to(c, STAGE_settle);
     call_run(c);
 }
 

@@ -87,7 +87,7 @@ static void is_as_strict_about_all_else(void **state)
         {"{\"a\\q\":1}", 4},
         {"{\"\x80\":1}", 2},
         {"{\"\\u00g0\":1}", 6},
-        {"[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"b\",}]", 59},
+        {"[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"b\",}]", 60},
     };
     EACH_LEVEL(level)
     {
