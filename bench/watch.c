@@ -36,14 +36,19 @@ static uint64_t cpu_ns_of(const pid_t *pids, int count)
     return sum;
 }
 
-static uint64_t wait_ns_of(const pid_t *pids, int count)
+/*
+ * How long the busiest thread of each process stood runnable without a core, and how much CPU its
+ * other threads used: they share the core, so it waits for them too, and only what goes beyond
+ * that was a stranger. The other threads' own waiting says nothing; they wait for the busiest.
+ */
+static void read_waits(const pid_t *pids, int count, struct watch_sample *ret_sample)
 {
-    uint64_t sum = 0;
     for (int i = 0; i < count; i++) {
         char path[300];
         snprintf(path, sizeof(path), "/proc/%d/task", (int)pids[i]);
         DIR *tasks = opendir(path);
         struct dirent *task;
+        uint64_t busiest_ns = 0, busiest_wait_ns = 0, all_ns = 0;
         while (tasks && (task = readdir(tasks)) != NULL) {
             if (!isdigit((unsigned char)task->d_name[0])) {
                 continue;
@@ -52,14 +57,20 @@ static uint64_t wait_ns_of(const pid_t *pids, int count)
             snprintf(path, sizeof(path), "/proc/%d/task/%.20s/schedstat", (int)pids[i],
                      task->d_name);
             read_file(path, text, sizeof(text));
-            char *second = strchr(text, ' ');
-            sum += second ? strtoull(second, NULL, 10) : 0;
+            char *second = text;
+            uint64_t ran_ns = strtoull(text, &second, 10);
+            all_ns += ran_ns;
+            if (ran_ns >= busiest_ns) {
+                busiest_ns = ran_ns;
+                busiest_wait_ns = strtoull(second, NULL, 10);
+            }
         }
         if (tasks) {
             closedir(tasks);
         }
+        ret_sample->wait_ns += busiest_wait_ns;
+        ret_sample->others_ns += all_ns - busiest_ns;
     }
-    return sum;
 }
 
 static void read_cpus(const struct watch *w, struct watch_sample *ret_sample)
@@ -99,9 +110,9 @@ static struct watch_sample sample(struct watch *w, uint64_t now_ns, uint64_t cal
         .calls = calls,
         .events = events,
         .cpu_ns = cpu_ns_of(w->pids, w->pid_count),
-        .wait_ns = wait_ns_of(w->pids, w->pid_count),
         .own_ns = own_ns(w),
     };
+    read_waits(w->pids, w->pid_count, &now);
     read_cpus(w, &now);
     return now;
 }
@@ -130,7 +141,9 @@ void watch_slice(struct watch *w, uint64_t now_ns, uint64_t calls, uint64_t even
         s->calls = calls - last->calls;
         s->events = events - last->events;
         s->cpu_ns = now.cpu_ns - last->cpu_ns;
-        s->wait_ns = now.wait_ns - last->wait_ns;
+        uint64_t wait_ns = now.wait_ns - last->wait_ns;
+        uint64_t others_ns = now.others_ns - last->others_ns;
+        s->wait_ns = wait_ns > others_ns ? wait_ns - others_ns : 0;
         s->p50_ns = hist_percentile_ns(&w->latency, 0.5);
         s->steal_us = 0;
         int64_t own_us = (int64_t)(now.own_ns - last->own_ns) / 1000;

@@ -19,7 +19,7 @@ struct watch_slice {
     uint64_t calls;
     uint64_t events;
     uint64_t cpu_ns;       /* of the watched processes, user and system, all threads */
-    uint64_t wait_ns;      /* their threads stood runnable without a core */
+    uint64_t wait_ns;      /* they stood runnable while strangers had the core */
     uint64_t p50_ns;       /* latency of the calls in this slice */
     int64_t foreign_us[2]; /* CPU on either core that is neither ours nor the watched one's */
     uint64_t steal_us;     /* taken by the hypervisor, on both cores */
@@ -31,7 +31,8 @@ struct watch_sample {
     uint64_t calls;
     uint64_t events;
     uint64_t cpu_ns;
-    uint64_t wait_ns;
+    uint64_t wait_ns;   /* of the busiest threads */
+    uint64_t others_ns; /* CPU of the threads besides them */
     uint64_t own_ns;
     uint64_t busy_us[2];
     uint64_t steal_us[2];

@@ -117,9 +117,26 @@ QUOTE_INLINE QUOTE_AVX2 const char *quote_end_avx2(const char *p, const char *en
     return p < end ? quote_first(p, quote_bits_avx2(last) >> (p - last)) : NULL;
 }
 
-static const _Alignas(32) char quote_quotes[32] = {[0 ... 31] = '"'};
-static const _Alignas(32) char quote_slashes[32] = {[0 ... 31] = '\\'};
-static const _Alignas(32) char quote_spaces[32] = {[0 ... 31] = ' '};
+/* A shuffle looks up, by a byte's low four bits, the one marked byte that it could be (0 for bytes
+ * above 0x7F); equality with the byte itself tests for all of them in two instructions. Entry 0 is
+ * a byte that cannot equal its index, so that NUL is not marked by the zeros. */
+static const _Alignas(32) char quote_by_low[32] = {
+    [0] = 1, [2] = '"', ['\\' & 15] = '\\', [16] = 1, [18] = '"', [16 + ('\\' & 15)] = '\\',
+};
+
+/* 0xFF at each quote and backslash. */
+QUOTE_INLINE QUOTE_AVX2 __m256i quote_marks_avx2(__m256i x)
+{
+    __m256i table = _mm256_load_si256((const void *)quote_by_low);
+    return _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, x), x);
+}
+
+/* The upper bit is set at what a strict string stops at: besides these at control characters and,
+ * as they are negative, at the bytes above 0x7F. */
+QUOTE_INLINE QUOTE_AVX2 __m256i quote_stops_avx2(__m256i x)
+{
+    return _mm256_or_si256(quote_marks_avx2(x), _mm256_subs_epi8(x, _mm256_set1_epi8(0x20)));
+}
 
 QUOTE_INLINE QUOTE_AVX2 const char *quote_plain_avx2(const char *p, const char *end,
                                                      const char *last)
@@ -129,11 +146,7 @@ QUOTE_INLINE QUOTE_AVX2 const char *quote_plain_avx2(const char *p, const char *
     }
     const char *from = p <= last + 32 ? p : last + 32;
     __m256i x = _mm256_loadu_si256((const void *)from);
-    __m256i hits = _mm256_cmpeq_epi8(x, *(const __m256i *)quote_quotes);
-    hits = _mm256_or_si256(hits, _mm256_cmpeq_epi8(x, *(const __m256i *)quote_slashes));
-    /* Signed: below the space are the control characters and the bytes above 0x7F. */
-    hits = _mm256_or_si256(hits, _mm256_cmpgt_epi8(*(const __m256i *)quote_spaces, x));
-    uint32_t bits = (uint32_t)_mm256_movemask_epi8(hits) >> (p - from);
+    uint32_t bits = (uint32_t)_mm256_movemask_epi8(quote_stops_avx2(x)) >> (p - from);
     p += __builtin_ctzll(bits | 1ULL << 32);
     return bits && *p == '"' ? p + 1 : NULL;
 }

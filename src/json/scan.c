@@ -289,26 +289,26 @@ NOINLINE struct json_want *begin_odd(struct scan *s, struct str key)
     return NULL;
 }
 
-/* Equality of n bytes by words that overlap: names are too short for a call to pay. */
+INLINE uint64_t word_at(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* Equality of n bytes. Names are too short for a call to pay. */
 INLINE bool same(const char *a, const char *b, size_t n)
 {
-    uint64_t x[2], y[2];
-    uint32_t v[2], w[2];
-    if (n > 16 || n < 4) {
-        return memcmp(a, b, n) == 0;
+    for (; n >= 8; n -= 8, a += 8, b += 8) {
+        if (word_at(a) != word_at(b)) {
+            return false;
+        }
     }
-    if (n >= 8) {
-        memcpy(&x[0], a, 8);
-        memcpy(&x[1], a + n - 8, 8);
-        memcpy(&y[0], b, 8);
-        memcpy(&y[1], b + n - 8, 8);
-        return x[0] == y[0] && x[1] == y[1];
+    for (; n > 0 && *a == *b; n--) {
+        a++;
+        b++;
     }
-    memcpy(&v[0], a, 4);
-    memcpy(&v[1], a + n - 4, 4);
-    memcpy(&w[0], b, 4);
-    memcpy(&w[1], b + n - 4, 4);
-    return v[0] == w[0] && v[1] == w[1];
+    return n == 0;
 }
 
 NOINLINE struct json_want *begin_plain(struct json_want *w, size_t nwant, struct str text)

@@ -1,8 +1,8 @@
 /* The skimmer goes by blocks of 64 bytes, whose quotes, backslashes and brackets come as bits
- * (json/marks.h): all strings of a block are told from what is outside of them at once. One by one it
- * looks only at brackets and at the strings that are as long as the name. When one of these says it,
- * at the level of the members, the few bytes that follow are read singly: a colon makes it a member,
- * behind which stands the value.
+ * (json/marks.h): all strings of a block are told from what is outside of them at once. One by one
+ * it looks only at brackets and at the strings that are as long as the name. When one of these says
+ * it, at the level of the members, the few bytes that follow are read singly: a colon makes it a
+ * member, behind which stands the value.
  *
  * Between two pieces, `_state` is where the last byte left off. */
 #include "json/skim.h"

@@ -3,6 +3,7 @@
 #include "json/wide.h"
 
 #include "base/utf8.h"
+#include "json/quote.h"
 
 enum kind { TEXT, QUOTES };
 
@@ -54,10 +55,8 @@ static const char *utf8_plain(const char *p, const char *end)
 }
 
 #ifdef __x86_64__
-#include <immintrin.h>
-
 #define INLINE static inline __attribute__((always_inline))
-#define AVX2   __attribute__((target("avx2,pclmul")))
+#define AVX2   __attribute__((target("avx2,pclmul,bmi,bmi2")))
 
 /* Where to read the last block of a text, which is shorter than 64 bytes: a long text's last 64
  * bytes hold it (the bits of what is in front of `p` are then shifted out), a short text is copied.
@@ -133,32 +132,13 @@ static struct window quotes_sse2(const char *p, const char *start, const char *e
     return find_sse2(p, start, end, QUOTES);
 }
 
-/* AVX2. A shuffle looks up, by a byte's low four bits, the one marked byte that it could be (0 for
- * bytes above 0x7F); equality with the byte itself tests for all of them in two instructions. Entry
- * 0 is a byte that cannot equal its index, so that NUL is not marked by the zeros. */
-
-static const _Alignas(32) char quotes_by_low[32] = {
-    [0] = 1, [2] = '"', ['\\' & 15] = '\\', [16] = 1, [18] = '"', [16 + ('\\' & 15)] = '\\',
-};
-
-INLINE AVX2 __m256i named_avx2(__m256i x, const char *by_low)
-{
-    __m256i table = _mm256_load_si256((const void *)by_low);
-    return _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, x), x);
-}
-
-/* The upper bit is set for control characters and, being negative, for the bytes above 0x7F. */
-INLINE AVX2 __m256i below_space_avx2(__m256i x)
-{
-    return _mm256_subs_epi8(x, _mm256_set1_epi8(0x20));
-}
+/* AVX2. */
 
 /* The upper bit of each marked byte of p[0..32). */
 INLINE AVX2 __m256i hits_avx2(const char *p, enum kind k)
 {
     __m256i x = _mm256_loadu_si256((const void *)p);
-    __m256i hits = named_avx2(x, quotes_by_low);
-    return k == TEXT ? _mm256_or_si256(hits, below_space_avx2(x)) : hits;
+    return k == TEXT ? quote_stops_avx2(x) : quote_marks_avx2(x);
 }
 
 INLINE AVX2 uint64_t bits_avx2(__m256i low, __m256i high)
@@ -307,7 +287,7 @@ static AVX2 const char *utf8_avx2(const char *p, const char *end)
         __m256i x = _mm256_loadu_si256((const void *)p);
         __m256i control = _mm256_cmpeq_epi8(_mm256_min_epu8(x, _mm256_set1_epi8(0x1F)), x);
         uint32_t stop =
-            (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(named_avx2(x, quotes_by_low), control));
+            (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(quote_marks_avx2(x), control));
         uint32_t high = (uint32_t)_mm256_movemask_epi8(x), bad = 0;
         if (high | high_before) {
             __m256i errors = utf8_errors_avx2(x, before);

@@ -63,7 +63,8 @@ def config_for(url, **more):
             {"id": "gem", "dialect": "gemini", "base_url": url, **provider},
         ],
         "models": [
-            {"id": "m", "aliases": ["m-alias"], "targets": [{"provider": "up", "model": "upstream-m"}]},
+            {"id": "m", "aliases": ["m-alias"],
+             "targets": [{"provider": "up", "model": "upstream-m"}]},
             {"id": "claude-m", "targets": [{"provider": "ant", "model": "upstream-c"}]},
             {"id": "gemini-m", "targets": [{"provider": "gem", "model": "upstream-g"}]},
         ],

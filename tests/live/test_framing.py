@@ -85,14 +85,17 @@ REFUSED = {
     "a NUL in the target": (head(LENGTH, start=b"POST " + PATH + b"\0 HTTP/1.1") + BODY, {400}),
     "a DEL in the target": (head(LENGTH, start=b"POST " + PATH + b"\x7f HTTP/1.1") + BODY, {400}),
     "a blank in the target": (head(LENGTH, start=b"POST /v1/chat /c HTTP/1.1") + BODY, {400}),
-    "a tab in the request line": (head(LENGTH, start=b"POST\t" + PATH + b" HTTP/1.1") + BODY, {400}),
+    "a tab in the request line": (
+        head(LENGTH, start=b"POST\t" + PATH + b" HTTP/1.1") + BODY, {400}),
     "two blanks after the method": (
         head(LENGTH, start=b"POST  " + PATH + b" HTTP/1.1") + BODY, {400}),
     "a target without a slash": (head(LENGTH, start=b"POST v1/chat HTTP/1.1") + BODY, {400}),
     "a method with a colon": (head(LENGTH, start=b"PO:ST " + PATH + b" HTTP/1.1") + BODY, {400}),
     "no version": (head(LENGTH, start=b"POST " + PATH) + BODY, {400}),
-    "a version with two digits": (head(LENGTH, start=b"POST " + PATH + b" HTTP/1.10") + BODY, {400}),
-    "a version in small letters": (head(LENGTH, start=b"POST " + PATH + b" http/1.1") + BODY, {400}),
+    "a version with two digits": (
+        head(LENGTH, start=b"POST " + PATH + b" HTTP/1.10") + BODY, {400}),
+    "a version in small letters": (
+        head(LENGTH, start=b"POST " + PATH + b" http/1.1") + BODY, {400}),
     "something after the version": (
         head(LENGTH, start=b"POST " + PATH + b" HTTP/1.1 x") + BODY, {400}),
     "HTTP/2 in text": (head(LENGTH, start=b"POST " + PATH + b" HTTP/2.0") + BODY, {400, 505}),

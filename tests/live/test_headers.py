@@ -36,7 +36,8 @@ def test_key_is_taken_from_the_query_and_not_passed_on(accord, upstream):
 
 
 def test_same_key_twice_is_one_key(accord):
-    assert send(accord, CHAT, [("x-api-key", KEY), ("Authorization", f"Bearer {KEY}")]).status == 200
+    both = [("x-api-key", KEY), ("Authorization", f"Bearer {KEY}")]
+    assert send(accord, CHAT, both).status == 200
 
 
 @pytest.mark.parametrize("target,headers", [
@@ -163,7 +164,8 @@ def test_upstream_that_refuses_connections_is_told_in_the_callers_dialect(start,
     ([("anthropic-version", "2023-06-01")], "data", "anthropic"),
     ([("x-goog-api-key", KEY), ("x-goog-api-client", "genai-js/3.1.0")], "models", "gemini")])
 def test_models_are_listed_in_three_shapes(accord, headers, key, shape):
-    response = send(accord, "/v1/models", [("Authorization", f"Bearer {KEY}"), *headers], b"", "GET")
+    response = send(accord, "/v1/models", [("Authorization", f"Bearer {KEY}"), *headers], b"",
+                    "GET")
     assert response.status == 200
     entries = response.json()[key]
     if shape == "openai":
@@ -235,7 +237,8 @@ def test_hop_by_hop_headers_stop_here_both_ways(accord, upstream):
 
 def test_vendor_headers_pass_to_the_upstream(accord, upstream):
     headers = [("anthropic-version", "2023-06-01"), ("anthropic-beta", "a-1,b-2"),
-               ("x-stainless-retry-count", "0"), ("x-codex-turn-metadata", '{"a":"' + "b" * 1000 + '"}'),
+               ("x-stainless-retry-count", "0"),
+               ("x-codex-turn-metadata", '{"a":"' + "b" * 1000 + '"}'),
                ("user-agent", "claude-cli/2.1.330"), ("cookie", "")]
     response = send(accord, MESSAGES, [("x-api-key", KEY), *headers],
                     b'{"model":"claude-m","max_tokens":1,"messages":[]}')

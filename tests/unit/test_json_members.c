@@ -137,14 +137,14 @@ static void judges_the_strings_that_are_wanted(void **state)
 static void finds_what_the_strict_scan_finds(void **state)
 {
     (void)state;
-    struct str doc =
-        STR("{\"model\":\"m\\u00e9\",\"messages\":[{\"role\":\"system\",\"content\":\"a \\\"b\\\\\"},"
-            "{\"role\":\"user\",\"content\":\"\\\\\\\"},{\\\"\"},{\"role\":\"assistant\",\"content\":"
-            "\"a text of more than sixty-four bytes, so that blocks are read, \\\\\"}],"
-            "\"mod\\u0065l\":1,\"stream\":true,\"n\":-1.5e3,\"\":{\"model\":2}}");
+    struct str doc = STR(
+        "{\"model\":\"m\\u00e9\",\"messages\":[{\"role\":\"system\",\"content\":\"a \\\"b\\\\\"},"
+        "{\"role\":\"user\",\"content\":\"\\\\\\\"},{\\\"\"},{\"role\":\"assistant\",\"content\":"
+        "\"a text of more than sixty-four bytes, so that blocks are read, \\\\\"}],"
+        "\"mod\\u0065l\":1,\"stream\":true,\"n\":-1.5e3,\"\":{\"model\":2}}");
     EACH_LEVEL(level)
     {
-        struct json_want a[] = {{.name = STR("model")}, {.name = STR("messages")},
+        struct json_want a[] = {{.name = STR("model")},  {.name = STR("messages")},
                                 {.name = STR("stream")}, {.name = STR("n")},
                                 {.name = STR("")},       {.name = STR("role")}};
         struct json_want b[COUNT(a)];
