@@ -162,6 +162,11 @@ void relay_probe(struct call *c);
 void relay_stop(struct call *c);
 void relay_timer(struct call *c);
 
+/* events.c: passes pieces of a stream of events on; and its end: false when the stream had not said
+ * that it is over (nothing was sent then). */
+void events_pass(struct call *c, const struct iovec *pieces, int n);
+bool events_end(struct call *c);
+
 /* pages.c: what answers without a model. */
 enum next page_health(struct call *c, struct str path);
 enum next page_models(struct call *c);

@@ -31,8 +31,9 @@ struct snap_provider {
     enum family family;
     bool speaks; /* a dialect that calls can be passed through to */
     size_t index;
-    struct str base_path;    /* path of base_url, without a final slash */
-    struct str absolute;     /* "http://host" before the path when a plain proxy is asked (RFC 9112, 3.2.2) */
+    struct str base_path; /* path of base_url, without a final slash */
+    struct str
+        absolute; /* "http://host" before the path when a plain proxy is asked (RFC 9112, 3.2.2) */
     struct str fixed_fields; /* "host: ...\r\nauthorization: ...\r\n": the same for every call */
     struct str origin_name;
     struct connect_target target;

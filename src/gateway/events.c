@@ -1,0 +1,276 @@
+/* Server-sent events on their way through the relay: whole ones only, watched for usage and for the
+ * sign that the stream is over. */
+#include "gateway/call.h"
+
+#include "base/must.h"
+#include "http/sse.h"
+#include "json/scan.h"
+
+enum { OUT_PIECES = 48 };
+
+/* What one read gives the client: pieces that are sent together. */
+struct out {
+    struct call *c;
+    int n;
+    struct iovec v[OUT_PIECES];
+};
+
+static void flush(struct out *o, bool end)
+{
+    struct call *c = o->c;
+    if (o->n || end || c->last_sent_ms == 0) {
+        c->last_sent_ms = loop_now_ms(c->w->loop);
+        http_send(c->req, o->v, o->n, end);
+    }
+    o->n = 0;
+}
+
+static void emit(struct out *o, const char *p, size_t n)
+{
+    if (n == 0) {
+        return;
+    }
+    if (o->n && (const char *)o->v[o->n - 1].iov_base + o->v[o->n - 1].iov_len == p) {
+        o->v[o->n - 1].iov_len += n;
+        return;
+    }
+    if (o->n == OUT_PIECES) {
+        flush(o, false);
+    }
+    o->v[o->n++] = (struct iovec){(void *)(uintptr_t)p, n};
+}
+
+/* Takes the usage out of an event that only our question brought: the whole event when it carries
+ * nothing else, else the member with its comma. */
+static void emit_without_usage(struct out *o, struct str event, const struct json_want *usage,
+                               const struct json_want *choices)
+{
+    if (usage->type == JSON_OBJECT && choices->type == JSON_ARRAY && choices->value.n == 2) {
+        return;
+    }
+    const char *from = usage->key.p, *to = usage->value.p + usage->value.n;
+    const char *before = from, *after = to, *end = event.p + event.n;
+    while (before > event.p && (before[-1] == ' ' || before[-1] == '\t')) {
+        before--;
+    }
+    if (before > event.p && before[-1] == ',') {
+        from = before - 1;
+    } else {
+        while (after < end && (*after == ' ' || *after == '\t')) {
+            after++;
+        }
+        to = after < end && *after == ',' ? after + 1 : to;
+    }
+    emit(o, event.p, (size_t)(from - event.p));
+    emit(o, to, (size_t)(end - to));
+}
+
+/* An event that mentions usage. Returns whether it was emitted here. */
+static bool look_at_usage(struct out *o, struct str event, struct str data)
+{
+    struct call *c = o->c;
+    struct json_want want[] = {{.name = STR("usage")}, {.name = STR("choices")}};
+    if (json_scan_members(data, want, 2, NULL, NULL) < 0) {
+        return false;
+    }
+    c->relay.finished |= call_dialect(c)->event(data, &c->usage);
+    bool in_place = data.p >= event.p && data.p < event.p + event.n;
+    if (c->usage_added && want[0].count == 1 && in_place) {
+        emit_without_usage(o, event, &want[0], &want[1]);
+        return true;
+    }
+    return false;
+}
+
+static bool holds(struct str s, struct str needle)
+{
+    return str_find(s, needle) >= 0;
+}
+
+/* An event whose data is an error object. */
+static bool is_error(struct str event)
+{
+    struct str data = str_from(event, 5);
+    if (event.n < 16 || (event.p[0] == 'd' && event.p[7] != 'e' && event.p[8] != 'e')) {
+        return false;
+    }
+    if (!str_starts(event, STR("data:"))) {
+        return str_starts(event, STR("event: error"));
+    }
+    if (data.n && data.p[0] == ' ') {
+        data = str_from(data, 1);
+    }
+    return str_starts(data, STR("{\"error\""));
+}
+
+/* What follows "finish_reason": in a chat event; it mostly stands near the end. */
+static struct str finish_reason(struct str event)
+{
+    const struct str name = STR("\"finish_reason\":");
+    struct str tail = str_from(event, event.n > 64 ? event.n - 64 : 0);
+    ptrdiff_t at = str_find(tail, name);
+    if (at >= 0) {
+        return str_from(tail, (size_t)at + name.n);
+    }
+    at = str_find(event, name);
+    return at < 0 ? (struct str){0} : str_from(event, (size_t)at + name.n);
+}
+
+/* The signs by which each dialect says that its stream is over, or failed. */
+static void look_for_end(struct call *c, struct str event, struct sse_look look)
+{
+    struct relay *r = &c->relay;
+    switch (c->ep.endpoint->family) {
+    case FAMILY_ANTHROPIC:
+        if (str_starts(event, STR("event: message_stop"))) {
+            r->finished = true;
+        } else if (event.p[0] != 'e' && holds(event, STR("\"message_stop\""))) {
+            r->finished = true;
+        }
+        break;
+    case FAMILY_GEMINI:
+        if ((look.f && holds(event, STR("\"finishReason\""))) ||
+            holds(event, STR("\"promptFeedback\""))) {
+            r->finished = true;
+        }
+        break;
+    default:
+        if (event.n > 0 && event.p[0] == 'e') {
+            /* Responses names its events; chat does not. */
+            r->finished = str_starts(event, STR("event: response.completed")) ||
+                          str_starts(event, STR("event: response.incomplete")) ||
+                          str_starts(event, STR("event: response.failed"));
+        } else if (!str_ends(event, STR("\"finish_reason\":null}]}\n\n"))) {
+            struct str reason = look.f ? finish_reason(event) : (struct str){0};
+            r->finished = str_starts(reason, STR("\"")) || str_starts(reason, STR(" \"")) ||
+                          (event.n < 32 && holds(event, STR("[DONE]")));
+        }
+    }
+    r->errored = r->errored || is_error(event);
+}
+
+static void pass_event(struct out *o, struct str event, struct sse_look look)
+{
+    struct call *c = o->c;
+    c->relay.events++;
+    if (!c->relay.finished) {
+        look_for_end(c, event, look);
+    }
+    if (look.u && holds(event, c->ep.endpoint->family == FAMILY_GEMINI ? STR("\"usageMetadata\"")
+                                                                       : STR("\"usage\""))) {
+        struct str data = sse_data(&c->req->arena, event, NULL);
+        if (look_at_usage(o, event, data)) {
+            return;
+        }
+    }
+    emit(o, event.p, event.n);
+}
+
+/* Passes the whole events at the front of p[0..n); returns how many bytes they take. */
+static size_t pass_events(struct out *o, const char *p, size_t n, size_t seen)
+{
+    size_t at = 0, len;
+    struct sse_look look;
+    while (at < n && (len = sse_event_look(p + at, n - at, at ? 0 : seen, &look)) > 0) {
+        pass_event(o, str_make(p + at, len), look);
+        at += len;
+    }
+    return at;
+}
+
+static void hold_more(struct call *c, const char *p, size_t n)
+{
+    struct relay *r = &c->relay;
+    struct pool *pool = loop_pool(c->w->loop);
+    if (r->hold_n + n > r->hold_cap) {
+        size_t cap;
+        char *hold = pool_take(pool, (r->hold_n + n) * 2, &cap);
+        if (r->hold) {
+            memcpy(hold, r->hold, r->hold_n);
+            pool_give(pool, r->hold, r->hold_cap);
+        }
+        r->hold = hold;
+        r->hold_cap = (uint32_t)cap;
+    }
+    memcpy(r->hold + r->hold_n, p, n);
+    r->hold_n += (uint32_t)n;
+}
+
+static void drop_hold(struct call *c)
+{
+    struct relay *r = &c->relay;
+    if (r->hold) {
+        pool_give(loop_pool(c->w->loop), r->hold, r->hold_cap);
+        r->hold = NULL;
+        r->hold_n = r->hold_cap = 0;
+    }
+}
+
+static void pass_piece(struct out *o, const char *p, size_t n)
+{
+    struct call *c = o->c;
+    struct relay *r = &c->relay;
+    if (r->mid_event) {
+        size_t end = sse_event_end(p, n, 0);
+        emit(o, p, end ? end : n);
+        r->mid_event = end == 0;
+        p += end ? end : n;
+        n -= end ? end : n;
+    }
+    if (r->hold_n == 0) {
+        size_t used = pass_events(o, p, n, 0);
+        p += used;
+        n -= used;
+        if (n) {
+            hold_more(c, p, n);
+        }
+    } else {
+        size_t seen = r->hold_n;
+        hold_more(c, p, n);
+        size_t used = pass_events(o, r->hold, r->hold_n, seen);
+        if (used) {
+            flush(o, false); /* before the held bytes move */
+            memmove(r->hold, r->hold + used, r->hold_n - used);
+            r->hold_n -= (uint32_t)used;
+        }
+    }
+    if (r->hold_n > EVENT_HOLD_MAX) {
+        emit(o, r->hold, r->hold_n);
+        flush(o, false);
+        r->hold_n = 0;
+        r->mid_event = true;
+    }
+    if (r->hold_n == 0) {
+        drop_hold(c);
+    }
+}
+
+void events_pass(struct call *c, const struct iovec *pieces, int n)
+{
+    struct out o UNINITIALIZED;
+    o.c = c;
+    o.n = 0;
+    for (int i = 0; i < n; i++) {
+        pass_piece(&o, pieces[i].iov_base, pieces[i].iov_len);
+    }
+    flush(&o, false);
+}
+
+bool events_end(struct call *c)
+{
+    struct relay *r = &c->relay;
+    struct out o UNINITIALIZED;
+    o.c = c;
+    o.n = 0;
+    if (r->hold_n && !r->finished) {
+        /* A last event without its blank line counts when it is whole in itself. */
+        look_for_end(c, str_make(r->hold, r->hold_n), (struct sse_look){true, true});
+    }
+    if (r->finished && r->hold_n) {
+        pass_event(&o, str_make(r->hold, r->hold_n), (struct sse_look){true, true});
+    }
+    if (r->finished) {
+        flush(&o, true);
+    }
+    return r->finished;
+}
