@@ -37,7 +37,9 @@ static bool goes_on(const struct h1_head *h, const struct h1_field *f)
 
 static char *put(char *at, struct str s)
 {
-    memcpy(at, s.p, s.n);
+    if (s.n) {
+        memcpy(at, s.p, s.n);
+    }
     return at + s.n;
 }
 

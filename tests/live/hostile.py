@@ -1,7 +1,8 @@
 """An upstream that does what it is told: split, stall, trickle, cut, lie.
 
 One thread per connection. The answer to each request is a function of (peer, request), by
-default `answers.usual`; a test replaces it through `upstream.answer = ...`. Every byte that arrives is kept.
+default `answers.usual`; a test replaces it through `upstream.answer = ...`. Every byte that
+arrives is kept.
 """
 
 import socket
