@@ -243,8 +243,8 @@ def available(accord):
     """Names of the programs that can be started here, and why the others cannot."""
     names, missing = [], {}
     for name, (_, needs, _) in PROGRAMS.items():
-        if name == "accord" and not (accord and os.path.exists(accord)):
-            missing[name] = f"{accord} does not exist: build it, or say --accord PATH"
+        if name == "accord" and not (accord and os.access(accord, os.X_OK)):
+            missing[name] = f"{accord} is no program: build it, or say --accord PATH"
         elif needs and not shutil.which(needs):
             missing[name] = f"{needs} is not installed"
         else:

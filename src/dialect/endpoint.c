@@ -158,7 +158,7 @@ struct endpoint_match endpoint_find(struct str method, struct str path)
         m.version = STR("v1");
     }
     /* At the front, or doubled by a client that adds it to a base URL that has it. */
-    for (int i = 0; i < 2 && str_starts(path, STR("/v1")); i++) {
+    for (int i = versioned; i < 2 && str_starts(path, STR("/v1")); i++) {
         if (take_segment(&path, STR("/v1beta"))) {
             m.version = STR("v1beta");
         } else if (take_segment(&path, STR("/v1"))) {

@@ -159,6 +159,10 @@ int h1_chunked(struct h1_chunked *c, const char **p, const char *end, struct str
             *p += n;
             c->left -= n;
             c->state = c->left ? DATA : DATA_CR;
+            if (c->state == DATA_CR && end - *p >= 2 && (*p)[0] == '\r' && (*p)[1] == '\n') {
+                *p += 2; /* so that a reader with all of a chunk need not ask again */
+                c->state = SIZE_FIRST;
+            }
             return CHUNK_DATA;
         }
         if (step(c, *(*p)++) < 0) {

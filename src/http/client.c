@@ -277,6 +277,9 @@ static int pass_body(struct http_up *u, const char **p, const char *end)
                 break;
             }
             pieces[n++] = (struct iovec){(void *)(uintptr_t)piece.p, piece.n};
+            if (*p == end) {
+                break;
+            }
         }
         if (k < 0) {
             return -EBADMSG;

@@ -58,10 +58,13 @@ static const char *look_sse2(const char *p, const char *end, struct sse_look *lo
     return bits ? p + __builtin_ctz(bits) : look_tail(p, end, look);
 }
 
-__attribute__((target("avx2"))) static const char *look_avx2(const char *p, const char *end,
+/* Whole registers only: stops at a line end (or another control character), or where less than a register
+ * is left. */
+__attribute__((target("avx2"))) static const char *wide_avx2(const char *p, const char *end,
                                                              struct sse_look *look)
 {
-    const __m256i lf = _mm256_set1_epi8('\n'), cr = _mm256_set1_epi8('\r');
+    const __m256i line_end =
+        _mm256_set1_epi8('\r'); /* bytes up to CR: line ends, tabs and the like */
     const __m256i quote = _mm256_set1_epi8('"'), u = _mm256_set1_epi8('u'),
                   f = _mm256_set1_epi8('f');
     __m256i seen_u = _mm256_setzero_si256(), seen_f = seen_u;
@@ -72,15 +75,35 @@ __attribute__((target("avx2"))) static const char *look_avx2(const char *p, cons
         __m256i q = _mm256_cmpeq_epi8(x, quote);
         seen_u = _mm256_or_si256(seen_u, _mm256_and_si256(q, _mm256_cmpeq_epi8(y, u)));
         seen_f = _mm256_or_si256(seen_f, _mm256_and_si256(q, _mm256_cmpeq_epi8(y, f)));
-        bits = (unsigned)_mm256_movemask_epi8(
-            _mm256_or_si256(_mm256_cmpeq_epi8(x, lf), _mm256_cmpeq_epi8(x, cr)));
+        bits = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(x, line_end), x));
         if (bits) {
             break;
         }
     }
     look->u = look->u || _mm256_movemask_epi8(seen_u);
     look->f = look->f || _mm256_movemask_epi8(seen_f);
-    return bits ? p + __builtin_ctz(bits) : look_sse2(p, end, look);
+    return bits ? p + __builtin_ctz(bits) : p;
+}
+
+__attribute__((target("avx2"))) static const char *look_avx2(const char *p, const char *end,
+                                                             struct sse_look *look)
+{
+    const char *start = p;
+    for (;;) {
+        p = wide_avx2(p, end, look);
+        if (end - p >= 33) {
+            if (*p == '\n' || *p == '\r') {
+                return p;
+            }
+            p++; /* a tab or the like */
+        } else if (end - start >= 33 && end - p > 1) {
+            p = wide_avx2(end - 33, end,
+                          look); /* again some bytes that hold no line end, but in one step */
+            return *p == '\n' || *p == '\r' ? p : look_tail(p, end, look);
+        } else {
+            return look_sse2(p, end, look);
+        }
+    }
 }
 
 static const char *(*look_line_end)(const char *p, const char *end,

@@ -227,13 +227,14 @@ static inline struct block16 block16(const char *p)
  * or when fewer than 16 bytes are left in the span. */
 static inline const char *skip_flat(const char *p, const char *end)
 {
-    const char *last = end - 16, *opening = p++;
-    uint32_t quotes = 0; /* the parity of its bits is that of all quotes up to here */
-    if (end - opening < 16) {
+    if (end - p < 16) {
         return NULL;
     }
+    const char *last = end - 16;
+    uint32_t quotes = 0; /* the parity of its bits is that of all quotes up to here */
+    p++;
     for (;; p += 16) {
-        unsigned seen = p > last ? (unsigned)(p - last) : 0;
+        unsigned seen = p > last ? (unsigned)(p - last) : 0; /* of the last block: looked at */
         if (seen >= 16) {
             return NULL;
         }

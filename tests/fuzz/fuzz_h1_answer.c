@@ -20,7 +20,7 @@ static int parse(struct h1_head *h, const char *p, size_t n, size_t max, enum h1
 static void check_accepted(const struct h1_head *h, enum h1_method method)
 {
     check_fields(h);
-    must(h->status >= 100 && h->status <= 999 && h->minor <= 1);
+    must(h->status >= 100 && h->status <= 599 && h->minor <= 1);
     bool bodiless = method == M_HEAD || h->status < 200 || h->status == 204 || h->status == 304;
     must(!bodiless || h->body == BODY_NONE);
     must(bodiless || (h->body == BODY_CHUNKED) == (h->at[H_TRANSFER_ENCODING] > 0));

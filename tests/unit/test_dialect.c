@@ -65,7 +65,8 @@ static struct api_error an_error(unsigned status)
                               .code = STR("model_not_found"),
                               .message = STR(HOSTILE),
                               .param = STR("mo\"del"),
-                              .request_id = STR("req_\"1")};
+                              .request_id = STR("req_\"1"),
+                              .sequence = -1};
 }
 
 static void check_openai(const struct json *j, size_t i)
@@ -156,6 +157,28 @@ static void error_events(void **state)
             arena_reset(&a);
         }
     }
+}
+
+/* In a stream of Responses events are numbered, and what is said of an error stands flat in them. */
+static void numbered_error_event(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf b = {.arena = &a};
+    struct api_error e = an_error(502);
+    struct str name;
+    e.sequence = 17;
+    dialect_openai.error_event(&b, &e);
+    assert_int_equal(sse_event_end(b.p, b.n, 0), b.n);
+    struct json *j = parse(&a, sse_data(&a, buf_str(&b), &name));
+    assert_true(str_eq(name, STR("error")));
+    member_is(j, "/type", JSON_STRING, "error");
+    member_is(j, "/sequence_number", JSON_NUMBER, "17");
+    member_is(j, "/code", JSON_STRING, "model_not_found");
+    member_is(j, "/message", JSON_STRING, HOSTILE_DECODED);
+    member_is(j, "/error/message", JSON_STRING, HOSTILE_DECODED);
+    member_is(j, "/error/type", JSON_STRING, "server_error");
+    arena_reset(&a);
 }
 
 static void empty_errors(void **state)
@@ -392,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors),              cmocka_unit_test(error_events),
+        cmocka_unit_test(numbered_error_event),
         cmocka_unit_test(empty_errors),        cmocka_unit_test(statuses),
         cmocka_unit_test(pings),               cmocka_unit_test(usage_of_answers),
         cmocka_unit_test(stream_of_chat),      cmocka_unit_test(stream_of_responses),

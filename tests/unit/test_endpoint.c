@@ -187,6 +187,17 @@ static const struct {
     {"GET", "/v1/models/x:generateContent", NULL, 0, 0, true, ""},
     {"GET", "/v1/models/", NULL, 0, 0, false, ""},
     {"POST", "/v1/models/:generateContent", NULL, 0, 0, true, ""},
+    /* A model's name with a slash, without "models/" ahead: only where a version says what it is. */
+    {"POST", "/v1beta/sim/echo:generateContent", "gemini.generate", ENDPOINT_CALL, FAMILY_GEMINI, false,
+     "sim/echo"},
+    {"POST", "/v1/a/b/c:streamGenerateContent", "gemini.generate", ENDPOINT_CALL, FAMILY_GEMINI, false,
+     "a/b/c"},
+    {"POST", "/gemini/v1beta/sim/echo:countTokens", "gemini.count_tokens", ENDPOINT_CALL, FAMILY_GEMINI,
+     false, "sim/echo"},
+    {"POST", "/sim/echo:generateContent", NULL, 0, 0, false, ""},
+    {"POST", "/v1beta/echo:generateContent", NULL, 0, 0, false, ""},
+    {"POST", "/v1beta/sim/echo:other", NULL, 0, 0, false, ""},
+    {"GET", "/v1beta/sim/echo:generateContent", NULL, 0, 0, true, ""},
     {"POST", "/v2/chat", "cohere.chat", ENDPOINT_LATER, FAMILY_COHERE, false, ""},
     {"POST", "/v2/embed", "cohere.embed", ENDPOINT_LATER, FAMILY_COHERE, false, ""},
     {"POST", "/v2/rerank", "cohere.rerank", ENDPOINT_LATER, FAMILY_COHERE, false, ""},
@@ -245,6 +256,9 @@ static void row_by_row(void **state)
             fail_msg("%s %s: wrong_method is %d", rows[i].method, rows[i].path, m.wrong_method);
         }
         same(m.model, rows[i].model, rows[i].path, "the model");
+        if (m.wrong_method) { /* the one that is allowed is */
+            assert_non_null(endpoint_find(m.allow, str_of(rows[i].path)).endpoint);
+        }
         if (m.endpoint) {
             assert_int_equal(m.endpoint->kind, rows[i].kind);
             assert_int_equal(m.endpoint->family, rows[i].family);

@@ -228,7 +228,7 @@ static void keys_by_secret(void **state)
 {
     (void)state;
     struct str star = STR("*");
-    struct keyfile_entry kept[4] = {{0}};
+    static struct keyfile_entry kept[4];
     key_digest(STR("sk-accord-from-the-file"), kept[0].digest);
     kept[0].id = STR("kept");
     kept[0].models = &star;
