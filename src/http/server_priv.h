@@ -1,4 +1,4 @@
-/* Shared by server.c (connections and requests) and answer.c (answers). */
+/* Shared by server.c, conn.c (connections), request.c (requests) and answer.c (answers). */
 #ifndef HTTP_SERVER_PRIV_H
 #define HTTP_SERVER_PRIV_H
 
@@ -46,7 +46,22 @@ struct http_conn {
     uint8_t eof_checks;
 };
 
+enum { LINGER_MS = 2000, DRAIN_GRACE_MS = 250 };
+
+/* The events of a connection's stream; its owner is the connection. */
+extern const struct stream_ops conn_stream_ops;
+void conn_on_deadline(struct timer *t);
+/* When the connection's timer fires; 0: never. */
+void conn_deadline(struct http_conn *c, uint64_t ms);
+/* Frees the connection's request. */
+void conn_end_request(struct http_conn *c);
+/* Closes, at once or after our last words; the struct goes when nobody works on it any more. */
+void conn_close(struct http_conn *c, uint64_t linger_ms);
+/* The client is gone: the request hears of it, the connection closes. */
+void conn_lost(struct http_conn *c);
+/* A write failed inside somebody's call: they hear of it when that call is over. */
 void conn_break(struct http_conn *c);
+/* Goes on with what waits in `in`, unless that happens already further up the stack. */
 void conn_wake(struct http_conn *c);
 /* A write left `queued` bytes waiting, where there were `before` ahead of it. */
 void conn_queued(struct http_conn *c, size_t before, size_t queued);

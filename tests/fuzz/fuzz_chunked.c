@@ -78,7 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     feed(&c, &whole, text.p, text.n);
     decode(&pieces, text, data[0] * 2654435761U);
     must(whole.last == pieces.last);
-    must(whole.last < 0 || whole.used == pieces.used); /* how far into a fault one sees may differ */
+    must(whole.last < 0 ||
+         whole.used == pieces.used); /* how far into a fault one sees may differ */
     must(str_eq(buf_str(&whole.content), buf_str(&pieces.content)));
     code_again(text, data[0]);
     buf_free(&whole.content);

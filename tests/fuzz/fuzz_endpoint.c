@@ -56,7 +56,8 @@ static void check_decode(struct str s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct str methods[] = {{"POST", 4}, {"GET", 3}, {"DELETE", 6}, {"HEAD", 4}, {"", 0}};
+    static const struct str methods[] = {
+        {"POST", 4}, {"GET", 3}, {"DELETE", 6}, {"HEAD", 4}, {"", 0}};
     if (size == 0) {
         return 0;
     }

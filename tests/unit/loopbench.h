@@ -79,8 +79,7 @@ static void peer_error(void *owner, int err)
     ((struct peer *)owner)->broken = 1;
 }
 
-static const struct stream_ops peer_ops = {
-    .data = peer_data, .eof = peer_eof, .error = peer_error};
+static const struct stream_ops peer_ops = {.data = peer_data, .eof = peer_eof, .error = peer_error};
 
 static void peer_begin(struct peer *p, struct stream *s)
 {

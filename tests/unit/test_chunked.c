@@ -57,15 +57,15 @@ static struct result decode(const char *p, size_t n, size_t first, size_t step)
 }
 
 /* All ways to cut in two, and steps of 1 to 5 bytes: the outcome is that of the whole. */
-static void check_splits(const char *text, size_t n, int last, const char *content, size_t content_n,
-                         size_t used)
+static void check_splits(const char *text, size_t n, int last, const char *content,
+                         size_t content_n, size_t used)
 {
     for (size_t step = 1; step <= 6; step++) {
         for (size_t first = 0; first <= n; first++) {
             struct result r = decode(text, n, first, step == 6 ? n : step);
             if (r.last != last) {
-                fail_msg("\"%s\": %d instead of %d when cut at %zu, then every %zu", text, r.last, last,
-                         first, step);
+                fail_msg("\"%s\": %d instead of %d when cut at %zu, then every %zu", text, r.last,
+                         last, first, step);
             }
             if (last >= 0) {
                 assert_int_equal(r.used, used);
@@ -129,35 +129,35 @@ static const struct {
     const char *text;
     size_t n;
 } bad[] = {
-    {T("\r\n")},                                  /* no size */
-    {T(";a=b\r\n")},                              /* an extension of nothing */
-    {T("g\r\n")},                                 /* no digit */
-    {T("-5\r\nhello\r\n")},                       /* a sign */
-    {T("+5\r\nhello\r\n")},                       /**/
-    {T("0x5\r\nhello\r\n")},                      /* C's spelling */
-    {T(" 5\r\nhello\r\n")},                       /* space ahead */
-    {T("5 \r\nhello\r\n")},                       /* space behind */
-    {T("5\nhello\r\n")},                          /* LF alone */
-    {T("5\r\rhello\r\n")},                        /* CR CR */
-    {T("5;a\nb\r\nhello\r\n")},                   /* LF in an extension (terminator confusion) */
-    {T("5;a\0b\r\nhello\r\n")},                   /* NUL in an extension */
-    {T("5;a\x7f\r\nhello\r\n")},                  /* DEL in an extension */
-    {T("5\r\nhello0\r\n\r\n")},                   /* no line end behind the data */
-    {T("5\r\nhello\n0\r\n\r\n")},                 /* LF alone behind the data */
-    {T("5\r\nhello\r0\r\n\r\n")},                 /* CR alone behind the data */
-    {T("5\r\nhello world\r\n0\r\n\r\n")},         /* more data than said */
-    {T("10000000000000000\r\n")},                 /* 2^64 */
-    {T("fffffffffffffffff\r\n")},                 /* beyond it */
-    {T("0\r\n\n")},                               /* LF alone at the end */
-    {T("0\r\n\rX")},                              /* CR alone at the end */
-    {T("0\r\nno colon\r\n\r\n")},                 /* trailers are fields */
-    {T("0\r\nabc\r\n\r\n")},                      /**/
-    {T("0\r\n: x\r\n\r\n")},                      /* without a name */
-    {T("0\r\n x: y\r\n\r\n")},                    /* folded */
-    {T("0\r\nx : y\r\n\r\n")},                    /* space before the colon */
-    {T("0\r\nx: y\n\r\n")},                       /* LF alone */
-    {T("0\r\nx: \0\r\n\r\n")},                    /* NUL */
-    {T("0\r\nx: y\r\rz")},                        /* CR CR */
+    {T("\r\n")},                          /* no size */
+    {T(";a=b\r\n")},                      /* an extension of nothing */
+    {T("g\r\n")},                         /* no digit */
+    {T("-5\r\nhello\r\n")},               /* a sign */
+    {T("+5\r\nhello\r\n")},               /* the same */
+    {T("0x5\r\nhello\r\n")},              /* C's spelling */
+    {T(" 5\r\nhello\r\n")},               /* space ahead */
+    {T("5 \r\nhello\r\n")},               /* space behind */
+    {T("5\nhello\r\n")},                  /* LF alone */
+    {T("5\r\rhello\r\n")},                /* CR CR */
+    {T("5;a\nb\r\nhello\r\n")},           /* LF in an extension (terminator confusion) */
+    {T("5;a\0b\r\nhello\r\n")},           /* NUL in an extension */
+    {T("5;a\x7f\r\nhello\r\n")},          /* DEL in an extension */
+    {T("5\r\nhello0\r\n\r\n")},           /* no line end behind the data */
+    {T("5\r\nhello\n0\r\n\r\n")},         /* LF alone behind the data */
+    {T("5\r\nhello\r0\r\n\r\n")},         /* CR alone behind the data */
+    {T("5\r\nhello world\r\n0\r\n\r\n")}, /* more data than said */
+    {T("10000000000000000\r\n")},         /* 2^64 */
+    {T("fffffffffffffffff\r\n")},         /* beyond it */
+    {T("0\r\n\n")},                       /* LF alone at the end */
+    {T("0\r\n\rX")},                      /* CR alone at the end */
+    {T("0\r\nno colon\r\n\r\n")},         /* trailers are fields */
+    {T("0\r\nabc\r\n\r\n")},              /* the same */
+    {T("0\r\n: x\r\n\r\n")},              /* without a name */
+    {T("0\r\n x: y\r\n\r\n")},            /* folded */
+    {T("0\r\nx : y\r\n\r\n")},            /* space before the colon */
+    {T("0\r\nx: y\n\r\n")},               /* LF alone */
+    {T("0\r\nx: \0\r\n\r\n")},            /* NUL */
+    {T("0\r\nx: y\r\rz")},                /* CR CR */
 };
 
 static void bad_bodies(void **state)
@@ -280,10 +280,10 @@ static void long_body(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_bodies),     cmocka_unit_test(incomplete_bodies),
-        cmocka_unit_test(bad_bodies),      cmocka_unit_test(long_size_lines),
-        cmocka_unit_test(long_trailers),   cmocka_unit_test(huge_chunks),
-        cmocka_unit_test(end_is_the_end),  cmocka_unit_test(long_body),
+        cmocka_unit_test(good_bodies),    cmocka_unit_test(incomplete_bodies),
+        cmocka_unit_test(bad_bodies),     cmocka_unit_test(long_size_lines),
+        cmocka_unit_test(long_trailers),  cmocka_unit_test(huge_chunks),
+        cmocka_unit_test(end_is_the_end), cmocka_unit_test(long_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

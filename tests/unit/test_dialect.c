@@ -22,7 +22,8 @@ static struct json *parse(struct arena *a, struct str text)
     return j;
 }
 
-static void member_is(const struct json *j, const char *pointer, enum json_type type, const char *want)
+static void member_is(const struct json *j, const char *pointer, enum json_type type,
+                      const char *want)
 {
     const struct json *m = json_at(j, str_of(pointer));
     if (!m || m->type != type || (want && !str_eq(m->text, str_of(want)))) {
@@ -55,9 +56,8 @@ static const struct {
 };
 
 /* Text that tries to end the string, the line and the event it stands in. */
-#define HOSTILE "a\"b\\c\n\ndata: {}\r\n\x01\x7f\xff\xc3\xa9\xe2\x80\xa8</script>"
-#define HOSTILE_DECODED                                                                            \
-    "a\"b\\c\n\ndata: {}\r\n\x01\x7f\xef\xbf\xbd\xc3\xa9\xe2\x80\xa8</script>"
+#define HOSTILE         "a\"b\\c\n\ndata: {}\r\n\x01\x7f\xff\xc3\xa9\xe2\x80\xa8</script>"
+#define HOSTILE_DECODED "a\"b\\c\n\ndata: {}\r\n\x01\x7f\xef\xbf\xbd\xc3\xa9\xe2\x80\xa8</script>"
 
 static struct api_error an_error(unsigned status)
 {
@@ -204,7 +204,8 @@ static void statuses(void **state)
         for (unsigned s = 400; s < 600; s++) {
             assert_int_equal(d->status(s, STR("x")), s);
         }
-        assert_int_equal(d->status(403, STR("model_not_allowed")), f == FAMILY_ANTHROPIC ? 400 : 403);
+        assert_int_equal(d->status(403, STR("model_not_allowed")),
+                         f == FAMILY_ANTHROPIC ? 400 : 403);
     }
 }
 
@@ -247,22 +248,32 @@ static const struct {
     struct usage want; /* input, output, cache_read, cache_write, reasoning */
 } usages[] = {
     {FAMILY_OPENAI, "{}", {-1, -1, -1, -1, -1}},
-    {FAMILY_OPENAI, "{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}", {10, 5, -1, -1, -1}},
+    {FAMILY_OPENAI,
+     "{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}",
+     {10, 5, -1, -1, -1}},
     /* the cached are in the prompt, the reasoning in the completion */
     {FAMILY_OPENAI,
-     "{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_tokens\":80,"
-     "\"cache_write_tokens\":7,\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":30,"
+     "{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_tokens\":"
+     "80,"
+     "\"cache_write_tokens\":7,\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_"
+     "tokens\":30,"
      "\"audio_tokens\":1}}",
      {100, 50, 80, 7, 30}},
     {FAMILY_OPENAI, /* responses */
      "{\"input_tokens\":100,\"input_tokens_details\":{\"cached_tokens\":80},\"output_tokens\":50,"
      "\"output_tokens_details\":{\"reasoning_tokens\":30},\"total_tokens\":150}",
      {100, 50, 80, -1, 30}},
-    {FAMILY_OPENAI, "{\"prompt_tokens\":8,\"total_tokens\":8}", {8, -1, -1, -1, -1}}, /* embeddings */
+    {FAMILY_OPENAI,
+     "{\"prompt_tokens\":8,\"total_tokens\":8}",
+     {8, -1, -1, -1, -1}}, /* embeddings */
     {FAMILY_OPENAI, "{\"prompt_tokens\":null,\"completion_tokens\":\"5\"}", {-1, -1, -1, -1, -1}},
     {FAMILY_OPENAI, "{\"prompt_tokens\":-3,\"completion_tokens\":1.5}", {-1, -1, -1, -1, -1}},
-    {FAMILY_OPENAI, "{\"prompt_tokens\":99999999999999999999,\"completion_tokens\":0}", {-1, 0, -1, -1, -1}},
-    {FAMILY_OPENAI, "{\"prompt_tokens_details\":null,\"x\":{\"prompt_tokens\":7}}", {-1, -1, -1, -1, -1}},
+    {FAMILY_OPENAI,
+     "{\"prompt_tokens\":99999999999999999999,\"completion_tokens\":0}",
+     {-1, 0, -1, -1, -1}},
+    {FAMILY_OPENAI,
+     "{\"prompt_tokens_details\":null,\"x\":{\"prompt_tokens\":7}}",
+     {-1, -1, -1, -1, -1}},
     {FAMILY_OPENAI, "{\"prompt_tokens\":1,\"prompt_tokens\":2}", {2, -1, -1, -1, -1}},
     {FAMILY_ANTHROPIC, "{}", {-1, -1, -1, -1, -1}},
     {FAMILY_ANTHROPIC, "{\"input_tokens\":10,\"output_tokens\":5}", {10, 5, -1, -1, -1}},
@@ -272,14 +283,17 @@ static const struct {
      "\"cache_creation\":{\"ephemeral_5m_input_tokens\":200,\"ephemeral_1h_input_tokens\":0},"
      "\"output_tokens\":5,\"service_tier\":\"standard\"}",
      {3210, 5, 3000, 200, -1}},
-    {FAMILY_ANTHROPIC, "{\"cache_read_input_tokens\":0,\"input_tokens\":4,\"output_tokens\":1}",
+    {FAMILY_ANTHROPIC,
+     "{\"cache_read_input_tokens\":0,\"input_tokens\":4,\"output_tokens\":1}",
      {4, 1, 0, -1, -1}},
     {FAMILY_ANTHROPIC,
-     "{\"input_tokens\":4,\"output_tokens\":100,\"output_tokens_details\":{\"thinking_tokens\":60}}",
+     "{\"input_tokens\":4,\"output_tokens\":100,\"output_tokens_details\":{\"thinking_tokens\":60}"
+     "}",
      {4, 100, -1, -1, 60}},
     {FAMILY_ANTHROPIC, "{\"output_tokens\":7}", {-1, 7, -1, -1, -1}},
     {FAMILY_GEMINI, "{}", {-1, -1, -1, -1, -1}},
-    {FAMILY_GEMINI, "{\"promptTokenCount\":10,\"candidatesTokenCount\":5,\"totalTokenCount\":15}",
+    {FAMILY_GEMINI,
+     "{\"promptTokenCount\":10,\"candidatesTokenCount\":5,\"totalTokenCount\":15}",
      {10, 5, -1, -1, -1}},
     /* the cached are in the prompt; tool use comes on top; thoughts on top of the candidates */
     {FAMILY_GEMINI,
@@ -328,13 +342,19 @@ static void stream_of_chat(void **state)
 {
     (void)state;
     static const struct step s[] = {
-        {"{\"choices\":[{\"delta\":{\"role\":\"assistant\"}}],\"usage\":null}", false, {-1, -1, -1, -1, -1}},
-        {"{\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\":{\\\"prompt_tokens\\\":9}\"}}]}", false,
+        {"{\"choices\":[{\"delta\":{\"role\":\"assistant\"}}],\"usage\":null}",
+         false,
          {-1, -1, -1, -1, -1}},
-        {"{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}", false, {3, 1, -1, -1, -1}},
+        {"{\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\":{\\\"prompt_tokens\\\":9}\"}}]}",
+         false,
+         {-1, -1, -1, -1, -1}},
+        {"{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}",
+         false,
+         {3, 1, -1, -1, -1}},
         {"{\"choices\":[],\"usage\":{\"completion_tokens\":2,\"completion_tokens_details\":"
          "{\"reasoning_tokens\":1}}}",
-         false, {3, 2, -1, -1, 1}}, /* cumulative, and what was told stays */
+         false,
+         {3, 2, -1, -1, 1}}, /* cumulative, and what was told stays */
     };
     RUN(FAMILY_OPENAI, s);
 }
@@ -343,12 +363,17 @@ static void stream_of_responses(void **state)
 {
     (void)state;
     static const struct step s[] = {
-        {"{\"type\":\"response.created\",\"response\":{\"usage\":null}}", false, {-1, -1, -1, -1, -1}},
-        {"{\"type\":\"response.output_text.delta\",\"delta\":\"response.completed\"}", false,
+        {"{\"type\":\"response.created\",\"response\":{\"usage\":null}}",
+         false,
          {-1, -1, -1, -1, -1}},
-        {"{\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":2,\"input_tokens_details\":"
+        {"{\"type\":\"response.output_text.delta\",\"delta\":\"response.completed\"}",
+         false,
+         {-1, -1, -1, -1, -1}},
+        {"{\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":2,\"input_tokens_"
+         "details\":"
          "{\"cached_tokens\":4}}},\"type\":\"response.completed\"}",
-         true, {5, 2, 4, -1, -1}},
+         true,
+         {5, 2, 4, -1, -1}},
         {"{\"type\":\"response.incomplete\"}", true, {5, 2, 4, -1, -1}},
         {"{\"type\":\"response.failed\"}", true, {5, 2, 4, -1, -1}},
         {"{\"type\":\"error\"}", false, {5, 2, 4, -1, -1}},
@@ -361,19 +386,26 @@ static void stream_of_messages(void **state)
     (void)state;
     static const struct step s[] = {
         {"{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":10,"
-         "\"cache_read_input_tokens\":100,\"cache_creation_input_tokens\":20,\"output_tokens\":1}}}",
-         false, {130, 1, 100, 20, -1}},
-        {"{\"type\":\"content_block_delta\",\"delta\":{\"text\":\"message_stop\"}}", false,
+         "\"cache_read_input_tokens\":100,\"cache_creation_input_tokens\":20,\"output_tokens\":1}}"
+         "}",
+         false,
+         {130, 1, 100, 20, -1}},
+        {"{\"type\":\"content_block_delta\",\"delta\":{\"text\":\"message_stop\"}}",
+         false,
          {130, 1, 100, 20, -1}},
         {"{\"type\":\"ping\"}", false, {130, 1, 100, 20, -1}},
-        {"{\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":15}}", false,
+        {"{\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":15}}",
+         false,
          {130, 15, 100, 20, -1}},
         /* cumulative: the input once more, without counting the cache twice */
-        {"{\"type\":\"message_delta\",\"usage\":{\"input_tokens\":10,\"output_tokens\":16}}", false,
+        {"{\"type\":\"message_delta\",\"usage\":{\"input_tokens\":10,\"output_tokens\":16}}",
+         false,
          {130, 16, 100, 20, -1}},
-        {"{\"type\":\"message_delta\",\"usage\":{\"input_tokens\":12,\"cache_read_input_tokens\":110,"
+        {"{\"type\":\"message_delta\",\"usage\":{\"input_tokens\":12,\"cache_read_input_tokens\":"
+         "110,"
          "\"cache_creation_input_tokens\":0,\"output_tokens\":17}}",
-         false, {122, 17, 110, 0, -1}},
+         false,
+         {122, 17, 110, 0, -1}},
         {"{\"type\":\"message_stop\"}", true, {122, 17, 110, 0, -1}},
     };
     RUN(FAMILY_ANTHROPIC, s);
@@ -383,13 +415,17 @@ static void stream_of_gemini(void **state)
 {
     (void)state;
     static const struct step s[] = {
-        {"{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"finishReason\"}]}}],\"usageMetadata\":"
+        {"{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"finishReason\"}]}}],"
+         "\"usageMetadata\":"
          "{\"promptTokenCount\":4,\"thoughtsTokenCount\":6}}",
-         false, {4, 6, -1, -1, 6}},
+         false,
+         {4, 6, -1, -1, 6}},
         {"{\"candidates\":[{\"finishReason\":null},7]}", false, {4, 6, -1, -1, 6}},
-        {"{\"candidates\":[{},{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":4,"
+        {"{\"candidates\":[{},{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":"
+         "4,"
          "\"candidatesTokenCount\":3,\"thoughtsTokenCount\":6}}",
-         true, {4, 9, -1, -1, 6}},
+         true,
+         {4, 9, -1, -1, 6}},
         {"{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}", true, {4, 9, -1, -1, 6}},
         {"{\"error\":{\"code\":500}}", false, {4, 9, -1, -1, 6}},
     };
@@ -414,12 +450,17 @@ static void events_that_are_no_objects(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors),              cmocka_unit_test(error_events),
+        cmocka_unit_test(errors),
+        cmocka_unit_test(error_events),
         cmocka_unit_test(numbered_error_event),
-        cmocka_unit_test(empty_errors),        cmocka_unit_test(statuses),
-        cmocka_unit_test(pings),               cmocka_unit_test(usage_of_answers),
-        cmocka_unit_test(stream_of_chat),      cmocka_unit_test(stream_of_responses),
-        cmocka_unit_test(stream_of_messages),  cmocka_unit_test(stream_of_gemini),
+        cmocka_unit_test(empty_errors),
+        cmocka_unit_test(statuses),
+        cmocka_unit_test(pings),
+        cmocka_unit_test(usage_of_answers),
+        cmocka_unit_test(stream_of_chat),
+        cmocka_unit_test(stream_of_responses),
+        cmocka_unit_test(stream_of_messages),
+        cmocka_unit_test(stream_of_gemini),
         cmocka_unit_test(events_that_are_no_objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

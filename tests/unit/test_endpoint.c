@@ -52,7 +52,8 @@ struct call {
     const char *base, *upstream; /* at the family's usual base URL */
 };
 
-static void check_call(const char *prefix, const struct call *c, enum family family, const char *model)
+static void check_call(const char *prefix, const struct call *c, enum family family,
+                       const char *model)
 {
     char path[128];
     snprintf(path, sizeof path, "%s%s", prefix, c->rest);
@@ -87,7 +88,8 @@ static const struct call openai_calls[] = {
     {"/audio/speech", "openai.speech", "/v1", "/v1/audio/speech"},
     {"/audio/transcriptions", "openai.audio", "/v1", "/v1/audio/transcriptions"},
     {"/chat/completions", "openai.chat", "/openai/v1", "/openai/v1/chat/completions"},
-    {"/chat/completions", "openai.chat", "", "/chat/completions"}, /* the base names what it wants */
+    {"/chat/completions", "openai.chat", "",
+     "/chat/completions"}, /* the base names what it wants */
 };
 
 static void openai_paths(void **state)
@@ -136,9 +138,10 @@ static void gemini_paths(void **state)
     };
     static const struct {
         const char *prefix, *version; /* version at an upstream whose base names none */
-    } prefixes[] = {{"/v1beta", "/v1beta"},        {"/v1", "/v1"},   {"", "/v1beta"},
-                    {"/gemini/v1beta", "/v1beta"}, {"/gemini", "/v1beta"}, {"/gemini/v1", "/v1"},
-                    {"/v1/v1beta", "/v1beta"},     {"/v1beta/v1beta", "/v1beta"}};
+    } prefixes[] = {{"/v1beta", "/v1beta"},    {"/v1", "/v1"},
+                    {"", "/v1beta"},           {"/gemini/v1beta", "/v1beta"},
+                    {"/gemini", "/v1beta"},    {"/gemini/v1", "/v1"},
+                    {"/v1/v1beta", "/v1beta"}, {"/v1beta/v1beta", "/v1beta"}};
     static const char *const models[] = {"gemini-2.5-flash", "a:b", "sim%2Fecho", "sim/echo"};
     for (size_t v = 0; v < sizeof verbs / sizeof *verbs; v++) {
         for (size_t k = 0; k < sizeof prefixes / sizeof *prefixes; k++) {
@@ -188,12 +191,12 @@ static const struct {
     {"GET", "/v1/models/", NULL, 0, 0, false, ""},
     {"POST", "/v1/models/:generateContent", NULL, 0, 0, true, ""},
     /* A model's name with a slash, without "models/" ahead: only where a version says what it is. */
-    {"POST", "/v1beta/sim/echo:generateContent", "gemini.generate", ENDPOINT_CALL, FAMILY_GEMINI, false,
-     "sim/echo"},
-    {"POST", "/v1/a/b/c:streamGenerateContent", "gemini.generate", ENDPOINT_CALL, FAMILY_GEMINI, false,
-     "a/b/c"},
-    {"POST", "/gemini/v1beta/sim/echo:countTokens", "gemini.count_tokens", ENDPOINT_CALL, FAMILY_GEMINI,
+    {"POST", "/v1beta/sim/echo:generateContent", "gemini.generate", ENDPOINT_CALL, FAMILY_GEMINI,
      false, "sim/echo"},
+    {"POST", "/v1/a/b/c:streamGenerateContent", "gemini.generate", ENDPOINT_CALL, FAMILY_GEMINI,
+     false, "a/b/c"},
+    {"POST", "/gemini/v1beta/sim/echo:countTokens", "gemini.count_tokens", ENDPOINT_CALL,
+     FAMILY_GEMINI, false, "sim/echo"},
     {"POST", "/sim/echo:generateContent", NULL, 0, 0, false, ""},
     {"POST", "/v1beta/echo:generateContent", NULL, 0, 0, false, ""},
     {"POST", "/v1beta/sim/echo:other", NULL, 0, 0, false, ""},
@@ -212,8 +215,10 @@ static const struct {
     {"POST", "/api/tags", NULL, 0, 0, true, ""},
     {"POST", "/mcp", "mcp", ENDPOINT_LATER, FAMILY_OPENAI, false, ""},
     {"GET", "/v1/responses/resp_1", "openai.responses", ENDPOINT_LATER, FAMILY_OPENAI, false, ""},
-    {"DELETE", "/v1/responses/resp_1", "openai.responses", ENDPOINT_LATER, FAMILY_OPENAI, false, ""},
-    {"POST", "/v1/responses/resp_1/cancel", "openai.responses", ENDPOINT_LATER, FAMILY_OPENAI, false, ""},
+    {"DELETE", "/v1/responses/resp_1", "openai.responses", ENDPOINT_LATER, FAMILY_OPENAI, false,
+     ""},
+    {"POST", "/v1/responses/resp_1/cancel", "openai.responses", ENDPOINT_LATER, FAMILY_OPENAI,
+     false, ""},
     {"POST", "/v1/files", "openai.files", ENDPOINT_LATER, FAMILY_OPENAI, false, ""},
     {"GET", "/v1/files/file-1/content", "openai.files", ENDPOINT_LATER, FAMILY_OPENAI, false, ""},
     {"POST", "/v1/batches/b/cancel", "openai.batches", ENDPOINT_LATER, FAMILY_OPENAI, false, ""},
@@ -303,8 +308,9 @@ static void versions_of_bases(void **state)
     static const struct {
         const char *base, *path;
     } want[] = {
-        {"", "/v1/messages"},           {"/v1", "/v1/messages"},       {"/v2", "/v2/messages"},
-        {"/a/v1beta", "/a/v1beta/messages"}, {"/v", "/v/v1/messages"}, {"/vertex", "/vertex/v1/messages"},
+        {"", "/v1/messages"},           {"/v1", "/v1/messages"},
+        {"/v2", "/v2/messages"},        {"/a/v1beta", "/a/v1beta/messages"},
+        {"/v", "/v/v1/messages"},       {"/vertex", "/vertex/v1/messages"},
         {"/v1/x", "/v1/x/v1/messages"}, {"/xv1", "/xv1/v1/messages"},
     };
     struct endpoint_match m = find("POST", "/messages");
@@ -321,10 +327,24 @@ static void percent(void **state)
     static const struct {
         const char *text, *want; /* NULL: malformed */
     } cases[] = {
-        {"", ""},       {"abc", "abc"},      {"a%2Fb", "a/b"},  {"%41%6a", "Aj"}, {"%C3%A9", "\xc3\xa9"},
-        {"a+b", "a+b"}, {"%25%32%35", "%25"}, {"%2fX", "/X"},    {"%", NULL},      {"a%4", NULL},
-        {"%zz", NULL},  {"%4z", NULL},       {"%z4", NULL},     {"%%41", NULL},   {"%-1", NULL},
-        {"%+1", NULL},  {"% 1", NULL},       {"abc%4", NULL},
+        {"", ""},
+        {"abc", "abc"},
+        {"a%2Fb", "a/b"},
+        {"%41%6a", "Aj"},
+        {"%C3%A9", "\xc3\xa9"},
+        {"a+b", "a+b"},
+        {"%25%32%35", "%25"},
+        {"%2fX", "/X"},
+        {"%", NULL},
+        {"a%4", NULL},
+        {"%zz", NULL},
+        {"%4z", NULL},
+        {"%z4", NULL},
+        {"%%41", NULL},
+        {"%-1", NULL},
+        {"%+1", NULL},
+        {"% 1", NULL},
+        {"abc%4", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t n = strlen(cases[i].text);

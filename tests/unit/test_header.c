@@ -63,7 +63,8 @@ static void neighbours_are_others(void **state)
                 text[at] = (char)c;
                 enum header_id got = id_of(str_make(text, name.n));
                 if (got != H_OTHER) {
-                    fail_msg("\"%.*s\" passes for %.*s", (int)name.n, text, STR_ARG(header_name[got]));
+                    fail_msg("\"%.*s\" passes for %.*s", (int)name.n, text,
+                             STR_ARG(header_name[got]));
                 }
             }
             text[at] = name.p[at];
@@ -74,8 +75,17 @@ static void neighbours_are_others(void **state)
 static void unknown_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", "x", "-", "x-own", "hosts", "accept", "user-agent",
-                                        "content-lengthh", "traceparent", "x_api_key", "x-api-key2"};
+    static const char *const names[] = {"",
+                                        "x",
+                                        "-",
+                                        "x-own",
+                                        "hosts",
+                                        "accept",
+                                        "user-agent",
+                                        "content-lengthh",
+                                        "traceparent",
+                                        "x_api_key",
+                                        "x-api-key2"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         assert_int_equal(id_of(str_of(names[i])), H_OTHER);
     }
@@ -90,9 +100,15 @@ static void unknown_names(void **state)
 static void flags(void **state)
 {
     (void)state;
-    static const enum header_id hop[] = {H_CONNECTION, H_KEEP_ALIVE, H_TE, H_TRAILER, H_UPGRADE,
-                                         H_TRANSFER_ENCODING, H_PROXY_CONNECTION,
-                                         H_PROXY_AUTHORIZATION, H_PROXY_AUTHENTICATE};
+    static const enum header_id hop[] = {H_CONNECTION,
+                                         H_KEEP_ALIVE,
+                                         H_TE,
+                                         H_TRAILER,
+                                         H_UPGRADE,
+                                         H_TRANSFER_ENCODING,
+                                         H_PROXY_CONNECTION,
+                                         H_PROXY_AUTHORIZATION,
+                                         H_PROXY_AUTHENTICATE};
     static const enum header_id key[] = {H_AUTHORIZATION, H_X_API_KEY, H_X_GOOG_API_KEY, H_API_KEY};
     static const enum header_id through[] = {H_CONTENT_TYPE, H_CONTENT_ENCODING,
                                              H_ANTHROPIC_VERSION, H_RETRY_AFTER, H_X_SHOULD_RETRY};

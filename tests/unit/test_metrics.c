@@ -146,8 +146,8 @@ static void fill(struct metrics *one, struct metrics *many, unsigned n_many, uns
         struct metrics *to[2] = {one, &many[next_random(&seed) >> 33 & (n_many - 1)]};
         uint64_t r = next_random(&seed) >> 20;
         for (int k = 0; k < 2; k++) {
-            struct series *s = metrics_series(to[k], STR("openai.chat"), r & 1 ? STR("openai") : STR("b"),
-                                              str_of(models[r % 5]));
+            struct series *s = metrics_series(
+                to[k], STR("openai.chat"), r & 1 ? STR("openai") : STR("b"), str_of(models[r % 5]));
             s->by_class[r % 6]++;
             histogram_add(&s->duration, r % 200000000);
             histogram_add(&s->overhead, r % 300);
@@ -229,7 +229,8 @@ static void one_series_per_combination(void **state)
     assert_ptr_not_equal(metrics_series(&m, STR("b"), STR("a"), STR("c")), s);
     assert_int_equal(m.n_series, 4);
     struct str none = {0};
-    assert_ptr_equal(metrics_series(&m, none, none, none), metrics_series(&m, STR(""), STR(""), STR("")));
+    assert_ptr_equal(metrics_series(&m, none, none, none),
+                     metrics_series(&m, STR(""), STR(""), STR("")));
     assert_int_equal(m.n_series, 5);
     /* Labels are cut, and the cut ones are one series. */
     char text[200];
@@ -279,8 +280,9 @@ static void cap_of_series(void **state)
 static void edges_of_buckets(void **state)
 {
     (void)state;
-    static const uint64_t edges[] = {100,    1000,    10000,   20000,   40000,    80000,    160000,  320000,
-                                     640000, 1280000, 2560000, 5120000, 10240000, 20480000, 81920000};
+    static const uint64_t edges[] = {100,     1000,    10000,    20000,    40000,
+                                     80000,   160000,  320000,   640000,   1280000,
+                                     2560000, 5120000, 10240000, 20480000, 81920000};
     for (unsigned i = 0; i < METRIC_BUCKETS - 1; i++) {
         struct histogram h = {0};
         histogram_add(&h, edges[i]); /* le: the edge itself belongs below */
@@ -310,10 +312,12 @@ static void histograms_in_text(void **state)
     histogram_add(&s->duration, 100000000);
     struct str text = text_of(&m, &b);
     check_format(text);
-    assert_true(sample(text, "accord_request_duration_seconds_bucket" SERIES ",le=\"0.0001\"}") == 1);
+    assert_true(sample(text, "accord_request_duration_seconds_bucket" SERIES ",le=\"0.0001\"}") ==
+                1);
     assert_true(sample(text, "accord_request_duration_seconds_bucket" SERIES ",le=\"0.01\"}") == 1);
     assert_true(sample(text, "accord_request_duration_seconds_bucket" SERIES ",le=\"0.02\"}") == 3);
-    assert_true(sample(text, "accord_request_duration_seconds_bucket" SERIES ",le=\"81.92\"}") == 3);
+    assert_true(sample(text, "accord_request_duration_seconds_bucket" SERIES ",le=\"81.92\"}") ==
+                3);
     assert_true(sample(text, "accord_request_duration_seconds_bucket" SERIES ",le=\"+Inf\"}") == 4);
     assert_true(sample(text, "accord_request_duration_seconds_count" SERIES "}") == 4);
     assert_true(sample(text, "accord_request_duration_seconds_sum" SERIES "}") == 100.030051);

@@ -48,8 +48,8 @@ static void member_is(const struct json *j, const char *name, enum json_type typ
 {
     const struct json *m = json_get(j, str_of(name));
     if (!m || m->type != type || !str_eq(m->text, str_of(want))) {
-        fail_msg("%s is \"%.*s\" instead of \"%s\"", name, m ? (int)m->text.n : 0, m ? m->text.p : "",
-                 want);
+        fail_msg("%s is \"%.*s\" instead of \"%s\"", name, m ? (int)m->text.n : 0,
+                 m ? m->text.p : "", want);
     }
 }
 
@@ -349,10 +349,14 @@ static void through_the_ledger(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_members),     cmocka_unit_test(unknown_tokens),
-        cmocka_unit_test(times),           cmocka_unit_test(hostile_bytes),
-        cmocka_unit_test(longest_line),    cmocka_unit_test(lengths_of_text),
-        cmocka_unit_test(full_ring),       cmocka_unit_test(across_threads),
+        cmocka_unit_test(all_members),
+        cmocka_unit_test(unknown_tokens),
+        cmocka_unit_test(times),
+        cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(longest_line),
+        cmocka_unit_test(lengths_of_text),
+        cmocka_unit_test(full_ring),
+        cmocka_unit_test(across_threads),
         cmocka_unit_test(through_the_ledger),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,7 +155,8 @@ static void delays_are_uniform(void **state)
         }
         for (uint64_t c = 0; c < CELLS; c++) {
             /* how many of the delays fall into this cell */
-            uint64_t from = (c * range + CELLS - 1) / CELLS, to = ((c + 1) * range + CELLS - 1) / CELLS;
+            uint64_t from = (c * range + CELLS - 1) / CELLS,
+                     to = ((c + 1) * range + CELLS - 1) / CELLS;
             double want = DRAWS * (double)(to - from) / (double)range;
             chi += (count[c] - want) * (count[c] - want) / want;
         }
@@ -167,10 +168,14 @@ static void delays_are_uniform(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(full_at_first),        cmocka_unit_test(time_gives_back),
-        cmocka_unit_test(never_more_than_full), cmocka_unit_test(good_calls_give_back),
-        cmocka_unit_test(good_calls_before_any_retry), cmocka_unit_test(share_of_the_traffic),
-        cmocka_unit_test(delays_stay_in_range), cmocka_unit_test(delays_are_uniform),
+        cmocka_unit_test(full_at_first),
+        cmocka_unit_test(time_gives_back),
+        cmocka_unit_test(never_more_than_full),
+        cmocka_unit_test(good_calls_give_back),
+        cmocka_unit_test(good_calls_before_any_retry),
+        cmocka_unit_test(share_of_the_traffic),
+        cmocka_unit_test(delays_stay_in_range),
+        cmocka_unit_test(delays_are_uniform),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

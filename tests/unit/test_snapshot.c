@@ -36,20 +36,22 @@ static struct snapshot *compile(const char *text, const struct keyfile_entry *ke
 
 /* ---- models ---- */
 
-static const char models_text[] =
-    "providers:\n"
-    "  - {id: openai, dialect: openai, base_url: 'https://api.openai.com/v1', credential: sk-test-1234567,\n"
-    "     models: [gpt-4o, gpt-5, shared]}\n"
-    "  - {id: claude, dialect: anthropic, base_url: 'https://api.anthropic.com', credential: sk-ant-123456,\n"
-    "     models: [claude-sonnet-4-5, shared]}\n"
-    "  - {id: local, dialect: openai, base_url: 'http://127.0.0.1:8000/v1', allow_private_address: true}\n"
-    "models:\n"
-    "  - id: smart\n"
-    "    aliases: [gpt-4o, claude-smart, org/deep/name]\n"
-    "    targets:\n"
-    "      - {provider: local, model: 'llama\"3\"', priority: 2}\n"
-    "      - {provider: openai, model: gpt-4o, weight: 3}\n"
-    "      - {provider: claude, model: claude-sonnet-4-5}\n";
+static const char models_text[] = "providers:\n"
+                                  "  - {id: openai, dialect: openai, base_url: "
+                                  "'https://api.openai.com/v1', credential: sk-test-1234567,\n"
+                                  "     models: [gpt-4o, gpt-5, shared]}\n"
+                                  "  - {id: claude, dialect: anthropic, base_url: "
+                                  "'https://api.anthropic.com', credential: sk-ant-123456,\n"
+                                  "     models: [claude-sonnet-4-5, shared]}\n"
+                                  "  - {id: local, dialect: openai, base_url: "
+                                  "'http://127.0.0.1:8000/v1', allow_private_address: true}\n"
+                                  "models:\n"
+                                  "  - id: smart\n"
+                                  "    aliases: [gpt-4o, claude-smart, org/deep/name]\n"
+                                  "    targets:\n"
+                                  "      - {provider: local, model: 'llama\"3\"', priority: 2}\n"
+                                  "      - {provider: openai, model: gpt-4o, weight: 3}\n"
+                                  "      - {provider: claude, model: claude-sonnet-4-5}\n";
 
 static const struct snap_model *model(const struct snapshot *s, const char *name, struct str *rest)
 {
@@ -79,10 +81,10 @@ static void models_by_name(void **state)
         {"smart", "smart", "", "openai", "gpt-4o"},
         {"claude-smart", "claude-smart", "", "openai", "gpt-4o"},
         {"org/deep/name", "org/deep/name", "", "openai", "gpt-4o"},
-        {"gpt-4o", "gpt-4o", "", "openai", "gpt-4o"},          /* the alias, not the bare name */
+        {"gpt-4o", "gpt-4o", "", "openai", "gpt-4o"}, /* the alias, not the bare name */
         {"openai/gpt-4o", "openai/gpt-4o", "", "openai", "gpt-4o"}, /* only that target */
-        {"gpt-5", "gpt-5", "", "openai", "gpt-5"},             /* a bare name that one provider lists */
-        {"shared", "shared", "", "openai", "shared"},          /* the first that lists it */
+        {"gpt-5", "gpt-5", "", "openai", "gpt-5"},    /* a bare name that one provider lists */
+        {"shared", "shared", "", "openai", "shared"}, /* the first that lists it */
         {"claude/shared", "claude/shared", "", "claude", "shared"},
         {"claude-sonnet-4-5", "claude-sonnet-4-5", "", "claude", "claude-sonnet-4-5"},
         {"local/any", "local/", "any", "local", ""},
@@ -106,7 +108,8 @@ static void models_by_name(void **state)
         struct str rest;
         const struct snap_model *m = model(s, want[i].name, &rest);
         if (!m != !want[i].found || (m && !str_eq(m->name, str_of(want[i].found)))) {
-            fail_msg("\"%s\" is \"%.*s\"", want[i].name, m ? (int)m->name.n : 0, m ? m->name.p : "");
+            fail_msg("\"%s\" is \"%.*s\"", want[i].name, m ? (int)m->name.n : 0,
+                     m ? m->name.p : "");
         }
         if (m) {
             assert_true(str_eq(rest, str_of(want[i].rest)));
@@ -139,9 +142,10 @@ static void listed_models(void **state)
 {
     (void)state;
     struct snapshot *s = compile(models_text, NULL, 0);
-    static const char *const want[] = {"smart", "gpt-4o", "claude-smart", "org/deep/name", "openai/gpt-4o",
-                                       "openai/gpt-5", "openai/shared", "claude/claude-sonnet-4-5",
-                                       "claude/shared"};
+    static const char *const want[] = {
+        "smart",         "gpt-4o",       "claude-smart",  "org/deep/name",
+        "openai/gpt-4o", "openai/gpt-5", "openai/shared", "claude/claude-sonnet-4-5",
+        "claude/shared"};
     size_t n = 0;
     for (size_t i = 0; i < s->n_models; i++) {
         if (s->models[i].listed && !str_starts(s->models[i].name, STR("sim/"))) {
@@ -187,16 +191,18 @@ static void providers_taken_apart(void **state)
         bool tls, private, speaks;
     } want[] = {
         {"a", "api.openai.com", "/v1", "https://api.openai.com:443",
-         "host: api.openai.com\r\naccept-encoding: identity\r\nauthorization: Bearer sk-1\r\n", 443, true,
-         false, true},
+         "host: api.openai.com\r\naccept-encoding: identity\r\nauthorization: Bearer sk-1\r\n", 443,
+         true, false, true},
         {"b", "api.anthropic.com", "", "https://api.anthropic.com:443",
-         "host: api.anthropic.com\r\naccept-encoding: identity\r\nx-api-key: sk-2\r\n", 443, true, false, true},
+         "host: api.anthropic.com\r\naccept-encoding: identity\r\nx-api-key: sk-2\r\n", 443, true,
+         false, true},
         {"c", "::1", "/x/v1beta", "http://::1:8080 (private allowed)",
-         "host: [::1]:8080\r\naccept-encoding: identity\r\nx-goog-api-key: sk-3\r\n", 8080, false, true, true},
-        {"d", "h.test", "", "http://h.test:81", "host: h.test:81\r\naccept-encoding: identity\r\n", 81, false,
-         false, true},
-        {"e", "fd00::1", "", "http://fd00::1:80", "host: [fd00::1]\r\naccept-encoding: identity\r\n", 80, false,
-         false, true},
+         "host: [::1]:8080\r\naccept-encoding: identity\r\nx-goog-api-key: sk-3\r\n", 8080, false,
+         true, true},
+        {"d", "h.test", "", "http://h.test:81", "host: h.test:81\r\naccept-encoding: identity\r\n",
+         81, false, false, true},
+        {"e", "fd00::1", "", "http://fd00::1:80",
+         "host: [fd00::1]\r\naccept-encoding: identity\r\n", 80, false, false, true},
         {"f", "api.cohere.com", "", "https://api.cohere.com:443", NULL, 443, true, false, false},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -249,14 +255,10 @@ static void keys_by_secret(void **state)
         static const struct {
             const char *secret, *id;
         } want[] = {
-            {"sk-accord-aaaaaaaaaaaaaaaa", "all"},
-            {"sk-accord-bbbbbbbbbbbbbbbb", "some"},
-            {"sk-accord-from-the-file", "kept"},
-            {"sk-accord-aaaaaaaaaaaaaaab", NULL},
-            {"sk-accord-aaaaaaaaaaaaaaa", NULL},
-            {"sk-accord-aaaaaaaaaaaaaaaaa", NULL},
-            {"SK-accord-aaaaaaaaaaaaaaaa", NULL},
-            {"", NULL},
+            {"sk-accord-aaaaaaaaaaaaaaaa", "all"}, {"sk-accord-bbbbbbbbbbbbbbbb", "some"},
+            {"sk-accord-from-the-file", "kept"},   {"sk-accord-aaaaaaaaaaaaaaab", NULL},
+            {"sk-accord-aaaaaaaaaaaaaaa", NULL},   {"sk-accord-aaaaaaaaaaaaaaaaa", NULL},
+            {"SK-accord-aaaaaaaaaaaaaaaa", NULL},  {"", NULL},
         };
         for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
             const struct snap_key *k = snapshot_key(s, str_of(want[i].secret));
@@ -276,8 +278,8 @@ static void patterns_of_keys(void **state)
         const char *model;
         bool all, some;
     } want[] = {
-        {"smart", true, true},     {"smart2", true, false},   {"smar", true, false},
-        {"openai/x", true, true},  {"openai/", true, true},   {"openai", true, false},
+        {"smart", true, true},      {"smart2", true, false},   {"smar", true, false},
+        {"openai/x", true, true},   {"openai/", true, true},   {"openai", true, false},
         {"openai/a/b", true, true}, {"Openai/x", true, false}, {"", true, false},
     };
     const struct snap_key *all = snapshot_key(s, STR("sk-accord-aaaaaaaaaaaaaaaa"));
@@ -378,8 +380,10 @@ static struct config *large(struct arena *a)
     for (int i = 0; i < MODELS; i++) {
         struct config_target *t = arena_zalloc(a, 2 * sizeof *t);
         listed[i] = arena_printf(a, "upstream-%d", i);
-        t[0] = (struct config_target){.provider = 0, .model = listed[i], .weight = 1, .priority = 2};
-        t[1] = (struct config_target){.provider = 1, .model = listed[i], .weight = 1, .priority = 1};
+        t[0] =
+            (struct config_target){.provider = 0, .model = listed[i], .weight = 1, .priority = 2};
+        t[1] =
+            (struct config_target){.provider = 1, .model = listed[i], .weight = 1, .priority = 1};
         struct str *alias = arena_alloc(a, sizeof *alias);
         *alias = arena_printf(a, "alias-%d", i);
         c->models[i] = (struct config_model){.id = arena_printf(a, "model-%d", i),
@@ -394,10 +398,11 @@ static struct config *large(struct arena *a)
     c->n_keys = KEYS;
     static struct str star = {"*", 1};
     for (int i = 0; i < KEYS; i++) {
-        c->keys[i] = (struct config_key){.id = arena_printf(a, "key-%d", i),
-                                         .secret = secret_of(arena_printf(a, "sk-accord-secret-%d", i)),
-                                         .models = &star,
-                                         .n_models = 1};
+        c->keys[i] =
+            (struct config_key){.id = arena_printf(a, "key-%d", i),
+                                .secret = secret_of(arena_printf(a, "sk-accord-secret-%d", i)),
+                                .models = &star,
+                                .n_models = 1};
     }
     c->policies = arena_zalloc(a, 10 * sizeof *c->policies);
     c->n_policies = 10;
@@ -473,11 +478,11 @@ static void many_keys_and_models(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(models_by_name),   cmocka_unit_test(targets_by_priority),
-        cmocka_unit_test(listed_models),    cmocka_unit_test(providers_taken_apart),
-        cmocka_unit_test(keys_by_secret),   cmocka_unit_test(patterns_of_keys),
-        cmocka_unit_test(limits),           cmocka_unit_test(references),
-        cmocka_unit_test(refusals),         cmocka_unit_test(many_keys_and_models),
+        cmocka_unit_test(models_by_name), cmocka_unit_test(targets_by_priority),
+        cmocka_unit_test(listed_models),  cmocka_unit_test(providers_taken_apart),
+        cmocka_unit_test(keys_by_secret), cmocka_unit_test(patterns_of_keys),
+        cmocka_unit_test(limits),         cmocka_unit_test(references),
+        cmocka_unit_test(refusals),       cmocka_unit_test(many_keys_and_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

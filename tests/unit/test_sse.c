@@ -51,7 +51,8 @@ static const struct {
     {T("\n"), 0},
     {T("\n\n"), 2},
     {T("\ndata: a\n\n"), 10},
-    {T("data: 0123456789 0123456789 0123456789 0123456789\n\nrest that is longer than a vector"), 51},
+    {T("data: 0123456789 0123456789 0123456789 0123456789\n\nrest that is longer than a vector"),
+     51},
     {T("data: \0\x0b\xe2\x80\xa8\xc2\x85\n\n"), 15}, /* these end no line here */
 };
 
@@ -137,12 +138,13 @@ static void at_every_place_of_a_vector(void **state)
 static void what_looks_see(void **state)
 {
     (void)state;
-    static const char *const shapes[] = {"\"u", "\"f", "\"x", "u\"", "\"\"u", "\"\nu", "\"\ndata: \"f"};
+    static const char *const shapes[] = {"\"u",   "\"f",   "\"x",          "u\"",
+                                         "\"\"u", "\"\nu", "\"\ndata: \"f"};
     for (size_t shape = 0; shape < sizeof shapes / sizeof *shapes; shape++) {
         for (size_t ahead = 0; ahead < 80; ahead++) {
             char text[256];
-            int n = snprintf(text, sizeof text, "data: %*s%s %*s\n\n: \"u \"f", (int)ahead, "", shapes[shape],
-                             (int)(79 - ahead), "");
+            int n = snprintf(text, sizeof text, "data: %*s%s %*s\n\n: \"u \"f", (int)ahead, "",
+                             shapes[shape], (int)(79 - ahead), "");
             size_t end = event_end(text, (size_t)n, 0);
             bool u = memmem(text, end, "\"u", 2), f = memmem(text, end, "\"f", 2);
             for (size_t from = 0; from < end; from++) {
@@ -160,6 +162,23 @@ static void what_looks_see(void **state)
                 }
                 free(own);
             }
+        }
+    }
+}
+
+/* Other control characters, tabs above all, end no line wherever they stand. */
+static void other_controls(void **state)
+{
+    (void)state;
+    for (char c = 0; c < 0x20; c++) {
+        for (size_t at = 0; at < 140 && c != '\n' && c != '\r'; at++) {
+            char text[142];
+            memset(text, 'x', sizeof text);
+            text[at] = text[139 - at] = c;
+            memcpy(text + 140, "\n\n", 2);
+            assert_int_equal(event_end(text, 142, 0), 142);
+            assert_int_equal(event_end(text + at, 142 - at, 0), 142 - at);
+            assert_int_equal(event_end(text, 141, 0), 0);
         }
     }
 }
@@ -193,15 +212,23 @@ static const struct {
     {T(": comment\ndata: a\n: data: b\n\n"), T("a"), ""},
     {T(": comment\n\n"), T(""), ""},
     {T(":\n\n"), T(""), ""},
-    {T(" data: a\n\n"), T(""), ""},  /* a field named " data" */
-    {T("Data: a\n\n"), T(""), ""},   /* names have a case */
+    {T(" data: a\n\n"), T(""), ""}, /* a field named " data" */
+    {T("Data: a\n\n"), T(""), ""},  /* names have a case */
     {T("data : a\n\n"), T(""), ""},
     {T("dataa: b\n\n"), T(""), ""},
     {T("eventdata: b\ndata: a\n\n"), T("a"), ""},
-    {T("\xEF\xBB\xBF" "data: a\n\n"), T("a"), ""},
+    {T("\xEF\xBB\xBF"
+       "data: a\n\n"),
+     T("a"), ""},
     {T("\xEF\xBB\xBF\n\ndata: a"), T("a"), ""},
-    {T("\xEF\xBB" "data: a\n\n"), T(""), ""}, /* two thirds of a BOM */
-    {T("data: \xEF\xBB\xBF" "a\n\n"), T("\xEF\xBB\xBF" "a"), ""},
+    {T("\xEF\xBB"
+       "data: a\n\n"),
+     T(""), ""}, /* two thirds of a BOM */
+    {T("data: \xEF\xBB\xBF"
+       "a\n\n"),
+     T("\xEF\xBB\xBF"
+       "a"),
+     ""},
     {T("\n\ndata: a\n\n"), T("a"), ""},
     {T("data: a:b: c\n\n"), T("a:b: c"), ""},
     {T("data: a\0b\n\n"), T("a\0b"), ""},
@@ -276,7 +303,8 @@ int main(void)
         cmocka_unit_test(ends_of_events),  cmocka_unit_test(every_part_of_the_table),
         cmocka_unit_test(all_short_texts), cmocka_unit_test(at_every_place_of_a_vector),
         cmocka_unit_test(what_events_say), cmocka_unit_test(many_lines),
-        cmocka_unit_test(what_looks_see),  cmocka_unit_test(ndjson),
+        cmocka_unit_test(other_controls),  cmocka_unit_test(what_looks_see),
+        cmocka_unit_test(ndjson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
