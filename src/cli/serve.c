@@ -68,6 +68,36 @@ static void say_lines(const char *level, struct str lines)
     }
 }
 
+static bool same_listen(const struct config *a, const struct config *b)
+{
+    for (size_t i = 0; i < a->n_listen && i < b->n_listen; i++) {
+        if (!str_eq(a->listen[i], b->listen[i])) {
+            return false;
+        }
+    }
+    return a->n_listen == b->n_listen;
+}
+
+/* What a reload cannot change is said, so that nobody believes it was. */
+static void warn_of_restart(const struct config *old, const struct config *new)
+{
+    const struct {
+        const char *field;
+        bool same;
+    } fixed[] = {
+        {"listen", same_listen(old, new)},
+        {"workers", old->workers == new->workers},
+        {"data", str_eq(old->data, new->data)},
+        {"access_log", str_eq(old->access_log, new->access_log)},
+        {"tls (on or off)", !old->tls.certificate.n == !new->tls.certificate.n},
+    };
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        if (!fixed[i].same) {
+            say("warning", "%s has changed; that takes effect at the next start", fixed[i].field);
+        }
+    }
+}
+
 /* SIGHUP: read everything again; what is wrong changes nothing. */
 static void reload(struct server *s)
 {
@@ -95,11 +125,11 @@ static void reload(struct server *s)
         buf_free(&errors);
         return;
     }
-    gateway_publish(&s->gateway, snap, tls);
+    warn_of_restart(s->snap->config, snap->config);
+    gateway_publish(&s->gateway, snap, s->tls ? tls : NULL);
     snapshot_unref(s->snap);
-    tls_ctx_unref(s->tls);
+    tls_ctx_unref(tls);
     s->snap = snap;
-    s->tls = tls;
     s->start.generation++;
     s->gateway.reload_ok = true;
     say("info", "configuration taken as generation %llu", (unsigned long long)s->start.generation);
@@ -254,13 +284,15 @@ static void print_start(const struct server *s)
     } else {
         printf("Keys:        as made before; \"accord key create\" makes another\n");
     }
-    printf("Try it:\n  curl %s%.*s%s/v1/chat/completions -H 'Authorization: Bearer %.*s' \\\n"
+    /* Single quotes around a key that is known, double ones where the shell is to fill it in. */
+    const char *quote = key.n ? "'" : "\"";
+    printf("Try it:\n  curl %s%.*s%s/v1/chat/completions -H %sAuthorization: Bearer %.*s%s \\\n"
            "    -H 'Content-Type: application/json' \\\n"
            "    -d "
            "'{\"model\":\"sim/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n",
            is_unix ? "--unix-socket " : "", is_unix ? (int)a.n - 5 : (int)base.n,
-           is_unix ? a.p + 5 : base.p, is_unix ? " http://localhost" : "", key.n ? (int)key.n : 12,
-           key.n ? key.p : "\"$ACCORD_KEY");
+           is_unix ? a.p + 5 : base.p, is_unix ? " http://localhost" : "", quote,
+           key.n ? (int)key.n : 11, key.n ? key.p : "$ACCORD_KEY", quote);
     fflush(stdout);
 }
 
@@ -296,7 +328,9 @@ static int run(struct server *s)
         arena_reset(&in.arena);
         return usage ? CLI_USAGE : CLI_CONFIG;
     }
-    if (startup_data(&s->start, in.config->data) < 0 || startup_keys(&s->start, &in) < 0) {
+    s->gateway.n_workers = count_workers(in.config);
+    if (startup_data(&s->start, in.config->data) < 0 ||
+        bind_all(s, in.config, s->gateway.n_workers, fds) < 0 || startup_keys(&s->start, &in) < 0) {
         arena_reset(&in.arena);
         return CLI_FAILED;
     }
@@ -307,10 +341,8 @@ static int run(struct server *s)
         return CLI_CONFIG;
     }
     s->start.generation = in.generation;
-    const struct config *c = s->snap->config;
-    s->gateway.n_workers = count_workers(c);
     s->control = loop_new();
-    if (bind_all(s, c, s->gateway.n_workers, fds) < 0 || start_workers(s, c, fds) < 0) {
+    if (start_workers(s, s->snap->config, fds) < 0) {
         return CLI_FAILED;
     }
     const int watched[] = {SIGHUP, SIGTERM, SIGINT};

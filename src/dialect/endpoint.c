@@ -69,7 +69,10 @@ static const struct endpoint whole[] = {
 static bool path_is(struct str pattern, struct str path)
 {
     if (pattern.n && pattern.p[pattern.n - 1] == '*') {
-        return path.n > pattern.n - 1 && str_starts(path, str_first(pattern, pattern.n - 1));
+        /* "/a*": a itself and what follows it; "/a/...": only what is behind the slash. */
+        struct str front = str_first(pattern, pattern.n - 1);
+        bool needs_more = str_ends(front, STR("/"));
+        return path.n >= front.n + needs_more && str_starts(path, front);
     }
     return str_eq(pattern, path);
 }

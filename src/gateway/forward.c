@@ -133,7 +133,9 @@ static struct str make_head(struct call *c, uint64_t length)
         model = path_model(c, model);
     }
     endpoint_upstream_path(&path, &c->ep, p->base_path, model);
-    size_t room = p->absolute.n + path.n + h->query_n + p->fixed_fields.n + h->n + 160;
+    struct str fixed =
+        p->n_fixed > 1 ? p->fixed[worker_random(c->w) % p->n_fixed] : p->fixed_fields;
+    size_t room = p->absolute.n + path.n + h->query_n + fixed.n + h->n + 160;
     char *head = arena_alloc(&c->req->input, room), *at = head;
     at = put(at, h1_slice(h, h->method_at, h->method_n));
     *at++ = ' ';
@@ -141,7 +143,7 @@ static struct str make_head(struct call *c, uint64_t length)
     at = put(at, buf_str(&path));
     at = put_query(at, c);
     at = put(at, STR(" HTTP/1.1\r\n"));
-    at = put(at, p->fixed_fields);
+    at = put(at, fixed);
     if (p->family == FAMILY_ANTHROPIC && !h->at[H_ANTHROPIC_VERSION]) {
         at = put(at, STR("anthropic-version: 2023-06-01\r\n"));
     }
@@ -261,7 +263,7 @@ static void send_request(struct call *c)
     v[0] = iov(make_head(c, total));
     if (!c->forwarded_us) {
         c->forwarded_us = clock_us();
-        c->own_us += (uint32_t)(c->forwarded_us - c->req->begun_us);
+        c->own_us += (uint32_t)(c->forwarded_us - loop_now_us(c->w->loop));
     }
     if (!c->body_streams) {
         http_up_send(c->up, v, n + 1, c->req->head->method, true);

@@ -159,20 +159,36 @@ static enum family family_of(enum provider_dialect d)
     }
 }
 
-/* The line that carries the provider's secret. */
-static struct str credential_field(struct arena *a, enum family f, const struct config_provider *p)
+/* The line that carries a secret of ours to the provider. */
+static struct str credential_field(struct arena *a, enum family f, struct secret secret)
 {
-    if (p->n_credentials == 0 || secret_empty(p->credentials[0].secret)) {
-        return (struct str){0};
-    }
-    struct str secret = secret_reveal(p->credentials[0].secret);
+    struct str text = secret_reveal(secret);
     switch (f) {
     case FAMILY_ANTHROPIC:
-        return arena_printf(a, "x-api-key: %.*s\r\n", STR_ARG(secret));
+        return arena_printf(a, "x-api-key: %.*s\r\n", STR_ARG(text));
     case FAMILY_GEMINI:
-        return arena_printf(a, "x-goog-api-key: %.*s\r\n", STR_ARG(secret));
+        return arena_printf(a, "x-goog-api-key: %.*s\r\n", STR_ARG(text));
     default:
-        return arena_printf(a, "authorization: Bearer %.*s\r\n", STR_ARG(secret));
+        return arena_printf(a, "authorization: Bearer %.*s\r\n", STR_ARG(text));
+    }
+}
+
+/* The fixed fields once for each credential of the best priority (they are sorted by it). */
+static void add_credentials(struct compiler *c, const struct config_provider *from,
+                            struct snap_provider *p)
+{
+    struct str *all = arena_zalloc(c->a, (from->n_credentials + 1) * sizeof *all);
+    struct str common = p->fixed_fields;
+    for (size_t i = 0; i < from->n_credentials; i++) {
+        const struct config_credential *k = &from->credentials[i];
+        if (k->priority == from->credentials[0].priority && !secret_empty(k->secret)) {
+            struct str line = credential_field(c->a, p->family, k->secret);
+            all[p->n_fixed++] = arena_printf(c->a, "%.*s%.*s", STR_ARG(common), STR_ARG(line));
+        }
+    }
+    p->fixed = all;
+    if (p->n_fixed) {
+        p->fixed_fields = all[0];
     }
 }
 
@@ -260,11 +276,10 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
         buf_printf(c->errors, "environment: %s is not a proxy's URL\n", variable);
         return -EINVAL;
     }
-    struct str credential = credential_field(c->a, p->family, from);
-    p->fixed_fields = arena_printf(c->a, "%.*s%.*s", STR_ARG(p->fixed_fields), STR_ARG(credential));
     if (p->target.proxy_host.n && !p->target.tls) {
         ask_proxy(c, from->base_url, p);
     }
+    add_credentials(c, from, p);
     if (p->target.tls) {
         if (!c->tls && tls_client_ctx(&c->tls, c->errors) < 0) {
             return -EINVAL;

@@ -35,6 +35,8 @@ struct snap_provider {
     struct str
         absolute; /* "http://host" before the path when a plain proxy is asked (RFC 9112, 3.2.2) */
     struct str fixed_fields; /* "host: ...\r\nauthorization: ...\r\n": the same for every call */
+    const struct str *fixed; /* the same for each of several credentials that share the work */
+    uint32_t n_fixed;
     struct str origin_name;
     struct connect_target target;
     bool sim;

@@ -524,6 +524,10 @@ struct http_origin *http_origin(struct http_client *c, struct str name,
     while (o && !str_eq(o->name, name)) {
         o = o->next;
     }
+    if (o && config->target.tls_ctx && o->config.target.tls_ctx != config->target.tls_ctx) {
+        tls_ctx_unref(o->config.target.tls_ctx);
+        o->config.target.tls_ctx = tls_ctx_ref(config->target.tls_ctx);
+    }
     if (!o) {
         o = mem_zalloc(sizeof *o);
         o->client = c;

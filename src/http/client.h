@@ -56,8 +56,8 @@ struct http_client *http_client_new(struct loop *l);
 void http_client_free(struct http_client *c);
 void http_client_timeouts(struct http_client *c, const struct http_client_timeouts *t);
 
-/* The origin of that name ("https://api.openai.com:443"), made when it is new, set to `config` from
- * now on (slices are copied). Lives as long as the client. */
+/* The origin of that name, made when it is new (slices are copied), with the TLS context of `config`
+ * from now on; a name stands for all else that is in a config. Lives as long as the client. */
 struct http_origin *http_origin(struct http_client *c, struct str name,
                                 const struct http_origin_config *config);
 

@@ -49,11 +49,13 @@ void conn_end_request(struct http_conn *c)
 static void free_conn(struct http_conn *c)
 {
     struct http_server *s = c->server;
-    *(c->prev ? &c->prev->next : &s->conns) = c->next;
-    if (c->next) {
-        c->next->prev = c->prev;
+    if (s) { /* else it has outlived the server, by the rest of this turn */
+        *(c->prev ? &c->prev->next : &s->conns) = c->next;
+        if (c->next) {
+            c->next->prev = c->prev;
+        }
+        s->stats.open--;
     }
-    s->stats.open--;
     free(c);
 }
 

@@ -109,6 +109,9 @@ void http_server_free(struct http_server *s)
 {
     if (s) {
         http_abort_all(s);
+        for (struct http_conn *c = s->conns; c; c = c->next) {
+            c->server = NULL; /* it is to be told that it broke, and goes then */
+        }
         free(s->out);
         free(s);
     }

@@ -36,9 +36,10 @@ struct http_server_ops {
     /* The client has ended its side. To learn whether it still listens, something must be sent:
      * send a harmless piece if the answer has begun and its format has one. */
     void (*probe)(struct http_req *r);
-    /* A request that never reached `request`: too long, malformed, timed out. Writes the answer's
-     * fields and body as it likes by http_head()/http_send(); NULL: a plain text. Not finished by
-     * the handler. */
+    /* A request that never reached `request`: too long, malformed, timed out; or one that did, whose
+     * body then turned out to be so (no `gone` follows: the handler drops what it does for it). Writes
+     * the answer's fields and body as it likes by http_head()/http_send(); NULL: a plain text. Not
+     * finished by the handler. */
     void (*refused)(struct http_req *r, unsigned status, const char *why);
 };
 

@@ -147,6 +147,7 @@ static const struct {
     {T("5\r\nhello\r0\r\n\r\n")},         /* CR alone behind the data */
     {T("5\r\nhello world\r\n0\r\n\r\n")}, /* more data than said */
     {T("10000000000000000\r\n")},         /* 2^64 */
+    {T("1000000000000000\r\n")},          /* 2^60: more than anybody means */
     {T("fffffffffffffffff\r\n")},         /* beyond it */
     {T("0\r\n\n")},                       /* LF alone at the end */
     {T("0\r\n\rX")},                      /* CR alone at the end */

@@ -85,6 +85,27 @@ static void gone_and_finished_at_once(void **state)
     assert_int_equal(a->gone + a->finished, 1);
 }
 
+/* Freed in the very turn in which a write failed: what was to be told finds no server any more. */
+static void freed_with_a_broken_one(void **state)
+{
+    struct app *a = *state;
+    struct peer p;
+    dial(a, &p);
+    peer_say(&p, GET("/hold"));
+    assert_true(turn_until(a->l, &a->requests, 1));
+    peer_end(&p);
+    uv_run(&a->l->uv, UV_RUN_NOWAIT);
+    if (a->held) { /* else it was noticed before */
+        http_head(a->held, 200, -1);
+        http_send_str(a->held, STR("to nobody"), false);
+        assert_int_equal(a->gone, 0);
+    }
+    http_server_free(a->s);
+    assert_int_equal(a->gone, 1);
+    turn_for(a->l, 5);
+    a->s = http_server_new(a->l, &app_ops, a);
+}
+
 /* ---- half-close ---- */
 
 /* The client has sent all it had, and still listens: it gets its answer. */
@@ -545,6 +566,7 @@ int main(void)
         TEST(gone_inside_a_body),
         TEST(gone_inside_an_answer),
         TEST(gone_and_finished_at_once),
+        TEST(freed_with_a_broken_one),
         TEST(half_closed),
         TEST(half_closed_then_gone),
         TEST(half_closed_inside_an_answer),
