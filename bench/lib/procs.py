@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -93,6 +94,44 @@ def pin(pids, core):
                 os.sched_setaffinity(int(task), {core})
             except ProcessLookupError:
                 pass
+
+
+class LongestWait:
+    """While it is entered: the longest time within 100 ms that a thread of the processes stood
+    runnable without a core. A program that was not let run cannot be blamed for being late."""
+
+    def __init__(self, pids):
+        self.pids = pids
+        self.ms = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def _waits(self):
+        found = {}
+        for pid in self.pids:
+            try:
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+                        found[task] = int(f.read().split()[1])
+            except OSError:
+                continue    # a thread has just ended
+        return found
+
+    def _sample(self):
+        last = self._waits()
+        while not self._ended.wait(0.1):
+            now = self._waits()
+            grown = [(now[t] - last[t]) / 1e6 for t in now if t in last]
+            self.ms = max([self.ms] + grown)
+            last = now
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
 
 
 def get(port, path, timeout_s=10):

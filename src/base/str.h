@@ -31,7 +31,8 @@ static inline struct str str_make(const char *p, size_t n)
 
 static inline bool str_eq(struct str a, struct str b)
 {
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+    /* b.n, because b is mostly a literal: its length is known and no call is made */
+    return a.n == b.n && (b.n == 0 || memcmp(a.p, b.p, b.n) == 0);
 }
 
 static inline bool str_starts(struct str s, struct str prefix)

@@ -17,10 +17,22 @@ static const struct config_timeouts *timeouts(const struct call *c)
     return &c->hold->snap->config->timeouts;
 }
 
+/* The call's own deadline. Most calls end long before it, so it is set only when something lasts: here when
+ * it comes before the upstream's first byte would have to, else once an answer comes in parts. */
+static void watch_total(struct call *c)
+{
+    if (timeouts(c)->total_ms && !timer_is_set(&c->timer)) {
+        uint64_t due = c->req->begun_us / 1000 + (uint64_t)timeouts(c)->total_ms;
+        uint64_t now = loop_now_ms(c->w->loop);
+        loop_timer(c->w->loop, &c->timer, due > now ? due - now : 0);
+    }
+}
+
 enum next stage_relay(struct call *c)
 {
-    if (!c->relay.ended && timeouts(c)->total_ms && !timer_is_set(&c->timer)) {
-        loop_timer(c->w->loop, &c->timer, (uint64_t)timeouts(c)->total_ms);
+    int64_t first_byte_ms = timeouts(c)->first_byte_ms;
+    if (!c->relay.ended && (first_byte_ms == 0 || timeouts(c)->total_ms <= first_byte_ms)) {
+        watch_total(c);
     }
     return c->relay.ended ? NEXT : WAIT;
 }
@@ -250,6 +262,7 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
     if (end) {
         end_of_body(c);
     } else {
+        watch_total(c);
         hold_back(c);
     }
 }

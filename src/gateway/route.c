@@ -30,6 +30,11 @@ static const struct snap_target *pick(struct call *c, bool down_too, unsigned *r
 {
     const struct snap_model *m = c->model;
     uint64_t total = 0, at;
+    if (m->n_targets == 1) {
+        const struct snap_target *only = m->targets;
+        *ret_index = 0;
+        return (c->tried & 1) || !usable(c, only) || (!down_too && is_down(c, only)) ? NULL : only;
+    }
     uint32_t priority = 0, n = m->n_targets < TARGETS_MAX ? m->n_targets : TARGETS_MAX;
     for (int round = 0; round < 2; round++) {
         at = round ? worker_random(c->w) % total : 0;

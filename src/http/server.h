@@ -95,7 +95,7 @@ void http_each(struct http_server *s, void (*fn)(struct http_req *r));
 /* ---- the request's body ---- */
 
 /* Keeps head and body together in memory: true when the body is whole now (r->body), false when
- * `collected` will tell. A body over the limit is refused with 413 by the server itself (`gone`
+ * `collected` will tell. A body over the limit is refused with 413 by the server itself (`refused`
  * comes). */
 bool http_collect(struct http_req *r);
 /* Hands the body on in pieces, to `piece`, from the next turn on. */
