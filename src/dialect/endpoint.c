@@ -189,25 +189,39 @@ static bool has_version(struct str base)
     return last.n >= 2 && last.p[0] == 'v' && last.p[1] >= '0' && last.p[1] <= '9';
 }
 
-void endpoint_upstream_path(struct buf *b, const struct endpoint_match *m, struct str base,
-                            struct str model)
+size_t endpoint_path_room(const struct endpoint_match *m, struct str base, struct str model)
 {
-    buf_add(b, base);
+    return base.n + model.n + m->rest.n + m->endpoint->path.n + sizeof "/v1beta/models/:";
+}
+
+static char *put(char *at, struct str s)
+{
+    if (s.n) {
+        memcpy(at, s.p, s.n);
+    }
+    return at + s.n;
+}
+
+size_t endpoint_upstream_path(char *to, const struct endpoint_match *m, struct str base,
+                              struct str model)
+{
+    enum family family = m->endpoint->family;
+    char *at = put(to, base);
     /* OpenAI's base URLs hold the version by custom, the others' do not. */
-    if (m->endpoint->family != FAMILY_OPENAI && !has_version(base)) {
-        buf_addc(b, '/');
-        buf_add(b, m->endpoint->family == FAMILY_GEMINI && m->version.n ? m->version
-                   : m->endpoint->family == FAMILY_GEMINI               ? STR("v1beta")
-                                                                        : STR("v1"));
+    if (family != FAMILY_OPENAI && !has_version(base)) {
+        at = put(at, family != FAMILY_GEMINI         ? STR("/v1")
+                     : str_eq(m->version, STR("v1")) ? STR("/v1")
+                                                     : STR("/v1beta"));
     }
     if (m->endpoint->model_in == MODEL_IN_PATH) {
-        buf_add(b, STR("/models/"));
-        buf_add(b, model);
-        buf_addc(b, ':');
-        buf_add(b, m->endpoint->path);
+        at = put(at, STR("/models/"));
+        at = put(at, model);
+        at = put(at, STR(":"));
+        at = put(at, m->endpoint->path);
     } else {
-        buf_add(b, m->rest);
+        at = put(at, m->rest);
     }
+    return (size_t)(at - to);
 }
 
 static int hex(char c)

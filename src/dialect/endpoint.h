@@ -36,11 +36,12 @@ struct endpoint_match {
 
 struct endpoint_match endpoint_find(struct str method, struct str path);
 
-/* The path to use at an upstream of the family whose base URL has path `base`: base, version where
- * the base does not name one, and `rest` with the model in it replaced by `model` for
- * MODEL_IN_PATH. */
-void endpoint_upstream_path(struct buf *b, const struct endpoint_match *m, struct str base,
-                            struct str model);
+/* Writes the path to use at an upstream of the family whose base URL has path `base`: base, version where
+ * the base does not name one, and `rest` with the model in it replaced by `model` for MODEL_IN_PATH. `to`
+ * has room for endpoint_path_room() bytes; returns how many were written. */
+size_t endpoint_upstream_path(char *to, const struct endpoint_match *m, struct str base,
+                              struct str model);
+size_t endpoint_path_room(const struct endpoint_match *m, struct str base, struct str model);
 
 /* Percent-decodes into `to` (s.n bytes of room); -1 when an escape is malformed, else the length.
  */

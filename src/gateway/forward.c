@@ -127,20 +127,19 @@ static struct str make_head(struct call *c, uint64_t length)
 {
     const struct h1_head *h = c->req->head;
     const struct snap_provider *p = c->target->provider;
-    struct buf path = {.arena = &c->req->input};
     struct str model = upstream_model(c);
     if (c->ep.endpoint->model_in == MODEL_IN_PATH) {
         model = path_model(c, model);
     }
-    endpoint_upstream_path(&path, &c->ep, p->base_path, model);
     struct str fixed =
         p->n_fixed > 1 ? p->fixed[worker_random(c->w) % p->n_fixed] : p->fixed_fields;
-    size_t room = p->absolute.n + path.n + h->query_n + fixed.n + h->n + 160;
+    size_t room = p->absolute.n + endpoint_path_room(&c->ep, p->base_path, model) + h->query_n +
+                  fixed.n + h->n + 160;
     char *head = arena_alloc(&c->req->input, room), *at = head;
     at = put(at, h1_slice(h, h->method_at, h->method_n));
     *at++ = ' ';
     at = put(at, p->absolute);
-    at = put(at, buf_str(&path));
+    at += endpoint_upstream_path(at, &c->ep, p->base_path, model);
     at = put_query(at, c);
     at = put(at, STR(" HTTP/1.1\r\n"));
     at = put(at, fixed);

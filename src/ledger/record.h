@@ -8,7 +8,7 @@
 
 #include "dialect/dialect.h"
 
-enum { RECORD_TEXT = 48, RING_RECORDS = 1024 };
+enum { RECORD_TEXT = 48, RING_RECORDS = 512 };
 
 struct record {
     uint64_t ended_us;   /* wall clock */

@@ -16,13 +16,15 @@ static void check_upstream(const struct endpoint_match *m)
 {
     static const struct str bases[] = {{"", 0}, {"/v1", 3}, {"/x/v1beta", 9}, {"/openai", 7}};
     for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
-        struct buf b = {0};
-        endpoint_upstream_path(&b, m, bases[i], m->model);
-        struct str path = buf_str(&b);
+        size_t room = endpoint_path_room(m, bases[i], m->model);
+        char *to = malloc(room);
+        must(to);
+        struct str path = str_make(to, endpoint_upstream_path(to, m, bases[i], m->model));
+        must(path.n <= room);
         must(str_starts(path, bases[i]) && path.n > bases[i].n && path.p[bases[i].n] == '/');
         must(m->endpoint->model_in == MODEL_IN_PATH ? str_ends(path, m->endpoint->path)
                                                     : str_ends(path, m->rest));
-        buf_free(&b);
+        free(to);
     }
 }
 
