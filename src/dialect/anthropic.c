@@ -57,22 +57,26 @@ static unsigned status(unsigned s, struct str code)
 /* input_tokens excludes what the cache read or wrote; ours includes it. */
 static void usage(struct str object, struct usage *u)
 {
-    int64_t fresh = -1;
-    const struct usage_row output[] = {
-        {QUOTED("thinking_tokens"), &u->reasoning, NULL},
-        {{0}, NULL, NULL},
+    struct told {
+        struct usage u;
+        int64_t fresh;
+    } t = {*u, -1};
+    static const struct usage_row output[] = {
+        {QUOTED("thinking_tokens"), offsetof(struct told, u.reasoning), NULL},
+        {{0}, 0, NULL},
     };
-    const struct usage_row rows[] = {
-        {QUOTED("input_tokens"), &fresh, NULL},
-        {QUOTED("output_tokens"), &u->output, NULL},
-        {QUOTED("cache_read_input_tokens"), &u->cache_read, NULL},
-        {QUOTED("cache_creation_input_tokens"), &u->cache_write, NULL},
-        {QUOTED("output_tokens_details"), NULL, output},
-        {{0}, NULL, NULL},
+    static const struct usage_row rows[] = {
+        {QUOTED("input_tokens"), offsetof(struct told, fresh), NULL},
+        {QUOTED("output_tokens"), offsetof(struct told, u.output), NULL},
+        {QUOTED("cache_read_input_tokens"), offsetof(struct told, u.cache_read), NULL},
+        {QUOTED("cache_creation_input_tokens"), offsetof(struct told, u.cache_write), NULL},
+        {QUOTED("output_tokens_details"), 0, output},
+        {{0}, 0, NULL},
     };
-    usage_read(object, rows);
-    if (fresh >= 0) {
-        u->input = fresh + (u->cache_read > 0 ? u->cache_read : 0) +
+    usage_read(object, rows, &t);
+    *u = t.u;
+    if (t.fresh >= 0) {
+        u->input = t.fresh + (u->cache_read > 0 ? u->cache_read : 0) +
                    (u->cache_write > 0 ? u->cache_write : 0);
     }
 }

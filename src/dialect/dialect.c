@@ -12,6 +12,9 @@ const struct dialect *dialect_of(enum family f)
     return all[f];
 }
 
+/* Deeper than any usage object. */
+enum { DEPTH_MAX = 8 };
+
 /* Behind the string that begins at p (a quote); `end` when it does not close. */
 static const char *skip_string(const char *p, const char *end)
 {
@@ -36,26 +39,6 @@ static const char *skip_string(const char *p, const char *end)
     return p < end ? p + 1 : end;
 }
 
-/* Behind the container that begins at p. */
-static const char *skip_container(const char *p, const char *end)
-{
-    unsigned depth = 0;
-    while (p < end) {
-        char c = *p;
-        if (c == '"') {
-            p = skip_string(p, end);
-            continue;
-        }
-        p++;
-        if (c == '{' || c == '[') {
-            depth++;
-        } else if ((c == '}' || c == ']') && --depth == 0) {
-            break;
-        }
-    }
-    return p;
-}
-
 /* A whole number at p, into *to when it is one and fits. Behind it. */
 static const char *take_number(const char *p, const char *end, int64_t *to)
 {
@@ -71,6 +54,9 @@ static const char *take_number(const char *p, const char *end, int64_t *to)
     return p;
 }
 
+/* What is skipped is read by no rows. */
+static const struct usage_row nothing[] = {{{0}, 0, NULL}};
+
 static const struct usage_row *find_row(const struct usage_row *r, struct str key)
 {
     while (r->name.n && !str_eq(r->name, key)) {
@@ -79,15 +65,20 @@ static const struct usage_row *find_row(const struct usage_row *r, struct str ke
     return r;
 }
 
-void usage_read(struct str object, const struct usage_row *rows)
+/* Members until the container's end, which is at depth 0; behind it. */
+static const char *read_members(const char *p, const char *end, const struct usage_row *rows,
+                                char *to, unsigned depth)
 {
-    const char *p = object.p, *end = object.p + object.n;
-    if (p < end && *p == '{') {
-        p++;
-    }
     while (p < end) {
-        if (*p != '"') {
+        char c = *p;
+        if (c == '}' || c == ']') {
+            return p + 1;
+        }
+        if (c != '"') {
             p++; /* commas, colons, white space, literals, fractions */
+            if ((c == '{' || c == '[') && depth < DEPTH_MAX) {
+                p = read_members(p, end, nothing, to, depth + 1);
+            }
             continue;
         }
         const char *key = p;
@@ -99,16 +90,20 @@ void usage_read(struct str object, const struct usage_row *rows)
         if (p == end) {
             break;
         }
-        if (*p == '{' || *p == '[') {
-            const char *from = p;
-            p = skip_container(p, end);
-            if (r->inside && *from == '{') {
-                usage_read(str_make(from, (size_t)(p - from)), r->inside);
-            }
+        if (*p == '{' && depth < DEPTH_MAX) {
+            p = read_members(p + 1, end, r->inside ? r->inside : nothing, to, depth + 1);
         } else if (*p == '"') {
             p = skip_string(p, end);
         } else if ((unsigned char)(*p - '0') < 10) {
-            p = take_number(p, end, r->to);
+            p = take_number(p, end,
+                            r->name.n && !r->inside ? (int64_t *)(void *)(to + r->at) : NULL);
         }
     }
+    return end;
+}
+
+void usage_read(struct str object, const struct usage_row *rows, void *to)
+{
+    bool opens = object.n && object.p[0] == '{';
+    read_members(object.p + opens, object.p + object.n, rows, to, 0);
 }

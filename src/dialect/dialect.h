@@ -59,15 +59,16 @@ extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, d
     dialect_cohere;
 const struct dialect *dialect_of(enum family f);
 
-/* Reads integers out of a object's text in one pass, trusting nothing about it: each row names a member and where it goes.
- * A member that is absent, negative or no integer leaves its place as it is; one with `inside` is
- * an object whose members are read by those rows. Ends with an empty name. */
+/* Reads integers out of an object's text in one pass, trusting nothing about it, into the struct at `to`:
+ * each row names a member and the int64_t it goes to. A member that is absent, negative or no integer leaves
+ * its place as it is; one with `inside` is an object whose members are read by those rows. Ends with an
+ * empty name. */
 struct usage_row {
     struct str name; /* with its quotes: as it stands in JSON */
-    int64_t *to;
+    uint16_t at;     /* offset in the struct */
     const struct usage_row *inside;
 };
-void usage_read(struct str object, const struct usage_row *rows);
+void usage_read(struct str object, const struct usage_row *rows, void *to);
 #define QUOTED(name)                                                                               \
     {                                                                                              \
         "\"" name "\"", sizeof(name) + 1                                                           \

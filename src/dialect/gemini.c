@@ -59,24 +59,27 @@ static unsigned status(unsigned s, struct str code)
  * candidatesTokenCount excludes the thoughts. */
 static void usage(struct str object, struct usage *u)
 {
-    int64_t prompt = -1, tool = 0, candidates = -1, thoughts = -1;
-    const struct usage_row rows[] = {
-        {QUOTED("promptTokenCount"), &prompt, NULL},
-        {QUOTED("toolUsePromptTokenCount"), &tool, NULL},
-        {QUOTED("candidatesTokenCount"), &candidates, NULL},
-        {QUOTED("thoughtsTokenCount"), &thoughts, NULL},
-        {QUOTED("cachedContentTokenCount"), &u->cache_read, NULL},
-        {{0}, NULL, NULL},
+    struct told {
+        int64_t prompt, tool, candidates, thoughts, cached;
+    } t = {-1, 0, -1, -1, u->cache_read};
+    static const struct usage_row rows[] = {
+        {QUOTED("promptTokenCount"), offsetof(struct told, prompt), NULL},
+        {QUOTED("toolUsePromptTokenCount"), offsetof(struct told, tool), NULL},
+        {QUOTED("candidatesTokenCount"), offsetof(struct told, candidates), NULL},
+        {QUOTED("thoughtsTokenCount"), offsetof(struct told, thoughts), NULL},
+        {QUOTED("cachedContentTokenCount"), offsetof(struct told, cached), NULL},
+        {{0}, 0, NULL},
     };
-    usage_read(object, rows);
-    if (prompt >= 0) {
-        u->input = prompt + tool;
+    usage_read(object, rows, &t);
+    u->cache_read = t.cached;
+    if (t.prompt >= 0) {
+        u->input = t.prompt + t.tool;
     }
-    if (thoughts >= 0) {
-        u->reasoning = thoughts;
+    if (t.thoughts >= 0) {
+        u->reasoning = t.thoughts;
     }
-    if (candidates >= 0 || thoughts >= 0) {
-        u->output = (candidates > 0 ? candidates : 0) + (thoughts > 0 ? thoughts : 0);
+    if (t.candidates >= 0 || t.thoughts >= 0) {
+        u->output = (t.candidates > 0 ? t.candidates : 0) + (t.thoughts > 0 ? t.thoughts : 0);
     }
 }
 

@@ -76,27 +76,27 @@ static unsigned status(unsigned s, struct str code)
  * embeddings: input_tokens, output_tokens, the details under other names. */
 static void usage(struct str object, struct usage *u)
 {
-    const struct usage_row input[] = {
-        {QUOTED("cached_tokens"), &u->cache_read, NULL},
-        {QUOTED("cache_write_tokens"), &u->cache_write, NULL},
-        {{0}, NULL, NULL},
+    static const struct usage_row input[] = {
+        {QUOTED("cached_tokens"), offsetof(struct usage, cache_read), NULL},
+        {QUOTED("cache_write_tokens"), offsetof(struct usage, cache_write), NULL},
+        {{0}, 0, NULL},
     };
-    const struct usage_row output[] = {
-        {QUOTED("reasoning_tokens"), &u->reasoning, NULL},
-        {{0}, NULL, NULL},
+    static const struct usage_row output[] = {
+        {QUOTED("reasoning_tokens"), offsetof(struct usage, reasoning), NULL},
+        {{0}, 0, NULL},
     };
-    const struct usage_row rows[] = {
-        {QUOTED("prompt_tokens"), &u->input, NULL},
-        {QUOTED("completion_tokens"), &u->output, NULL},
-        {QUOTED("input_tokens"), &u->input, NULL},
-        {QUOTED("output_tokens"), &u->output, NULL},
-        {QUOTED("prompt_tokens_details"), NULL, input},
-        {QUOTED("completion_tokens_details"), NULL, output},
-        {QUOTED("input_tokens_details"), NULL, input},
-        {QUOTED("output_tokens_details"), NULL, output},
-        {{0}, NULL, NULL},
+    static const struct usage_row rows[] = {
+        {QUOTED("prompt_tokens"), offsetof(struct usage, input), NULL},
+        {QUOTED("completion_tokens"), offsetof(struct usage, output), NULL},
+        {QUOTED("input_tokens"), offsetof(struct usage, input), NULL},
+        {QUOTED("output_tokens"), offsetof(struct usage, output), NULL},
+        {QUOTED("prompt_tokens_details"), 0, input},
+        {QUOTED("completion_tokens_details"), 0, output},
+        {QUOTED("input_tokens_details"), 0, input},
+        {QUOTED("output_tokens_details"), 0, output},
+        {{0}, 0, NULL},
     };
-    usage_read(object, rows);
+    usage_read(object, rows, u);
 }
 
 /* Responses ends with response.completed, response.incomplete or response.failed; chat with [DONE],

@@ -29,7 +29,8 @@ static bool goes_on(const struct h1_head *h, const struct h1_field *f)
     if (header_flags[f->id] & (HF_HOP | HF_KEY | HF_ASK)) {
         return false;
     }
-    if (f->id == H_OTHER && str_istarts(h1_name(h, f), STR("accord-"))) {
+    if (f->id == H_OTHER && (h->base[f->name] | 0x20) == 'a' &&
+        str_istarts(h1_name(h, f), STR("accord-"))) {
         return false; /* words to us */
     }
     return !nominated(h, f);

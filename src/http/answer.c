@@ -8,6 +8,9 @@
 
 struct str http_reason(unsigned status)
 {
+    if (status == 200) {
+        return STR("OK");
+    }
     static const struct {
         unsigned status;
         struct str reason;
