@@ -50,12 +50,13 @@ enum { SPLICES = 2, EVENT_HOLD_MAX = 64 * 1024, MODEL_NAME_MAX = 256 };
 
 /* What the relay keeps while an answer comes by. */
 struct relay {
-    uint8_t mode;    /* enum relay_mode, relay.c */
-    bool finished;   /* the stream's own end was seen */
-    bool errored;    /* the upstream's error event was passed on */
-    bool mid_event;  /* an event too long to hold is passing raw */
-    uint32_t events; /* passed on so far */
-    bool paused;     /* the upstream is not read, because the client does not read */
+    uint8_t mode;   /* enum relay_mode, relay.c */
+    bool finished;  /* the stream's own end was seen */
+    bool errored;   /* the upstream's error event was passed on */
+    bool mid_event; /* an event too long to hold is passing; `hold` has its last bytes */
+    bool line_begins, after_cr; /* how its last piece ended */
+    uint32_t events;            /* passed on so far */
+    bool paused;                /* the upstream is not read, because the client does not read */
     bool ended;
     char *hold; /* an event that is not complete yet */
     uint32_t hold_n, hold_cap;
@@ -161,6 +162,8 @@ void relay_probe(struct call *c);
 /* The server stops: the call ends with an error instead of silence. */
 void relay_stop(struct call *c);
 void relay_timer(struct call *c);
+/* Something lasts: from now on the call's own deadline is watched. */
+void relay_watch(struct call *c);
 
 /* events.c: passes pieces of a stream of events on; and its end: false when the stream had not said
  * that it is over (nothing was sent then). */

@@ -6,7 +6,7 @@
 #include "http/sse.h"
 #include "json/scan.h"
 
-enum { OUT_PIECES = 48 };
+enum { OUT_PIECES = 48, LONG_TAIL = 4096 };
 
 /* What one read gives the client: pieces that are sent together. */
 struct out {
@@ -206,23 +206,118 @@ static void drop_hold(struct call *c)
     }
 }
 
+/* ---- an event too long to hold: it passes as it comes, and its end is kept for a look ---- */
+
+/* Where the event ends in p[0..n), or 0. Remembers between pieces how the last one ended. */
+static size_t find_long_end(struct relay *r, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == '\r') {
+            if (r->line_begins) {
+                return i + 1;
+            }
+            r->line_begins = r->after_cr = true;
+        } else if (p[i] == '\n') {
+            if (r->line_begins && !r->after_cr) {
+                return i + 1;
+            }
+            r->line_begins = true;
+            r->after_cr = false;
+        } else {
+            r->line_begins = r->after_cr = false;
+        }
+    }
+    return 0;
+}
+
+/* Keeps the last LONG_TAIL bytes. */
+static void keep_tail(struct call *c, const char *p, size_t n)
+{
+    struct relay *r = &c->relay;
+    if (n >= LONG_TAIL) {
+        p += n - LONG_TAIL;
+        n = LONG_TAIL;
+        r->hold_n = 0;
+    } else if (r->hold_n + n > LONG_TAIL) {
+        size_t drop = r->hold_n + n - LONG_TAIL;
+        memmove(r->hold, r->hold + drop, r->hold_n - drop);
+        r->hold_n -= (uint32_t)drop;
+    }
+    hold_more(c, p, n);
+}
+
+/* The end of a long event: finish and usage stand there, behind the long text. */
+static void look_at_tail(struct call *c)
+{
+    struct relay *r = &c->relay;
+    const struct dialect *d = call_dialect(c);
+    struct str tail = str_make(r->hold, r->hold_n);
+    struct str name =
+        c->ep.endpoint->family == FAMILY_GEMINI ? STR("\"usageMetadata\"") : STR("\"usage\"");
+    if (!r->finished) {
+        look_for_end(c, tail, (struct sse_look){true, true});
+    }
+    ptrdiff_t at = str_find(tail, name);
+    struct str object = at < 0 ? (struct str){0} : str_from(tail, (size_t)at + name.n);
+    while (object.n && (object.p[0] == ':' || object.p[0] == ' ')) {
+        object = str_from(object, 1);
+    }
+    if (object.n && object.p[0] == '{') {
+        d->usage(object, &c->usage);
+    }
+}
+
+/* The event that is held is too long: what there is of it goes out. */
+static void begin_long(struct out *o)
+{
+    struct call *c = o->c;
+    struct relay *r = &c->relay;
+    if (!r->finished) {
+        look_for_end(c, str_make(r->hold, r->hold_n), (struct sse_look){true, true});
+    }
+    emit(o, r->hold, r->hold_n);
+    flush(o, false);
+    r->mid_event = true;
+    r->line_begins = r->after_cr = false;
+    (void)find_long_end(r, r->hold + r->hold_n - 4, 4);
+    memmove(r->hold, r->hold + r->hold_n - LONG_TAIL, LONG_TAIL);
+    r->hold_n = LONG_TAIL;
+}
+
+/* More of a long event; returns how many bytes belong to it. */
+static size_t pass_long(struct out *o, const char *p, size_t n)
+{
+    struct call *c = o->c;
+    struct relay *r = &c->relay;
+    size_t end = find_long_end(r, p, n), used = end ? end : n;
+    emit(o, p, used);
+    keep_tail(c, p, used);
+    if (end) {
+        look_at_tail(c);
+        r->mid_event = false;
+        r->events++;
+        r->hold_n = 0;
+        drop_hold(c);
+    }
+    return used;
+}
+
 static void pass_piece(struct out *o, const char *p, size_t n)
 {
     struct call *c = o->c;
     struct relay *r = &c->relay;
     if (r->mid_event) {
-        size_t end = sse_event_end(p, n, 0);
-        emit(o, p, end ? end : n);
-        r->mid_event = end == 0;
-        p += end ? end : n;
-        n -= end ? end : n;
+        size_t used = pass_long(o, p, n);
+        p += used;
+        n -= used;
+        if (r->mid_event) {
+            return;
+        }
     }
     if (r->hold_n == 0) {
         size_t used = pass_events(o, p, n, 0);
-        p += used;
-        n -= used;
-        if (n) {
-            hold_more(c, p, n);
+        if (n > used) {
+            hold_more(c, p + used, n - used);
         }
     } else {
         size_t seen = r->hold_n;
@@ -235,12 +330,8 @@ static void pass_piece(struct out *o, const char *p, size_t n)
         }
     }
     if (r->hold_n > EVENT_HOLD_MAX) {
-        emit(o, r->hold, r->hold_n);
-        flush(o, false);
-        r->hold_n = 0;
-        r->mid_event = true;
-    }
-    if (r->hold_n == 0) {
+        begin_long(o);
+    } else if (r->hold_n == 0) {
         drop_hold(c);
     }
 }
@@ -262,6 +353,10 @@ bool events_end(struct call *c)
     struct out o UNINITIALIZED;
     o.c = c;
     o.n = 0;
+    if (r->mid_event) {
+        look_at_tail(c); /* ended by the body's end, without its blank line */
+        r->hold_n = 0;
+    }
     if (r->hold_n && !r->finished) {
         /* A last event without its blank line counts when it is whole in itself. */
         look_for_end(c, str_make(r->hold, r->hold_n), (struct sse_look){true, true});

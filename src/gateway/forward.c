@@ -63,19 +63,36 @@ static char *put_fields(char *at, const struct h1_head *h)
     return at;
 }
 
+/* Whether a pair of the query may hold the caller's key: named "key" in any spelling, or with what looks
+ * like one of ours in it. */
+static bool may_be_key(struct call *c, struct str pair)
+{
+    struct str part, name;
+    char *text = arena_alloc(&c->req->input, pair.n + 1);
+    ptrdiff_t n = percent_decode(pair, text);
+    struct str plain = n < 0 ? pair : str_make(text, (size_t)n);
+    if (n < 0 || str_find(plain, STR("sk-accord-")) >= 0) {
+        return true;
+    }
+    while (plain.n) {
+        str_cut(&plain, ';', &part);
+        str_cut(&part, '=', &name);
+        if (str_ieq(name, STR("key"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The query without the caller's key. */
-static char *put_query(char *at, const struct call *c)
+static char *put_query(char *at, struct call *c)
 {
     const struct h1_head *h = c->req->head;
     struct str query = h1_slice(h, h->query, h->query_n), pair;
     char sep = '?';
-    if (query.n && !c->key_in_query) {
-        *at++ = sep;
-        return put(at, query);
-    }
     while (query.n) {
         str_cut(&query, '&', &pair);
-        if (!str_starts(pair, STR("key="))) {
+        if (!may_be_key(c, pair)) {
             *at++ = sep;
             at = put(at, pair);
             sep = '&';

@@ -17,9 +17,8 @@ static const struct config_timeouts *timeouts(const struct call *c)
     return &c->hold->snap->config->timeouts;
 }
 
-/* The call's own deadline. Most calls end long before it, so it is set only when something lasts: here when
- * it comes before the upstream's first byte would have to, else once an answer comes in parts. */
-static void watch_total(struct call *c)
+/* The call's own deadline. Most calls end long before it, so it is set only when something lasts. */
+void relay_watch(struct call *c)
 {
     if (timeouts(c)->total_ms && !timer_is_set(&c->timer)) {
         uint64_t due = c->req->begun_us / 1000 + (uint64_t)timeouts(c)->total_ms;
@@ -32,17 +31,21 @@ enum next stage_relay(struct call *c)
 {
     int64_t first_byte_ms = timeouts(c)->first_byte_ms;
     if (!c->relay.ended && (first_byte_ms == 0 || timeouts(c)->total_ms <= first_byte_ms)) {
-        watch_total(c);
+        relay_watch(c);
     }
     return c->relay.ended ? NEXT : WAIT;
 }
 
 /* ---- the head ---- */
 
-static bool goes_back(const struct h1_head *h, const struct h1_field *f)
+static bool goes_back(const struct call *c, const struct h1_head *h, const struct h1_field *f)
 {
     if (header_flags[f->id] & (HF_HOP | HF_ANSWER)) {
         return false;
+    }
+    if (f->id == H_OTHER && (h->base[f->name] | 0x20) == 'a' && !c->target->provider->sim &&
+        str_istarts(h1_name(h, f), STR("accord-"))) {
+        return false; /* only we speak under our name */
     }
     return !(h->nominates && h1_has_token(h, H_CONNECTION, h1_name(h, f)));
 }
@@ -51,12 +54,12 @@ static void pass_fields(struct call *c, const struct h1_head *h)
 {
     uint32_t i = 0;
     while (i < h->n_fields) {
-        if (!goes_back(h, &h->fields[i])) {
+        if (!goes_back(c, h, &h->fields[i])) {
             i++;
             continue;
         }
         uint32_t from = h->fields[i].name, end = from;
-        while (i < h->n_fields && goes_back(h, &h->fields[i])) {
+        while (i < h->n_fields && goes_back(c, h, &h->fields[i])) {
             end = h->fields[i++].end;
         }
         http_lines(c->req, h1_slice(h, from, end - from));
@@ -124,6 +127,7 @@ static enum relay_mode mode_of(const struct call *c, const struct h1_head *h)
 static void end_call(struct call *c)
 {
     c->relay.ended = true;
+    call_back_to(c, STAGE_settle); /* wherever it was */
     call_run(c);
 }
 
@@ -176,7 +180,8 @@ void relay_head(struct call *c, const struct h1_head *h)
     call_own_fields(c);
     add_timing(c);
     if (c->relay.mode == RELAY_EVENTS && timeouts(c)->keepalive_ping_ms) {
-        loop_timer(c->w->loop, &c->timer, (uint64_t)timeouts(c)->keepalive_ping_ms);
+        relay_watch(c);
+        loop_timer_within(c->w->loop, &c->timer, (uint64_t)timeouts(c)->keepalive_ping_ms);
     }
     if (c->body_sent) {
         http_release_input(c->req); /* nothing can be repeated from here on */
@@ -262,7 +267,7 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
     if (end) {
         end_of_body(c);
     } else {
-        watch_total(c);
+        relay_watch(c);
         hold_back(c);
     }
 }
@@ -335,6 +340,13 @@ void relay_timer(struct call *c)
         }
         struct call_error e = {
             .status = 504, .code = "upstream_timeout", .outcome = OUTCOME_TIMEOUT};
+        if (!c->target) {
+            e.status = 408;
+            e.code = "request_timeout";
+            call_fail(c, &e, "The request took longer than a call may take.");
+            end_call(c);
+            return;
+        }
         http_up_cancel(c->up);
         c->up = NULL;
         call_fail(c, &e, "The provider \"%.*s\" gave no answer in the time a call may take.",

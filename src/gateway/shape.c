@@ -243,6 +243,7 @@ static enum next read_form(struct call *c)
         const char *old_base = c->req->head->base;
         http_stream(c->req);
         follow_head(c, old_base);
+        relay_watch(c);
         return WAIT;
     }
     if (f->reader.error) {
@@ -285,6 +286,7 @@ enum next stage_shape(struct call *c)
         return read_form(c);
     }
     if (!c->collecting && !collect(c)) {
+        relay_watch(c);
         return WAIT;
     }
     c->stream = ep->stream == STREAM_ALWAYS;

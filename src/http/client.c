@@ -282,6 +282,9 @@ static int pass_body(struct http_up *u, const char **p, const char *end)
             }
         }
         if (k < 0) {
+            if (n) {
+                u->ops->body(u->owner, pieces, n, false); /* what was good */
+            }
             return -EBADMSG;
         }
         bool done = k == CHUNK_END || (u->framing == BODY_LENGTH && u->left == 0);

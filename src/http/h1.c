@@ -302,6 +302,9 @@ static enum h1_method method_of(struct str m)
 static int target(struct scan *s, struct h1_head *h)
 {
     struct str t = h1_slice(h, h->target, h->target_n);
+    if (str_chr(t, '#') >= 0) {
+        return refuse(s, 400, "the request target holds a fragment");
+    }
     uint32_t skip = 0;
     if (t.p[0] != '/' && !str_eq(t, STR("*"))) {
         ptrdiff_t scheme = str_find(t, STR("://"));

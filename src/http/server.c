@@ -77,10 +77,10 @@ void http_drain(struct http_server *s)
 {
     s->draining = true;
     for (struct http_conn *c = s->conns; c; c = c->next) {
-        if (!c->req) {
+        if (c->req) {
+            c->req->_close = c->req->_close || !c->req->_answered;
+        } else if (!c->in_head) {
             conn_deadline(c, DRAIN_GRACE_MS);
-        } else if (!c->req->_answered) {
-            c->req->_close = true;
         }
     }
 }

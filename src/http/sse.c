@@ -133,18 +133,11 @@ size_t sse_event_look(const char *p, size_t n, size_t from, struct sse_look *ret
 {
     const char *end = p + n, *at = p;
     *ret = (struct sse_look){from > 0, from > 0};
-    if (from > 4) {
-        at = p + from - 4;
-        /* Step back to the start of a line, so that a blank line is told from the end of a full
-         * one. */
-        while (at > p && at[-1] != '\n' && at[-1] != '\r') {
+    if (from) {
+        /* What was looked at holds no blank line, so one can only begin with the line ends at its end. */
+        at = p + from;
+        while (at > p && p + from - at < 4 && (at[-1] == '\n' || at[-1] == '\r')) {
             at--;
-        }
-        if (at > p) {
-            at--; /* the line end itself, of which a blank line may follow */
-            if (at > p && *at == '\n' && at[-1] == '\r') {
-                at--;
-            }
         }
     }
     while ((at = look_line_end(at, end, ret)) < end) {

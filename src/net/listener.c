@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -113,7 +114,8 @@ static int bind_unix(struct str path, int *ret_fd)
         close(fd);
         return -EADDRINUSE; /* somebody answers there */
     }
-    if (errno == ECONNREFUSED) {
+    struct stat st;
+    if (errno == ECONNREFUSED && lstat(a.sun_path, &st) == 0 && S_ISSOCK(st.st_mode)) {
         unlink(a.sun_path); /* left behind by a process that is gone */
     }
     close(fd);

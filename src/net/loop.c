@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "net/names.h"
+#include "net/stream.h"
 #include "net/uv.h"
 
 uint64_t clock_us(void)
@@ -150,9 +151,14 @@ void loop_free(struct loop *l)
     if (!l) {
         return;
     }
+    while (l->streams) {
+        stream_close(l->streams); /* also those that linger, which nobody owns any more */
+    }
     uv_walk(&l->uv, close_handle, NULL);
     names_stop(l);
-    uv_run(&l->uv, UV_RUN_DEFAULT);
+    l->stopping = false;
+    while (uv_run(&l->uv, UV_RUN_DEFAULT)) {
+    }
     names_free(l);
     uv_loop_close(&l->uv);
     while (l->signals) {
@@ -225,6 +231,13 @@ void loop_timer(struct loop *l, struct timer *t, uint64_t after_ms)
     }
     wheel_set(&l->wheel, t, due);
     arm(l, wheel_next(&l->wheel));
+}
+
+void loop_timer_within(struct loop *l, struct timer *t, uint64_t after_ms)
+{
+    if (!timer_is_set(t) || t->_due_ms > loop_now_ms(l) + after_ms) {
+        loop_timer(l, t, after_ms);
+    }
 }
 
 void loop_post(struct loop *l, struct loop_task *t)

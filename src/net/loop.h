@@ -39,6 +39,9 @@ void *loop_take_scratch(struct loop *l);
 /* Fires `t` (t->fire is set) in `after_ms`. */
 void loop_timer(struct loop *l, struct timer *t, uint64_t after_ms);
 
+/* The same, unless it is set to fire sooner already. */
+void loop_timer_within(struct loop *l, struct timer *t, uint64_t after_ms);
+
 /* Runs `task->run(task)` on the loop's thread; the task is the caller's memory and is not touched
  * after run was called. Any thread. */
 struct loop_task {

@@ -13,6 +13,7 @@
 #include "net/uv.h"
 
 struct stream {
+    struct stream *next, *prev; /* in the loop's list, until it closes */
     union {
         uv_handle_t handle;
         uv_stream_t stream;
@@ -47,6 +48,11 @@ static struct stream *stream_alloc(struct loop *l)
     struct stream *s = mem_zalloc(sizeof *s);
     s->loop = l;
     s->paused = true;
+    s->next = l->streams;
+    if (s->next) {
+        s->next->prev = s;
+    }
+    l->streams = s;
     return s;
 }
 
@@ -73,6 +79,10 @@ void stream_close(struct stream *s)
     }
     s->closing = true;
     s->ops = NULL;
+    *(s->prev ? &s->prev->next : &s->loop->streams) = s->next;
+    if (s->next) {
+        s->next->prev = s->prev;
+    }
     timer_clear(&s->linger);
     uv_close(&s->uv.handle, on_closed);
 }

@@ -22,6 +22,7 @@ struct loop {
     struct loop_task *posted;
     struct loop_hook *hooks;
     struct signal_watch *signals;
+    struct stream *streams; /* all that are not closing */
     bool stopping;
     char *scratch;       /* LOOP_SCRATCH: reads land here */
     char *plain;         /* LOOP_SCRATCH: decrypted text; made when TLS is first used */
