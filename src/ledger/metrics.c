@@ -23,10 +23,17 @@ void histogram_add(struct histogram *h, uint64_t us)
 
 static uint64_t hash(uint64_t h, struct str s)
 {
+    while (s.n >= 8) {
+        uint64_t w;
+        memcpy(&w, s.p, 8);
+        h = (h ^ w) * 0x9E3779B97F4A7C15U;
+        h ^= h >> 32;
+        s = str_from(s, 8);
+    }
     for (size_t i = 0; i < s.n; i++) {
         h = (h ^ (unsigned char)s.p[i]) * 0x100000001B3U;
     }
-    return h * 31 + s.n;
+    return (h ^ h >> 32) * 31 + s.n;
 }
 
 static bool is(const char *p, uint8_t n, struct str s)
