@@ -118,6 +118,7 @@ static void on_trim(struct timer *t)
         return;
     }
     pool_trim(loop_pool(w->loop), 0);
+    record_ring_trim(w->ring);
     malloc_trim(64 * 1024);
 }
 
@@ -149,7 +150,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct sna
     randombytes_buf(w->random, sizeof w->random);
     w->random[0] |= 1;
     randombytes_buf(w->seen_secret, sizeof w->seen_secret);
-    w->ring = aligned_alloc(64, sizeof *w->ring);
+    w->ring = aligned_alloc(RING_PAGE, sizeof *w->ring);
     must(w->ring);
     memset(w->ring, 0, offsetof(struct record_ring, slot));
     w->trim.fire = on_trim;

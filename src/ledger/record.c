@@ -2,6 +2,7 @@
 
 #include <emmintrin.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -23,6 +24,15 @@ void record_push(struct record_ring *r)
     uint32_t held = head + 1 - atomic_load_explicit(&r->tail, memory_order_relaxed);
     if (held == RING_RECORDS / 4 && r->ledger) {
         ledger_wake(r->ledger);
+    }
+}
+
+void record_ring_trim(struct record_ring *r)
+{
+    uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+    if (head == atomic_load_explicit(&r->tail, memory_order_acquire)) {
+        /* Nobody reads an empty ring; what is written next finds zeroed pages. */
+        madvise(r->slot, sizeof r->slot / RING_PAGE * RING_PAGE, MADV_DONTNEED);
     }
 }
 

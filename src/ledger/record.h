@@ -8,7 +8,7 @@
 
 #include "dialect/dialect.h"
 
-enum { RECORD_TEXT = 48, RING_RECORDS = 512 };
+enum { RECORD_TEXT = 48, RING_RECORDS = 2048, RING_PAGE = 4096 };
 
 struct record {
     uint64_t ended_us;   /* wall clock */
@@ -30,13 +30,15 @@ struct record_ring {
     _Alignas(64) _Atomic uint32_t head; /* next to write; the producer's */
     uint64_t dropped;                   /* records that found it full; the producer's */
     struct ledger *ledger; /* woken when the ring is a quarter full; NULL: nobody drains */
-    _Alignas(64) _Atomic uint32_t tail; /* next to read; the consumer's */
-    _Alignas(64) struct record slot[RING_RECORDS];
+    _Alignas(64) _Atomic uint32_t tail;                   /* next to read; the consumer's */
+    _Alignas(RING_PAGE) struct record slot[RING_RECORDS]; /* pages of their own: see the trim */
 };
 
 /* Where the next record goes, or NULL when the ring is full (counted). Then record_push(). */
 struct record *record_next(struct record_ring *r);
 void record_push(struct record_ring *r);
+/* Gives the memory of an empty ring back to the kernel. For the producer, when it has nothing to do. */
+void record_ring_trim(struct record_ring *r);
 
 /* Text into a record's field, cut to its size; returns the length kept. */
 uint8_t record_text(char *to, size_t cap, struct str from);

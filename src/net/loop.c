@@ -125,7 +125,9 @@ struct loop *loop_new(void)
     pthread_mutex_init(&l->lock, NULL);
     l->tick_at_ms = UINT64_MAX;
     wheel_init(&l->wheel, loop_now_ms(l));
-    l->pool.keep_max = (size_t)4 << 20;
+    /* A call with an image takes a block of 2 MiB: when the kernel makes a dozen of them anew for each
+     * round of calls, that costs more than passing the bytes on. */
+    l->pool.keep_max = (size_t)32 << 20;
     size_t got;
     l->scratch = arena_block_new(&l->pool, LOOP_SCRATCH, &got);
     return l;
