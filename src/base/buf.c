@@ -54,6 +54,35 @@ void buf_addz(struct buf *b, const char *z)
     buf_add(b, str_of(z));
 }
 
+/* log10(2) is about 1233 / 4096: an estimate from the bits that is right or one too high. */
+static size_t digits_of(uint64_t v)
+{
+    static const uint64_t power[20] = {
+        1U,
+        10U,
+        100U,
+        1000U,
+        10000U,
+        100000U,
+        1000000U,
+        10000000U,
+        100000000U,
+        1000000000U,
+        10000000000U,
+        100000000000U,
+        1000000000000U,
+        10000000000000U,
+        100000000000000U,
+        1000000000000000U,
+        10000000000000000U,
+        100000000000000000U,
+        1000000000000000000U,
+        10000000000000000000U,
+    };
+    size_t guess = (size_t)(64 - __builtin_clzll(v | 1)) * 1233 >> 12;
+    return guess + (v >= power[guess]);
+}
+
 size_t u64_print(char *to, uint64_t v)
 {
     static const char pairs[] = "00010203040506070809101112131415161718192021222324"
@@ -68,11 +97,7 @@ size_t u64_print(char *to, uint64_t v)
         memcpy(to, pairs + v * 2, 2);
         return 2;
     }
-    size_t n = 1;
-    for (uint64_t w = v; w >= 10; w /= 10) {
-        n++;
-    }
-    size_t at = n;
+    size_t n = digits_of(v), at = n;
     while (v >= 10) {
         at -= 2;
         memcpy(to + at, pairs + v % 100 * 2, 2);

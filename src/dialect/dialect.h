@@ -64,7 +64,7 @@ const struct dialect *dialect_of(enum family f);
  * its place as it is; one with `inside` is an object whose members are read by those rows. Ends with an
  * empty name. */
 struct usage_row {
-    struct str name; /* with its quotes: as it stands in JSON */
+    struct str name; /* with its quotes: as it stands in JSON; 8 bytes at least */
     uint16_t at;     /* offset in the struct */
     const struct usage_row *inside;
 };

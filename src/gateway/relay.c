@@ -258,8 +258,13 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
     if (c->relay.mode == RELAY_EVENTS) {
         events_pass(c, pieces, n);
     } else {
-        for (int i = 0; c->relay.skim && i < n; i++) {
-            json_skim(c->relay.skim, str_make(pieces[i].iov_base, pieces[i].iov_len));
+        struct json_skim *skim = c->relay.skim;
+        if (skim && n == 1 && end && skim->_state == 0) {
+            json_skim_whole(skim, str_make(pieces[0].iov_base, pieces[0].iov_len));
+        } else {
+            for (int i = 0; skim && i < n; i++) {
+                json_skim(skim, str_make(pieces[i].iov_base, pieces[i].iov_len));
+            }
         }
         c->last_sent_ms = loop_now_ms(c->w->loop);
         http_send(c->req, pieces, n, end);

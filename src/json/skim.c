@@ -31,6 +31,25 @@ struct piece {
     const char *keep; /* what of the value or the key lies in this piece starts here */
 };
 
+enum { QUOTE_STEP = 16 };
+
+/* Bit i: p[i] and p[i + behind] are both quotes. */
+static unsigned quote_pairs(const char *p, size_t behind)
+{
+#ifdef __x86_64__
+    const __m128i quote = _mm_set1_epi8('"');
+    __m128i first = _mm_cmpeq_epi8(_mm_loadu_si128((const void *)p), quote);
+    __m128i second = _mm_cmpeq_epi8(_mm_loadu_si128((const void *)(p + behind)), quote);
+    return (unsigned)_mm_movemask_epi8(_mm_and_si128(first, second));
+#else
+    unsigned bits = 0;
+    for (unsigned i = 0; i < QUOTE_STEP; i++) {
+        bits |= (unsigned)(p[i] == '"' && p[i + behind] == '"') << i;
+    }
+    return bits;
+#endif
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -337,15 +356,22 @@ static const char *step(struct json_skim *s, struct piece *in, const char *p)
     }
 }
 
+/* Goes on from `p`; returns where the document ended, or the piece. */
+static const char *run(struct json_skim *s, struct piece *in, const char *p)
+{
+    while (p < in->end && !s->done) {
+        p = step(s, in, p);
+    }
+    return p;
+}
+
 void json_skim(struct json_skim *s, struct str piece)
 {
     if (piece.n == 0) {
         return;
     }
     struct piece in = {.start = piece.p, .end = piece.p + piece.n, .keep = piece.p};
-    for (const char *p = in.start; p < in.end && !s->done;) {
-        p = step(s, &in, p);
-    }
+    run(s, &in, in.start);
     if (s->done) {
         return;
     }
@@ -354,5 +380,54 @@ void json_skim(struct json_skim *s, struct str piece)
     } else if (s->_depth == member_depth(s) &&
                ((s->_state & STATE) == TEXT || (s->_state & STATE) == ESCAPE)) {
         keep_key(s, in.keep, in.end);
+    }
+}
+
+/* The last place in front of `to` where the name stands between two quotes, of which the first is not
+ * escaped; NULL when there is none at or behind `from`. */
+static const char *last_name(struct str name, const char *from, const char *to)
+{
+    size_t behind = name.n + 1; /* from the first quote to the second */
+    const char *p = to - behind;
+    while (p - from >= QUOTE_STEP) {
+        p -= QUOTE_STEP;
+        unsigned bits = quote_pairs(p, behind);
+        for (; bits; bits &= ~(1U << (31 - __builtin_clz(bits)))) {
+            const char *at = p + 31 - __builtin_clz(bits);
+            if (memcmp(at + 1, name.p, name.n) == 0 && (at == from || at[-1] != '\\')) {
+                return at;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Outside of escapes a quote that the name and another quote follow opens a string: behind a closing
+ * one no name can stand. So the last such string that a colon follows is the member if no bracket
+ * behind its value closes more than the document. */
+static bool skim_end(struct json_skim *s, struct str doc)
+{
+    if (doc.n < s->name.n + 1 + QUOTE_STEP || doc.p[0] != '{') {
+        return false;
+    }
+    const char *at = last_name(s->name, doc.p, doc.p + doc.n);
+    if (!at) {
+        return false;
+    }
+    struct piece in = {.start = doc.p, .end = doc.p + doc.n};
+    s->_depth = 1;
+    enter(s, NAME);
+    const char *p = run(s, &in, at + s->name.n + 2);
+    while (p < in.end && is_space(*p)) {
+        p++;
+    }
+    return s->found && s->done && p == in.end;
+}
+
+void json_skim_whole(struct json_skim *s, struct str doc)
+{
+    if (!skim_end(s, doc)) {
+        json_skim_start(s);
+        json_skim(s, doc);
     }
 }

@@ -36,4 +36,8 @@ static inline void json_skim_start(struct json_skim *s)
  * `[{...},{...}]`). Fast over long strings (wide registers). */
 void json_skim(struct json_skim *s, struct str piece);
 
+/* The same for a document that came whole, in the state of the beginning: it looks for the member from
+ * the end, where APIs put their usage, and reads the rest only when it is not there. */
+void json_skim_whole(struct json_skim *s, struct str doc);
+
 #endif

@@ -56,6 +56,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(whole.found == (want.type != JSON_NONE && want.value.n <= JSON_SKIM_KEEP));
         must(whole.too_long == (want.type != JSON_NONE && want.value.n > JSON_SKIM_KEEP));
         must(!whole.found || str_eq(str_make(whole.keep, whole.n), want.value));
+        struct json_skim from_end = {.name = name};
+        json_skim_whole(&from_end, doc);
+        same(&whole, &from_end);
+    } else {
+        struct json_skim from_end = {.name = name};
+        json_skim_whole(&from_end, doc); /* whatever it finds, within bounds */
     }
     return 0;
 }

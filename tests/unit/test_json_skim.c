@@ -36,6 +36,13 @@ static const struct {
      true},
     {STR("[[{\"usage\":1}]]"), STR("usage"), NULL, true},
     {STR("[\"usage\",1]"), STR("usage"), NULL, true},
+    /* the last string of that name is not the member */
+    {STR("{\"usage\":{\"in\":1},\"a\":{\"usage\":2}}"), STR("usage"), "{\"in\":1}", true},
+    {STR("{\"usage\":{\"in\":1},\"a\":[{\"usage\":2}],\"b\":3}"), STR("usage"), "{\"in\":1}", true},
+    {STR("{\"usage\":{\"in\":1},\"some_text\":\"usage\"}"), STR("usage"), "{\"in\":1}", true},
+    {STR("{\"usage\":{\"in\":1},\"a_text\":\"\\\"usage\"}"), STR("usage"), "{\"in\":1}", true},
+    {STR("{\"usage\":{\"in\":1},\"text\":\"say \\\"usage\\\": 2\"}  "), STR("usage"), "{\"in\":1}",
+     true},
     /* cut off */
     {STR("{\"usage\":12"), STR("usage"), NULL, false},
     {STR("{\"usage\":{\"a\":1}"), STR("usage"), "{\"a\":1}", false},
@@ -89,6 +96,22 @@ static void finds_the_member_in_one_piece(void **state)
         for (size_t i = 0; wide_choose(level) && i < COUNT(cases); i++) {
             struct json_skim s = fresh(cases[i].name);
             feed(&s, cases[i].doc);
+            expect(i, &s);
+        }
+    }
+}
+
+static void finds_the_member_from_the_end(void **state)
+{
+    (void)state;
+    for (enum wide_level level = WIDE_PLAIN; level <= WIDE_AVX2; level++) {
+        for (size_t i = 0; wide_choose(level) && i < COUNT(cases); i++) {
+            struct str doc = cases[i].doc;
+            struct json_skim s = fresh(cases[i].name);
+            char *own = malloc(doc.n + 1);
+            memcpy(own, doc.p, doc.n);
+            json_skim_whole(&s, str_make(own, doc.n));
+            free(own);
             expect(i, &s);
         }
     }
@@ -226,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_the_member_in_one_piece),
+        cmocka_unit_test(finds_the_member_from_the_end),
         cmocka_unit_test(finds_the_member_in_any_two_pieces),
         cmocka_unit_test(finds_the_member_in_any_three_pieces),
         cmocka_unit_test(finds_the_member_byte_by_byte),
