@@ -46,6 +46,7 @@ struct http_client {
     struct http_client_stats stats;
     struct h1_head head;
     struct h1_field fields[H1_FIELDS_MAX];
+    struct h1_memo memo; /* of the answer before */
 };
 
 static void receive(struct http_up *u, const char *p, size_t n);
@@ -307,6 +308,7 @@ static int take_head(struct http_up *u, const char *p, size_t n, const char **wh
     int skipped = 0;
     for (;;) {
         h->fields = c->fields;
+        h->memo = &c->memo;
         int r = h1_answer(h, p + skipped, n - (size_t)skipped, ANSWER_HEAD_MAX,
                           (enum h1_method)u->method, why);
         if (r <= 0) {

@@ -226,6 +226,7 @@ static bool begin_request(struct http_conn *c)
         return false;
     }
     s->head.fields = s->fields;
+    s->head.memo = &s->memo;
     int n = c->in_head && !may_be_complete(c, in)
                 ? 0
                 : h1_request(&s->head, in.p, in.n, s->limits.max_header, &why);

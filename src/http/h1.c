@@ -162,11 +162,74 @@ static inline const char *field_line(struct scan *s, const char *p, const char *
     return p + 2;
 }
 
+/* Equality of n bytes, by registers that overlap at the end: lines are too short for a call to pay. All
+ * bytes are always compared, because a line may hold a key. */
+static inline bool same_line(const char *a, const char *b, size_t n)
+{
+    if (n < 16) {
+        return memcmp(a, b, n) == 0; /* no room for a key */
+    }
+    __m128i same = _mm_set1_epi8(-1);
+    for (size_t i = 0;; i += 16) {
+        i = i + 16 < n ? i : n - 16;
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + i));
+        __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(b + i));
+        same = _mm_and_si128(same, _mm_cmpeq_epi8(x, y));
+        if (i + 16 == n) {
+            return _mm_movemask_epi8(same) == 0xffff;
+        }
+    }
+}
+
+static inline struct h1_field moved(const struct h1_field *f, uint32_t from, uint32_t to)
+{
+    struct h1_field m = *f;
+    m.name = f->name - from + to;
+    m.value = f->value - from + to;
+    m.end = f->end - from + to;
+    return m;
+}
+
+/* The line at `p` as field number `i` of the last head: behind it, or NULL when it is another line. */
+static inline const char *known_line(const struct h1_memo *memo, uint32_t i, const char *base,
+                                     const char *p, const char *end, struct h1_field *f)
+{
+    if (!memo || i >= memo->n_fields) {
+        return NULL;
+    }
+    const struct h1_field *was = &memo->fields[i];
+    size_t n = was->end - was->name;
+    if ((size_t)(end - p) < n || !same_line(memo->bytes + was->name, p, n)) {
+        return NULL;
+    }
+    *f = moved(was, was->name, (uint32_t)(p - base));
+    return p + n;
+}
+
+/* Keeps the lines of a head for the next one; those of a very long head are not worth it. */
+static void remember(const struct h1_head *h)
+{
+    struct h1_memo *memo = h->memo;
+    if (h->n_fields == 0 || h->n_fields > H1_MEMO_FIELDS) {
+        return;
+    }
+    uint32_t from = h->fields[0].name, n = h->fields[h->n_fields - 1].end - from;
+    if (n > H1_MEMO_BYTES) {
+        return;
+    }
+    memcpy(memo->bytes, h->base + from, n);
+    for (uint32_t i = 0; i < h->n_fields; i++) {
+        memo->fields[i] = moved(&h->fields[i], from, 0);
+    }
+    memo->n_fields = h->n_fields;
+}
+
 /* All field lines and the empty line behind them. */
 static int fields(struct scan *s, struct h1_head *h)
 {
     const char *p = s->p, *end = s->end;
     uint32_t n = 0;
+    bool news = false;
     memset(h->at, 0, sizeof h->at);
     for (;;) {
         h->n_fields = n;
@@ -175,17 +238,26 @@ static int fields(struct scan *s, struct h1_head *h)
         }
         if (*p == '\r' || *p == '\n') {
             s->p = p;
-            return line_end(s);
+            int r = line_end(s);
+            if (r > 0 && news && h->memo) {
+                remember(h);
+            }
+            return r;
         }
         if (n == H1_FIELDS_MAX) {
             return refuse(s, 431, "more than 128 header fields");
         }
         struct h1_field *f = &h->fields[n];
-        int code;
-        p = field_line(s, p, end, f, &code);
-        if (!p) {
-            return code;
+        const char *behind = known_line(h->memo, n, s->base, p, end, f);
+        if (!behind) {
+            int code;
+            news = true;
+            behind = field_line(s, p, end, f, &code);
+            if (!behind) {
+                return code;
+            }
         }
+        p = behind;
         n++;
         if (f->id && !h->at[f->id]) {
             h->at[f->id] = (uint16_t)n;

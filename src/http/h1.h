@@ -35,11 +35,22 @@ enum h1_body {
     BODY_TO_CLOSE, /* answers only */
 };
 
+/* The field lines of the head before. Callers repeat theirs, and a line means what its bytes mean: one
+ * that stands there as it did in the last head need not be parsed again. Zero is the initial state; one
+ * thread's own. It holds what callers sent, keys included, so it is printed nowhere. */
+enum { H1_MEMO_FIELDS = 32, H1_MEMO_BYTES = 2048 };
+struct h1_memo {
+    uint32_t n_fields;
+    struct h1_field fields[H1_MEMO_FIELDS]; /* offsets into `bytes` */
+    char bytes[H1_MEMO_BYTES];
+};
+
 struct h1_head {
     const char *base;
     uint32_t n; /* bytes of the head, the empty line included */
     uint32_t n_fields;
     struct h1_field *fields; /* H1_FIELDS_MAX of room, the caller's */
+    struct h1_memo *memo;    /* the caller's; NULL: none */
     enum h1_method method;
     uint32_t method_n; /* the method's name is at base + method_at */
     uint32_t method_at;

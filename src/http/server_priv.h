@@ -24,6 +24,7 @@ struct http_server {
     size_t out_n;
     struct h1_head head; /* of the request that is being parsed */
     struct h1_field fields[H1_FIELDS_MAX];
+    struct h1_memo memo; /* of the request before, on whichever connection */
     char date[32];
     uint64_t date_s;
     uint64_t date_checked_us;

@@ -28,7 +28,7 @@ struct series {
 enum retry_reason { RETRY_STALE, RETRY_CONNECT, RETRY_REASONS };
 
 struct metrics {
-    struct series *slot[256];
+    struct series *slot[256], *last; /* `last`: found last */
     size_t n_series;
     uint64_t retries[RETRY_REASONS], fallbacks;
     uint64_t refused_by_limit, unauthenticated, client_gone, upstream_cut;

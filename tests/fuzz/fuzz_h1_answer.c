@@ -5,7 +5,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct h1_field fields[H1_FIELDS_MAX];
+static struct h1_field fields[H1_FIELDS_MAX], again_fields[H1_FIELDS_MAX];
+static struct h1_memo memo; /* of whatever was parsed before */
 
 static int parse(struct h1_head *h, const char *p, size_t n, size_t max, enum h1_method method)
 {
@@ -13,6 +14,11 @@ static int parse(struct h1_head *h, const char *p, size_t n, size_t max, enum h1
     *h = (struct h1_head){.fields = fields};
     int r = h1_answer(h, p, n, max, method, &why);
     must((r < 0) == (why != NULL));
+    struct h1_head again = {.fields = again_fields, .memo = &memo};
+    must(h1_answer(&again, p, n, max, method, &why) == r);
+    if (r > 0) {
+        check_same(h, &again);
+    }
     must(r >= 0 || r == -EBADMSG || r == -EMSGSIZE);
     return r;
 }

@@ -4,7 +4,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct h1_field fields[H1_FIELDS_MAX];
+static struct h1_field fields[H1_FIELDS_MAX], again_fields[H1_FIELDS_MAX];
+static struct h1_memo memo; /* of whatever was parsed before */
 
 static int parse(struct h1_head *h, const char *p, size_t n, size_t max)
 {
@@ -12,6 +13,11 @@ static int parse(struct h1_head *h, const char *p, size_t n, size_t max)
     *h = (struct h1_head){.fields = fields};
     int r = h1_request(h, p, n, max, &why);
     must((r < 0) == (why != NULL));
+    struct h1_head again = {.fields = again_fields, .memo = &memo};
+    must(h1_request(&again, p, n, max, &why) == r);
+    if (r > 0) {
+        check_same(h, &again);
+    }
     return r;
 }
 

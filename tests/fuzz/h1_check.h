@@ -64,6 +64,17 @@ static void check_fields(const struct h1_head *h)
     must(!h->keep_alive || !h1_has_token(h, H_CONNECTION, STR("close")));
 }
 
+/* Both parses saw the same. */
+static void check_same(const struct h1_head *a, const struct h1_head *b)
+{
+    must(a->n == b->n && a->n_fields == b->n_fields && a->body == b->body);
+    must(a->length == b->length && a->keep_alive == b->keep_alive);
+    must(memcmp(a->at, b->at, sizeof a->at) == 0);
+    for (uint32_t i = 0; i < a->n_fields; i++) {
+        must(memcmp(&a->fields[i], &b->fields[i], sizeof a->fields[i]) == 0);
+    }
+}
+
 /* Which parts of `n` bytes are tried: all of a short text, some of a long one. */
 static size_t next_part(size_t part, size_t n)
 {

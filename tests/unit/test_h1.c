@@ -602,15 +602,63 @@ static void limits_of_an_answer(void **state)
     assert_int_equal(answer_n(&h, text, n - 2, n - 1, M_POST, &why), 0);
 }
 
+/* With the lines of the head before at hand, every head still reads as it would by itself. */
+static void lines_of_the_head_before(void **state)
+{
+    (void)state;
+    static const char *const heads[] = {
+        "POST /v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abcdefgh\r\n"
+        "Content-Length: 10\r\nX-One: \t two words \r\n\r\n",
+        "POST /v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abcdefgh\r\n"
+        "Content-Length: 10\r\nX-One: \t two words \r\n\r\n",
+        "GET /longer/path HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abcdefgi\r\n"
+        "Content-Length: 1000\r\nX-One: \t two words \r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abcdefgi\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nX: y\r\nAuthorization: Bearer abcdefgi\r\n\r\n",
+    };
+    struct h1_memo memo = {0};
+    struct h1_field other[H1_FIELDS_MAX];
+    for (size_t i = 0; i < 2 * (sizeof heads / sizeof *heads); i++) {
+        struct str text = str_of(heads[i / 2]);
+        struct h1_head alone, with = {.fields = other, .memo = &memo};
+        const char *why;
+        for (size_t n = 0; n < text.n; n++) { /* in any number of pieces */
+            char *own = malloc(n + 1);
+            memcpy(own, text.p, n);
+            assert_int_equal(h1_request(&with, own, n, MAX, &why), 0);
+            free(own);
+        }
+        assert_int_equal(request_n(&alone, text.p, text.n, MAX, &why), (int)text.n);
+        assert_int_equal(h1_request(&with, text.p, text.n, MAX, &why), (int)text.n);
+        assert_int_equal(with.n_fields, alone.n_fields);
+        assert_memory_equal(with.fields, alone.fields, with.n_fields * sizeof *with.fields);
+        assert_memory_equal(with.at, alone.at, sizeof with.at);
+        assert_int_equal(with.length, alone.length);
+    }
+    const char *why;
+    struct h1_head bad = {.fields = other, .memo = &memo};
+    struct str folded = STR("GET / HTTP/1.1\r\nhost: a\r\nX: y\r\n z\r\n\r\n");
+    assert_int_equal(h1_request(&bad, folded.p, folded.n, MAX, &why), -400);
+    struct str twice = STR("GET / HTTP/1.1\r\nhost: a\r\nX: y\r\nhost: a\r\n\r\n");
+    assert_int_equal(h1_request(&bad, twice.p, twice.n, MAX, &why), -400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_requests),      cmocka_unit_test(accepted_requests),
-        cmocka_unit_test(rest_is_not_looked_at), cmocka_unit_test(fields_and_their_ids),
-        cmocka_unit_test(every_length),          cmocka_unit_test(every_byte),
-        cmocka_unit_test(limits_of_a_head),      cmocka_unit_test(number_of_fields),
-        cmocka_unit_test(long_names_and_values), cmocka_unit_test(accepted_answers),
-        cmocka_unit_test(refused_answers),       cmocka_unit_test(limits_of_an_answer),
+        cmocka_unit_test(refused_requests),
+        cmocka_unit_test(accepted_requests),
+        cmocka_unit_test(rest_is_not_looked_at),
+        cmocka_unit_test(fields_and_their_ids),
+        cmocka_unit_test(every_length),
+        cmocka_unit_test(every_byte),
+        cmocka_unit_test(limits_of_a_head),
+        cmocka_unit_test(number_of_fields),
+        cmocka_unit_test(long_names_and_values),
+        cmocka_unit_test(accepted_answers),
+        cmocka_unit_test(refused_answers),
+        cmocka_unit_test(limits_of_an_answer),
+        cmocka_unit_test(lines_of_the_head_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
