@@ -99,7 +99,9 @@ def main():
         port = free_port()
         model = subprocess.Popen([
             sys.executable, "-m", "llama_cpp.server", "--model", str(model_file(directory)),
-            "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "1024"],
+            "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "1024",
+            # The file names no template, and with the one that is assumed then the model says nothing.
+            "--chat_format", "gemma"],
             stdout=sys.stderr)
         accord = None
         try:
