@@ -75,10 +75,11 @@ static bool same(const char *a, const char *b, size_t n)
     return word_at(a + n - 8) == word_at(b + n - 8);
 }
 
-/* The row of a key with its quotes; all names of rows are longer than 8 bytes with theirs. */
-static const struct usage_row *find_row(const struct usage_row *r, struct str key)
+/* The row whose name stands at p, closing quote included, else the last, empty one. */
+static const struct usage_row *row_at(const struct usage_row *r, const char *p, const char *end)
 {
-    while (r->name.n && (r->name.n != key.n || !same(r->name.p, key.p, key.n))) {
+    size_t left = (size_t)(end - p);
+    while (r->name.n && (left < r->name.n || !same(r->name.p, p, r->name.n))) {
         r++;
     }
     return r;
@@ -100,9 +101,8 @@ static const char *read_members(const char *p, const char *end, const struct usa
             }
             continue;
         }
-        const char *key = p;
-        p = skip_string(p, end);
-        const struct usage_row *r = find_row(rows, str_make(key, (size_t)(p - key)));
+        const struct usage_row *r = row_at(rows, p, end);
+        p = r->name.n ? p + r->name.n : skip_string(p, end);
         while (p < end && (*p == ':' || *p == ' ')) {
             p++;
         }
