@@ -22,7 +22,8 @@ void record_push(struct record_ring *r)
     uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
     atomic_store_explicit(&r->head, head + 1, memory_order_release);
     uint32_t held = head + 1 - atomic_load_explicit(&r->tail, memory_order_relaxed);
-    if (held == RING_RECORDS / 4 && r->ledger) {
+    /* At each quarter: a wake-up that comes while the ledger is about to sleep is lost. */
+    if (held % (RING_RECORDS / 4) == 0 && r->ledger) {
         ledger_wake(r->ledger);
     }
 }

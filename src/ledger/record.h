@@ -29,8 +29,8 @@ struct ledger;
 struct record_ring {
     _Alignas(64) _Atomic uint32_t head; /* next to write; the producer's */
     uint64_t dropped;                   /* records that found it full; the producer's */
-    struct ledger *ledger; /* woken when the ring is a quarter full; NULL: nobody drains */
-    _Alignas(64) _Atomic uint32_t tail;                   /* next to read; the consumer's */
+    struct ledger *ledger;              /* woken at each quarter that fills; NULL: nobody drains */
+    _Alignas(64) _Atomic uint32_t tail; /* next to read; the consumer's */
     _Alignas(RING_PAGE) struct record slot[RING_RECORDS]; /* pages of their own: see the trim */
 };
 
