@@ -1,0 +1,95 @@
+/* What is remembered beside resources: the audit trail, refused writes, answers to idempotent
+ * requests, sessions. All functions run inside a job (store.h). */
+#ifndef STORE_JOURNAL_H
+#define STORE_JOURNAL_H
+
+#include "store/db.h"
+
+/* ---- audit: append-only, each entry's hash covers the one before ---- */
+
+struct audit {
+    int64_t seq;
+    int64_t at_us;
+    struct str who;     /* "user:ana" */
+    struct str address; /* from where */
+    struct str request_id;
+    struct str action; /* create, replace, patch, delete, sign-in, refused ... */
+    struct str kind, id;
+    struct str before, after; /* documents, secrets masked; may be empty */
+    struct str note;          /* "unconditional", "forced", a reason; may be empty */
+    struct str hash;          /* 32 bytes: BLAKE2b-256 over the hash before and all members */
+};
+
+__attribute__((warn_unused_result)) int audit_add(struct db *db, struct arena *a,
+                                                  const struct audit *e);
+/* Entries with seq < `before` (0: from the newest), newest first; filters may be empty. */
+__attribute__((warn_unused_result)) int audit_list(struct db *db, struct arena *a, struct str who,
+                                                   struct str kind, struct str id, int64_t before,
+                                                   size_t limit, struct audit **ret, size_t *ret_n);
+/* Walks the whole chain: 0 and the number of entries; -EBADMSG and the seq of the first entry that
+ * does not fit. */
+__attribute__((warn_unused_result)) int audit_verify(struct db *db, int64_t *ret_seq);
+
+/* ---- conflicts: refused writes (CONFLICT.md, ruling 10) ---- */
+
+struct conflict_record {
+    struct str id; /* cf_... */
+    int64_t at_us;
+    struct str who, kind, resource_id;
+    struct str code;     /* edit_conflict ... */
+    struct str fields;   /* JSON text: list of pointers */
+    struct str document; /* JSON text: the whole answer, whatever its size */
+    int64_t retry_count; /* what the client's SDK said of its tries */
+};
+
+__attribute__((warn_unused_result)) int conflict_add(struct db *db,
+                                                     const struct conflict_record *c);
+__attribute__((warn_unused_result)) int conflict_get(struct db *db, struct arena *a, struct str id,
+                                                     struct conflict_record *ret);
+/* Newest first, at_us < `before_us` (0: from the newest); filters may be empty. */
+__attribute__((warn_unused_result)) int conflict_list(struct db *db, struct arena *a,
+                                                      struct str kind, struct str resource_id,
+                                                      struct str who, int64_t before_us,
+                                                      size_t limit, struct conflict_record **ret,
+                                                      size_t *ret_n);
+
+/* ---- idempotency: the answer of a request that was done, kept with its effect in one commit ---- */
+
+struct idempotent {
+    struct str scope; /* principal LF method LF path */
+    struct str key;
+    struct str fingerprint; /* 32 bytes: digest of query, content type and body */
+    int64_t status;         /* of the answer */
+    struct str fields;      /* field lines that are replayed: ETag, Location, Content-Type */
+    struct str body;
+    int64_t at_us, expires_us;
+};
+
+/* 0: `ret` is the stored one (the caller compares fingerprints). -ENOENT: new, or expired. On
+ * PostgreSQL a first call with the same key that is under way is waited for. */
+__attribute__((warn_unused_result)) int idempotent_get(struct db *db, struct arena *a,
+                                                       struct str scope, struct str key,
+                                                       int64_t now_us, struct idempotent *ret);
+/* -EAGAIN when another one was faster: the job is run again, and finds its answer. */
+__attribute__((warn_unused_result)) int idempotent_put(struct db *db, const struct idempotent *i);
+__attribute__((warn_unused_result)) int idempotent_expire(struct db *db, int64_t now_us);
+
+/* ---- sessions of people who signed in; only the digest of the cookie's value is kept ---- */
+
+struct session {
+    struct str digest; /* 32 bytes */
+    struct str user;   /* id */
+    struct str csrf;   /* digest of the CSRF token, 32 bytes */
+    int64_t created_us, expires_us;
+    struct str address, agent;
+};
+
+__attribute__((warn_unused_result)) int session_add(struct db *db, const struct session *s);
+__attribute__((warn_unused_result)) int
+session_get(struct db *db, struct arena *a, struct str digest, int64_t now_us, struct session *ret);
+/* `digest` empty: all of the user; `except` (may be empty) stays. */
+__attribute__((warn_unused_result)) int session_end(struct db *db, struct str user,
+                                                    struct str digest, struct str except);
+__attribute__((warn_unused_result)) int session_expire(struct db *db, int64_t now_us);
+
+#endif
