@@ -61,15 +61,25 @@ struct config_key {
                            * Empty: none was given, and the server makes one on the first start */
     struct str *models;   /* patterns: a name, or a prefix before a final '*' */
     size_t n_models;
+    /* Of the platform's keys (model/resource_kind.h): */
+    struct str application, expires_at, state, hint, rotated_at;
     struct str origin;
 };
 
-enum policy_scope { SCOPE_ORG, SCOPE_KEY, SCOPE_MODEL };
+enum policy_scope {
+    SCOPE_ORG,
+    SCOPE_KEY,
+    SCOPE_MODEL,
+    SCOPE_TEAM, /* these three only on the platform */
+    SCOPE_SERVICE,
+    SCOPE_APPLICATION,
+};
 
 /* Exactly one of them is set. */
 struct config_applies {
     bool org;
     struct str key, model;
+    struct str team, service, application; /* of the platform */
 };
 
 enum limit_what { LIMIT_CONCURRENCY };

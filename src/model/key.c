@@ -1,4 +1,4 @@
-#include "model/kinds.h"
+#include "model/resource_kind.h"
 
 static const struct field key_fields[] = {
     {.name = "id",
@@ -24,6 +24,37 @@ static const struct field key_fields[] = {
      .fallback = "*",
      .at = AT(config_key, models),
      .at_n = AT(config_key, n_models)},
+    {.name = "application",
+     .help = "The application that calls with it.",
+     .type = FIELD_REFERENCE,
+     .platform = true,
+     .kind = &kind_application,
+     .rule = &rule_name,
+     .at = AT(config_key, application)},
+    {.name = "expires_at",
+     .help = "From when on it is not accepted.",
+     .type = FIELD_TEXT,
+     .platform = true,
+     .rule = &rule_time,
+     .at = AT(config_key, expires_at)},
+    {.name = "state",
+     .help = "active or revoked.",
+     .type = FIELD_TEXT,
+     .platform = true,
+     .read_only = true,
+     .at = AT(config_key, state)},
+    {.name = "hint",
+     .help = "The last four characters of the secret.",
+     .type = FIELD_TEXT,
+     .platform = true,
+     .read_only = true,
+     .at = AT(config_key, hint)},
+    {.name = "rotated_at",
+     .help = "When the secret was made anew.",
+     .type = FIELD_TEXT,
+     .platform = true,
+     .read_only = true,
+     .at = AT(config_key, rotated_at)},
     {.name = "origin", .type = FIELD_ORIGIN, .at = AT(config_key, origin)},
 };
 
@@ -32,4 +63,17 @@ const struct kind kind_key = {
     .help = "A secret of an application that calls.",
     .size = sizeof(struct config_key),
     KIND_FIELDS(key_fields),
+};
+
+const struct resource_kind resource_key = {
+    .kind = &kind_key,
+    .plural = "keys",
+    .id_prefix = "key_",
+    .id_rule = &rule_name,
+    .states = secret_states,
+    .actions = secret_actions,
+    .n_actions = SECRET_ACTIONS,
+    .owner = "application",
+    .issues = ISSUED_KEY,
+    .in_file = true,
 };

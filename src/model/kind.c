@@ -427,16 +427,21 @@ static const struct field *field_named(const struct kind *k, struct str name)
     return NULL;
 }
 
-static struct str names_of_fields(struct arena *a, const struct kind *k, const char **words)
+bool field_is_here(const struct field *f, bool platform)
+{
+    return f->type != FIELD_LATER && f->type != FIELD_ORIGIN && (platform || !f->platform);
+}
+
+static struct str names_of_fields(struct kind_reader *r, const struct kind *k, const char **words)
 {
     size_t n = 0;
     for (size_t i = 0; i < k->n_fields; i++) {
-        if (k->fields[i].type != FIELD_LATER && k->fields[i].type != FIELD_ORIGIN) {
+        if (field_is_here(&k->fields[i], r->platform)) {
             words[n++] = k->fields[i].name;
         }
     }
     words[n] = NULL;
-    return listed(a, words);
+    return listed(r->arena, words);
 }
 
 static bool has_secret(const struct kind *k)
@@ -453,7 +458,7 @@ static void unknown_field(struct kind_reader *r, const struct kind *k, const str
                           const struct path *path)
 {
     const char **words = arena_alloc(r->arena, (k->n_fields + 1) * sizeof *words);
-    struct str all = names_of_fields(r->arena, k, words);
+    struct str all = names_of_fields(r, k, words);
     const char *near = nearest_word(c->key, words);
     if (has_secret(k) && !near && c->type == JSON_NULL) {
         /* `{sk-abc}` is a mapping in YAML: the name may be a secret. */
@@ -477,10 +482,12 @@ static void decode_member(struct kind_reader *r, const struct kind *k, const str
     const struct field *f = field_named(k, c->key);
     if (!f) {
         unknown_field(r, k, c, path);
-    } else if (f->type == FIELD_LATER) {
+    } else if (f->type == FIELD_LATER || (f->platform && !r->platform)) {
         const char **words = arena_alloc(r->arena, (k->n_fields + 1) * sizeof *words);
-        struct str all = names_of_fields(r->arena, k, words);
-        mistake_add_key(r->mistakes, c, path, "not supported by this version; a %s supports: %.*s",
+        struct str all = names_of_fields(r, k, words);
+        mistake_add_key(r->mistakes, c, path, "%s; a %s supports: %.*s",
+                        f->platform ? "belongs to the platform's API, not into a file"
+                                    : "not supported by this version",
                         k->name, STR_ARG(all));
     } else if (c->type != JSON_NULL) { /* `name:` with nothing behind it is not there */
         decode_field(r, f, c, path, to);

@@ -51,6 +51,10 @@ struct field {
     const char *merge_key;   /* FIELD_OBJECTS: by which elements of two versions are matched */
     size_t at, at_n;         /* offsets in the decoded struct; at_n of the count or index */
     bool indexed;            /* FIELD_REFERENCE: at_n is set */
+    bool platform;           /* belongs to the platform's resources: refused in a file */
+    bool read_only;          /* platform: set by the server; a write may only repeat it */
+    bool immutable;          /* platform: as it was created */
+    bool folded;             /* platform, unique: compared without regard to ASCII case */
 };
 
 struct kind_reader;
@@ -82,6 +86,7 @@ struct kind_reader {
     struct arena *arena;
     struct mistakes *mistakes;
     const struct expander *expander; /* NULL: texts are taken as they stand */
+    bool platform;                   /* a resource of the platform, not a part of a file */
     struct str source;               /* name of the document, for origins */
     struct reference *references;
 };
@@ -94,10 +99,14 @@ void kind_decode(struct kind_reader *r, const struct kind *k, const struct json 
 /* The decoded struct as a tree again, with all defaults. Secrets are masked. */
 struct json *kind_encode(struct arena *a, const struct kind *k, const void *from);
 
+/* Whether the field may stand in a resource of the platform, or in a file. */
+bool field_is_here(const struct field *f, bool platform);
+
 /* "…" and the last four characters of a secret that has at least 12. */
 struct str secret_mask(struct arena *a, struct secret s);
 
-/* The JSON Schema (2020-12) of a kind, and the one of a whole document with its definitions. */
-struct json *kind_schema(struct arena *a, const struct kind *k);
+/* The JSON Schema (2020-12) of a kind: as a part of a file, where values may be taken from
+ * variables; or as a resource of the platform. */
+struct json *kind_schema(struct arena *a, const struct kind *k, bool platform);
 
 #endif

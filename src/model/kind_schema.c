@@ -34,31 +34,39 @@ static struct json *either(struct arena *a, struct json *one, struct json *other
     return object(a, "anyOf", list);
 }
 
-static struct json *text_schema(struct arena *a, const struct rule *rule)
+/* In a file a variable may stand for it. */
+static struct json *or_variable(struct arena *a, struct json *j, bool platform)
+{
+    return platform ? j : either(a, j, definition(a, "variable"));
+}
+
+static struct json *text_schema(struct arena *a, const struct rule *rule, bool platform)
 {
     struct json *j = typed(a, "string");
     if (!rule || !rule->pattern) {
         return j;
     }
     json_set(j, STR("pattern"), text(a, rule->pattern));
-    return either(a, j, definition(a, "variable"));
+    return or_variable(a, j, platform);
 }
 
-static struct json *choice_schema(struct arena *a, const struct field *f)
+static struct json *choice_schema(struct arena *a, const struct field *f, bool platform)
 {
     struct json *list = json_new(a, JSON_ARRAY);
     for (size_t i = 0; f->choices[i]; i++) {
         json_append(list, text(a, f->choices[i]));
     }
-    return either(a, object(a, "enum", list), definition(a, "variable"));
+    struct json *j = platform ? typed(a, "string") : json_new(a, JSON_OBJECT);
+    json_set(j, STR("enum"), list);
+    return or_variable(a, j, platform);
 }
 
-static struct json *int_schema(struct arena *a, const struct field *f)
+static struct json *int_schema(struct arena *a, const struct field *f, bool platform)
 {
     struct json *j = typed(a, "integer");
     json_set(j, STR("minimum"), json_new_int(a, f->min));
     json_set(j, STR("maximum"), json_new_int(a, f->max));
-    return either(a, j, definition(a, "variable"));
+    return or_variable(a, j, platform);
 }
 
 static struct json *list_schema(struct arena *a, const struct field *f, struct json *items)
@@ -84,42 +92,43 @@ static const struct field *named(const struct kind *k, const char *name)
     return NULL;
 }
 
-static struct json *field_schema(struct arena *a, const struct field *f);
+static struct json *field_schema(struct arena *a, const struct field *f, bool platform);
 
-static struct json *objects_schema(struct arena *a, const struct field *f)
+static struct json *objects_schema(struct arena *a, const struct field *f, bool platform)
 {
-    struct json *list = list_schema(a, f, kind_schema(a, f->kind));
+    struct json *list = list_schema(a, f, kind_schema(a, f->kind, platform));
     const struct field *shorthand = f->shorthand ? named(f->kind, f->shorthand) : NULL;
     if (!shorthand) {
         return list;
     }
-    struct json *j = either(a, field_schema(a, shorthand), list);
-    json_append(json_get(j, STR("anyOf")), kind_schema(a, f->kind));
+    struct json *j = either(a, field_schema(a, shorthand, platform), list);
+    json_append(json_get(j, STR("anyOf")), kind_schema(a, f->kind, platform));
     return j;
 }
 
-static struct json *bare_schema(struct arena *a, const struct field *f)
+static struct json *bare_schema(struct arena *a, const struct field *f, bool platform)
 {
     struct json *j;
     switch (f->type) {
     case FIELD_TEXT:
     case FIELD_REFERENCE:
-        return text_schema(a, f->rule);
+        return text_schema(a, f->rule, platform);
     case FIELD_TEXTS:
-        j = list_schema(a, f, text_schema(a, f->rule));
-        return f->one_or_many ? either(a, text_schema(a, f->rule), j) : j;
+        j = list_schema(a, f, text_schema(a, f->rule, platform));
+        return f->one_or_many ? either(a, text_schema(a, f->rule, platform), j) : j;
     case FIELD_INT:
-        return int_schema(a, f);
+        return int_schema(a, f, platform);
     case FIELD_BOOL:
-        return either(a, typed(a, "boolean"), definition(a, "variable"));
+        return or_variable(a, typed(a, "boolean"), platform);
     case FIELD_CHOICE:
-        return choice_schema(a, f);
+        return choice_schema(a, f, platform);
     case FIELD_SECRET:
-        return either(a, text_schema(a, f->rule), definition(a, "file"));
+        j = text_schema(a, f->rule, platform);
+        return platform ? j : either(a, j, definition(a, "file"));
     case FIELD_OBJECT:
-        return kind_schema(a, f->kind);
+        return kind_schema(a, f->kind, platform);
     case FIELD_OBJECTS:
-        return objects_schema(a, f);
+        return objects_schema(a, f, platform);
     case FIELD_ORIGIN:
     case FIELD_LATER:
         break;
@@ -146,9 +155,9 @@ static struct json *fallback(struct arena *a, const struct field *f)
     return one;
 }
 
-static struct json *field_schema(struct arena *a, const struct field *f)
+static struct json *field_schema(struct arena *a, const struct field *f, bool platform)
 {
-    struct json *j = bare_schema(a, f);
+    struct json *j = bare_schema(a, f, platform);
     struct buf help = {.arena = a};
     buf_addz(&help, f->help);
     if (f->rule) {
@@ -161,19 +170,22 @@ static struct json *field_schema(struct arena *a, const struct field *f)
     if (f->fallback) {
         json_set(j, STR("default"), fallback(a, f));
     }
+    if (platform && f->read_only) {
+        json_set(j, STR("readOnly"), json_new_bool(a, true));
+    }
     return j;
 }
 
-struct json *kind_schema(struct arena *a, const struct kind *k)
+struct json *kind_schema(struct arena *a, const struct kind *k, bool platform)
 {
     struct json *j = typed(a, "object"), *properties = json_new(a, JSON_OBJECT);
     struct json *required = json_new(a, JSON_ARRAY);
     for (size_t i = 0; i < k->n_fields; i++) {
         const struct field *f = &k->fields[i];
-        if (f->type == FIELD_ORIGIN || f->type == FIELD_LATER) {
+        if (!field_is_here(f, platform)) {
             continue;
         }
-        json_set(properties, str_of(f->name), field_schema(a, f));
+        json_set(properties, str_of(f->name), field_schema(a, f, platform));
         if (f->required) {
             json_append(required, text(a, f->name));
         }
@@ -209,7 +221,7 @@ static struct json *definitions(struct arena *a)
 void config_schema(struct buf *b)
 {
     struct arena a = {0};
-    struct json *j = json_new(&a, JSON_OBJECT), *of = kind_schema(&a, &kind_settings);
+    struct json *j = json_new(&a, JSON_OBJECT), *of = kind_schema(&a, &kind_settings, false);
     struct json *next;
     json_set(j, STR("$schema"), text(&a, "https://json-schema.org/draft/2020-12/schema"));
     json_set(j, STR("title"), text(&a, "accord.yaml"));

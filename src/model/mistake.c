@@ -26,6 +26,26 @@ struct str path_text(struct arena *a, const struct path *path)
     return buf_str(&b);
 }
 
+static void add_pointer(struct buf *b, const struct path *path)
+{
+    if (!path || !path->up) {
+        return;
+    }
+    add_pointer(b, path->up);
+    if (path->name.p) {
+        json_pointer_add(b, str_first(path->name, 200));
+    } else {
+        buf_printf(b, "/%zu", path->index);
+    }
+}
+
+static struct str path_pointer(struct arena *a, const struct path *path)
+{
+    struct buf b = {.arena = a};
+    add_pointer(&b, path);
+    return buf_str(&b);
+}
+
 __attribute__((format(printf, 5, 0))) static void add(struct mistakes *m, uint32_t line,
                                                       uint32_t column, const struct path *path,
                                                       const char *fmt, va_list ap)
@@ -37,6 +57,7 @@ __attribute__((format(printf, 5, 0))) static void add(struct mistakes *m, uint32
     x->line = line;
     x->column = column;
     x->path = path_text(m->arena, path);
+    x->pointer = path_pointer(m->arena, path);
     x->text = arena_vprintf(m->arena, fmt, ap);
     if (m->last) {
         m->last->next = x;

@@ -16,7 +16,9 @@ struct path {
 struct mistake {
     struct mistake *next;
     uint32_t line, column; /* 0: not from a text */
-    struct str path, text;
+    struct str path;       /* providers[0].dialect */
+    struct str pointer;    /* /providers/0/dialect (RFC 6901) */
+    struct str text;
 };
 
 enum { MISTAKES_MAX = 1000 }; /* the rest is only counted */

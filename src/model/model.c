@@ -1,4 +1,4 @@
-#include "model/kinds.h"
+#include "model/resource_kind.h"
 
 static const struct field target_fields[] = {
     {.name = "provider",
@@ -69,4 +69,12 @@ const struct kind kind_model = {
     .help = "A name that clients use, and who answers to it.",
     .size = sizeof(struct config_model),
     KIND_FIELDS(model_fields),
+};
+
+const struct resource_kind resource_model = {
+    .kind = &kind_model,
+    .plural = "models",
+    .id_prefix = "model_",
+    .id_rule = &rule_model,
+    .in_file = true,
 };

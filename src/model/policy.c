@@ -1,4 +1,4 @@
-#include "model/kinds.h"
+#include "model/resource_kind.h"
 
 /* What this version does not know to do yet stands here as FIELD_LATER, so that a configuration
  * made for a later one is refused with a reason and not as a slip of the pen. */
@@ -49,19 +49,39 @@ static const struct field applies_fields[] = {
      .kind = &kind_model,
      .rule = &rule_model,
      .at = AT(config_applies, model)},
-    {.name = "team", .type = FIELD_LATER},
-    {.name = "service", .type = FIELD_LATER},
-    {.name = "application", .type = FIELD_LATER},
+    {.name = "team",
+     .help = "The id of a team.",
+     .type = FIELD_REFERENCE,
+     .platform = true,
+     .kind = &kind_team,
+     .rule = &rule_name,
+     .at = AT(config_applies, team)},
+    {.name = "service",
+     .help = "The id of a service.",
+     .type = FIELD_REFERENCE,
+     .platform = true,
+     .kind = &kind_service,
+     .rule = &rule_name,
+     .at = AT(config_applies, service)},
+    {.name = "application",
+     .help = "The id of an application.",
+     .type = FIELD_REFERENCE,
+     .platform = true,
+     .kind = &kind_application,
+     .rule = &rule_name,
+     .at = AT(config_applies, application)},
 };
 
 static void finish_applies(struct kind_reader *r, const struct json *j, const struct path *path,
                            void *to)
 {
     const struct config_applies *x = to;
-    if (x->org + (x->key.n > 0) + (x->model.n > 0) != 1) {
-        mistake_add(r->mistakes, j, path,
-                    "exactly one is needed of {org: true}, {key: ID} and "
-                    "{model: ID}");
+    int n = x->org + (x->key.n > 0) + (x->model.n > 0) + (x->team.n > 0) + (x->service.n > 0) +
+            (x->application.n > 0);
+    if (n != 1) {
+        mistake_add(r->mistakes, j, path, "exactly one is needed of {org: true}, {key: ID}%s",
+                    r->platform ? ", {model: ID}, {team: ID}, {service: ID} and {application: ID}"
+                                : " and {model: ID}");
     }
 }
 
@@ -106,8 +126,23 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
     (void)r;
     (void)j;
     (void)path;
-    p->scope = p->applies_to.org ? SCOPE_ORG : p->applies_to.key.n ? SCOPE_KEY : SCOPE_MODEL;
-    p->subject = p->scope == SCOPE_KEY ? p->applies_to.key : p->applies_to.model;
+    const struct {
+        enum policy_scope scope;
+        struct str subject;
+    } subjects[] = {
+        {SCOPE_KEY, p->applies_to.key},
+        {SCOPE_MODEL, p->applies_to.model},
+        {SCOPE_TEAM, p->applies_to.team},
+        {SCOPE_SERVICE, p->applies_to.service},
+        {SCOPE_APPLICATION, p->applies_to.application},
+    };
+    p->scope = SCOPE_ORG;
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+        if (subjects[i].subject.n) {
+            p->scope = subjects[i].scope;
+            p->subject = subjects[i].subject;
+        }
+    }
     for (size_t i = 0; i < p->n_limits; i++) { /* of several the strictest holds */
         int64_t n = p->limits[i].at_most;
         p->concurrency = p->concurrency && p->concurrency < n ? p->concurrency : n;
@@ -120,4 +155,12 @@ const struct kind kind_policy = {
     .size = sizeof(struct config_policy),
     KIND_FIELDS(policy_fields),
     .finish = finish,
+};
+
+const struct resource_kind resource_policy = {
+    .kind = &kind_policy,
+    .plural = "policies",
+    .id_prefix = "pol_",
+    .id_rule = &rule_name,
+    .in_file = true,
 };

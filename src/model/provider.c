@@ -1,4 +1,4 @@
-#include "model/kinds.h"
+#include "model/resource_kind.h"
 
 static const char *const dialects[] = {
     /* in the order of enum provider_dialect */
@@ -132,4 +132,12 @@ const struct kind kind_provider = {
     .size = sizeof(struct config_provider),
     KIND_FIELDS(provider_fields),
     .finish = finish,
+};
+
+const struct resource_kind resource_provider = {
+    .kind = &kind_provider,
+    .plural = "providers",
+    .id_prefix = "prov_",
+    .id_rule = &rule_name,
+    .in_file = true,
 };

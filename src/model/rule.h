@@ -23,6 +23,15 @@ extern const struct rule rule_path;       /* of a file or directory */
 extern const struct rule rule_secret;     /* a provider's: 1 to 8192 visible characters */
 extern const struct rule rule_key_secret; /* of an application: 16 to 512 visible characters */
 
+/* What people write (rule_people.c). */
+extern const struct rule rule_title;
+extern const struct rule rule_description;
+extern const struct rule rule_email;
+extern const struct rule rule_time;       /* RFC 3339, UTC */
+extern const struct rule rule_prefix;     /* of a service's paths */
+extern const struct rule rule_permission; /* of a role or a token, with '*' */
+extern const struct rule rule_password;
+
 /* Whether a base URL (already checked) points to this machine: localhost, 127.0.0.0/8, ::1. */
 bool base_url_is_loopback(struct str url);
 

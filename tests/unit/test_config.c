@@ -264,7 +264,7 @@ static void test_wrong_values_are_refused(void **state)
         {"policies: [{id: p, applies_to: {model: n}}]\n"
          "models: [{id: m, aliases: [n], targets: [{provider: sim, model: x}]}]",
          "there is no model \"n\"; did you mean \"m\"?"},
-        {"policies: [{id: p, applies_to: {team: t}}]", "not supported by this version"},
+        {"policies: [{id: p, applies_to: {team: t}}]", "belongs to the platform"},
         {"policies: [{id: p, applies_to: {org: true}, limits: [{what: tokens, at_most: 1}]}]",
          "\"tokens\" is not supported by this version; supported: concurrency"},
         {"policies: [{id: p, applies_to: {org: true}, budgets: []}]",

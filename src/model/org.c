@@ -1,0 +1,43 @@
+#include "model/resource_kind.h"
+
+struct org {
+    struct str name;
+    int64_t session_hours, idempotency_hours;
+};
+
+static const struct field fields[] = {
+    {.name = "name",
+     .help = "What the organisation is called.",
+     .type = FIELD_TEXT,
+     .rule = &rule_title,
+     .at = AT(org, name)},
+    {.name = "session_hours",
+     .help = "How long somebody who signed in stays so.",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 720,
+     .fallback = "12",
+     .at = AT(org, session_hours)},
+    {.name = "idempotency_hours",
+     .help = "How long the answer to a request with an Idempotency-Key is kept for its repeats.",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 720,
+     .fallback = "24",
+     .at = AT(org, idempotency_hours)},
+};
+
+static const struct kind kind_org = {
+    .name = "settings",
+    .help = "What holds for the whole organisation.",
+    .size = sizeof(struct org),
+    KIND_FIELDS(fields),
+};
+
+const struct resource_kind resource_settings = {
+    .kind = &kind_org,
+    .plural = "settings",
+    .id_prefix = "",
+    .id_rule = &rule_name,
+    .single = true,
+};
