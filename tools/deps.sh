@@ -13,7 +13,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 unreachable=75
 
-build_packages='gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libsodium-dev
+build_packages='gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libsodium-dev libsqlite3-dev
     libyaml-dev libjemalloc-dev ca-certificates'
 test_packages='libclang-rt-14-dev libcmocka-dev libc6-dbg python3-venv python3-pip
     python3-pytest python3-pytest-timeout'

@@ -13,9 +13,8 @@ void key_digest(struct str secret, uint8_t ret[KEY_DIGEST_SIZE])
     must(crypto_generichash(ret, KEY_DIGEST_SIZE, p, secret.n, NULL, 0) == 0);
 }
 
-struct secret key_make(struct arena *a)
+struct secret key_make_as(struct arena *a, struct str prefix)
 {
-    static const struct str prefix = {"sk-accord-", 10};
     unsigned char random[RANDOM_SIZE];
     size_t size = prefix.n + BASE64_SIZE + 1;
     char *p = arena_alloc(a, size);
@@ -26,4 +25,9 @@ struct secret key_make(struct arena *a)
                            sodium_base64_VARIANT_URLSAFE_NO_PADDING) != NULL);
     sodium_memzero(random, sizeof random);
     return secret_of(str_make(p, size - 1));
+}
+
+struct secret key_make(struct arena *a)
+{
+    return key_make_as(a, STR("sk-accord-"));
 }

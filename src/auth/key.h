@@ -11,6 +11,12 @@ enum { KEY_SECRET_MAX = 512, KEY_DIGEST_SIZE = 32 };
 
 void key_digest(struct str secret, uint8_t ret[KEY_DIGEST_SIZE]);
 struct secret key_make(struct arena *a);
+/* The same with another prefix: access tokens, sessions, one-time links. */
+struct secret key_make_as(struct arena *a, struct str prefix);
+#define TOKEN_PREFIX   STR("at-accord-")
+#define SESSION_PREFIX STR("se-accord-")
+#define LINK_PREFIX    STR("ln-accord-")
+#define CSRF_PREFIX    STR("cs-accord-")
 
 /* The key file: DATA/keys.jsonl, mode 0600, one JSON object per line:
  * {"id":"first","digest":"<64 hex>","models":["*"],"created_at":"2026-11-22T10:00:00Z"} */

@@ -39,6 +39,11 @@ enum next stage_accept(struct call *c)
                          "WebSocket is not spoken here; send the request as POST over HTTP/1.1.");
     }
     if (!c->ep.endpoint) {
+        const struct gateway *g = c->w->gateway;
+        if (g->visits && g->visits->claims(path)) {
+            g->visits->begin(g->visits_arg, c);
+            return WAIT;
+        }
         return not_here(c, method, path);
     }
     return NEXT;

@@ -18,6 +18,9 @@ static void call_end(struct call *c)
     if (c->gather) {
         page_metrics_forget(c->gather);
     }
+    if (c->visit) {
+        c->w->gateway->visits->gone(c);
+    }
     timer_clear(&c->timer);
     http_up_cancel(c->up);
     c->up = NULL;
@@ -49,6 +52,13 @@ void call_run(struct call *c)
     struct http_req *req = c->req;
     call_end(c);
     http_finish(req);
+}
+
+void visit_end(struct call *c)
+{
+    c->visit = NULL;
+    call_back_to(c, STAGE_settle);
+    call_run(c);
 }
 
 void call_back_to(struct call *c, enum stage stage)
@@ -119,7 +129,12 @@ static void on_request(struct http_req *r)
 
 static void on_collected(struct http_req *r)
 {
-    call_run(r->user);
+    struct call *c = r->user;
+    if (c->visit) {
+        c->w->gateway->visits->collected(c);
+    } else {
+        call_run(c);
+    }
 }
 
 static void on_piece(struct http_req *r, struct str piece, bool end)
@@ -144,15 +159,21 @@ static void on_gone(struct http_req *r)
 
 static void on_drained(struct http_req *r)
 {
-    if (r->user) {
-        relay_drained(r->user);
+    struct call *c = r->user;
+    if (c && c->visit) {
+        c->w->gateway->visits->drained(c);
+    } else if (c) {
+        relay_drained(c);
     }
 }
 
 static void on_probe(struct http_req *r)
 {
-    if (r->user) {
-        relay_probe(r->user);
+    struct call *c = r->user;
+    if (c && c->visit) {
+        c->w->gateway->visits->probe(c);
+    } else if (c) {
+        relay_probe(c);
     }
 }
 
@@ -182,7 +203,13 @@ static void on_refused(struct http_req *r, unsigned status, const char *why)
                               h1_slice(r->head, r->head->path, r->head->path_n));
     }
     http_close_after(r);
-    call_fail(c, &e, "The request was refused: %s.", why);
+    const struct gateway *g = c->w->gateway;
+    struct str path = r->head ? h1_slice(r->head, r->head->path, r->head->path_n) : (struct str){0};
+    if (g->visits && (c->visit || g->visits->claims(path))) {
+        g->visits->refused(g->visits_arg, c, status, why);
+    } else {
+        call_fail(c, &e, "The request was refused: %s.", why);
+    }
     call_end(c);
 }
 

@@ -96,6 +96,7 @@ struct call {
     struct usage usage;
     struct relay relay;
     struct gather *gather; /* a /metrics on its way, metrics_page.c */
+    struct visit *visit;   /* a request to the platform on its way (struct visit_ops) */
     struct form *form;     /* a multipart body on its way, shape.c */
     uint64_t forwarded_us, answered_us;
     uint32_t own_us; /* time spent by us, not waited */
@@ -140,6 +141,9 @@ void call_own_fields(struct call *c);
 
 /* Answers with a whole body, outside of any dialect (health, metrics, models), and returns DONE. */
 enum next call_reply(struct call *c, unsigned status, struct str type, struct str body);
+
+/* The visit has answered: the request is over. The last call about c. */
+void visit_end(struct call *c);
 
 /* admit.c: a model's limit, once the model is known; and giving back what was taken. */
 enum next admit_model(struct call *c);

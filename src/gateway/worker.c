@@ -226,7 +226,12 @@ void gateway_publish(struct gateway *g, struct snapshot *s, struct tls_ctx *tls)
 
 static void stop_call(struct http_req *r)
 {
-    relay_stop(r->user);
+    struct call *c = r->user;
+    if (c->visit) {
+        c->w->gateway->visits->stop(c);
+    } else {
+        relay_stop(c);
+    }
 }
 
 static void on_drain_check(struct timer *t)

@@ -57,10 +57,29 @@ struct worker {
     bool stopped; /* the deadline has passed: calls were told to end */
 };
 
+struct call;
+
+/* What answers on paths that are no calls: the platform (a layer below this one). It is asked on
+ * the worker's thread, about paths that no endpoint has. A visit ends with visit_end() of call.h. */
+struct visit_ops {
+    bool (*claims)(struct str path);
+    /* The head is there; the visit sets c->visit and answers, collects the body, or waits. */
+    void (*begin)(void *arg, struct call *c);
+    void (*collected)(struct call *c); /* the body is whole */
+    void (*gone)(struct call *c);      /* the client has left: c is not to be touched any more */
+    void (*drained)(struct call *c);   /* the client has taken what was sent */
+    void (*probe)(struct call *c); /* does the client still listen? send something, if possible */
+    void (*stop)(struct call *c);  /* the server stops: come to an end */
+    /* The server refuses the request (http_server_ops.refused): write the answer, no more. */
+    void (*refused)(void *arg, struct call *c, unsigned status, const char *why);
+};
+
 struct gateway {
     struct worker *workers;
     unsigned n_workers;
     struct ledger *ledger;
+    const struct visit_ops *visits; /* NULL: none */
+    void *visits_arg;
     _Atomic uint64_t generation; /* applied by all workers */
     _Atomic bool draining;
     _Atomic bool reload_ok;   /* the last reload was taken */

@@ -1,6 +1,7 @@
 #include "json/tree.h"
 
 #include "base/must.h"
+#include "json/decimal.h"
 
 struct json *json_new(struct arena *a, enum json_type type)
 {
@@ -126,50 +127,6 @@ size_t json_count(const struct json *j)
     return n;
 }
 
-/* A number as sign, digits without zeros at either end, and the power of ten of the last digit. */
-struct decimal {
-    bool negative;
-    struct str whole, fraction; /* as spelled */
-    size_t from, to;            /* of whole and fraction in a row: the significant ones */
-    int64_t exponent;
-    bool huge; /* an exponent that no arithmetic here holds */
-};
-
-static char digit_at(const struct decimal *d, size_t i)
-{
-    return i < d->whole.n ? d->whole.p[i] : d->fraction.p[i - d->whole.n];
-}
-
-static struct decimal decimal_of(struct str spelled)
-{
-    struct decimal d = {.negative = spelled.n && spelled.p[0] == '-'};
-    struct str rest = str_from(spelled, d.negative), mantissa;
-    if (!str_cut(&rest, 'e', &mantissa)) {
-        rest = mantissa;
-        (void)str_cut(&rest, 'E', &mantissa);
-    }
-    (void)str_cut(&mantissa, '.', &d.whole);
-    d.fraction = mantissa;
-
-    bool down = rest.n && rest.p[0] == '-';
-    uint64_t exponent = 0;
-    if (rest.n) {
-        struct str digits = str_from(rest, down || rest.p[0] == '+');
-        d.huge = str_to_u64(digits, &exponent) < 0 || exponent > (uint64_t)1 << 60;
-    }
-    d.exponent = d.huge ? 0 : down ? -(int64_t)exponent : (int64_t)exponent;
-
-    d.to = d.whole.n + d.fraction.n;
-    while (d.to > 0 && digit_at(&d, d.to - 1) == '0') {
-        d.to--;
-    }
-    while (d.from < d.to && digit_at(&d, d.from) == '0') {
-        d.from++;
-    }
-    d.exponent += (int64_t)d.whole.n - (int64_t)d.to;
-    return d;
-}
-
 static bool same_number(struct str x, struct str y)
 {
     if (str_eq(x, y)) {
@@ -185,7 +142,7 @@ static bool same_number(struct str x, struct str y)
         return false;
     }
     for (size_t i = 0; i < n; i++) {
-        if (digit_at(&a, a.from + i) != digit_at(&b, b.from + i)) {
+        if (decimal_digit(&a, a.from + i) != decimal_digit(&b, b.from + i)) {
             return false;
         }
     }

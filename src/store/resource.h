@@ -61,6 +61,7 @@ struct resource_write {
     size_t n_secrets;
     const struct resource_digest *digests;
     size_t n_digests;
+    bool same_index;   /* an update: uniques and references are as they were */
     bool keep_digests; /* the present ones stay (and `digests` come beside them); false: replaced */
 };
 

@@ -1,0 +1,157 @@
+#include "store/seal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <unistd.h>
+
+#include "base/must.h"
+
+enum {
+    NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
+    TAG = crypto_aead_xchacha20poly1305_ietf_ABYTES,
+    VERSION = 1,
+};
+
+struct str seal(const struct sealer *s, struct arena *a, struct str context, struct str plain)
+{
+    size_t cap = 1 + NONCE + plain.n + TAG;
+    uint8_t *to = arena_alloc(a, cap);
+    unsigned long long n;
+    to[0] = VERSION;
+    randombytes_buf(to + 1, NONCE);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(to + 1 + NONCE, &n, (const uint8_t *)plain.p,
+                                               plain.n, (const uint8_t *)context.p, context.n, NULL,
+                                               to + 1, s->key);
+    return str_make((char *)to, 1 + NONCE + (size_t)n);
+}
+
+int unseal(const struct sealer *s, struct arena *a, struct str context, struct str sealed,
+           struct str *ret)
+{
+    const uint8_t *from = (const uint8_t *)sealed.p;
+    unsigned long long n;
+    if (sealed.n < 1 + NONCE + TAG || from[0] != VERSION) {
+        return -EBADMSG;
+    }
+    uint8_t *to = arena_alloc(a, sealed.n);
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(to, &n, NULL, from + 1 + NONCE,
+                                                   sealed.n - 1 - NONCE, (const uint8_t *)context.p,
+                                                   context.n, from + 1, s->key) != 0) {
+        return -EBADMSG;
+    }
+    *ret = str_make((char *)to, (size_t)n);
+    return 0;
+}
+
+/* ---- the master key ---- */
+
+static int from_hex(struct sealer *s, struct str text)
+{
+    size_t n;
+    text = str_trim(text);
+    while (text.n && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r')) {
+        text.n--;
+    }
+    if (text.n != 2 * MASTER_KEY_SIZE ||
+        sodium_hex2bin(s->key, MASTER_KEY_SIZE, text.p, text.n, NULL, &n, NULL) != 0 ||
+        n != MASTER_KEY_SIZE) {
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int write_new(struct sealer *s, const char *path)
+{
+    char hex[2 * MASTER_KEY_SIZE + 1];
+    randombytes_buf(s->key, MASTER_KEY_SIZE);
+    sodium_bin2hex(hex, sizeof hex, s->key, MASTER_KEY_SIZE);
+    hex[2 * MASTER_KEY_SIZE] = '\n';
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return -errno;
+    }
+    int r = write(fd, hex, sizeof hex) == sizeof hex && fsync(fd) == 0 ? 0 : -EIO;
+    sodium_memzero(hex, sizeof hex);
+    close(fd);
+    return r;
+}
+
+static int read_file(struct sealer *s, const char *path)
+{
+    char text[256];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    ssize_t n = read(fd, text, sizeof text);
+    close(fd);
+    int r = n < 0 ? -EIO : from_hex(s, str_make(text, (size_t)n));
+    sodium_memzero(text, sizeof text);
+    return r;
+}
+
+static int find_key(struct sealer *s, const struct store_options *o, struct arena *a,
+                    struct buf *errors)
+{
+    char *path = arena_dupz(a, arena_printf(a, "%.*s/master.key", STR_ARG(o->data_dir)));
+    if (o->master_key.n) {
+        int r = from_hex(s, o->master_key);
+        if (r < 0) {
+            buf_addz(errors, "ACCORD_MASTER_KEY must be 64 hexadecimal digits\n");
+        }
+        return r;
+    }
+    int r = read_file(s, path);
+    if (r == -ENOENT) {
+        r = write_new(s, path);
+    }
+    if (r < 0) {
+        buf_printf(errors, "%s: the master key cannot be read: %s\n", path,
+                   r == -EINVAL ? "it must hold 64 hexadecimal digits" : strerror(-r));
+    }
+    return r;
+}
+
+/* What is sealed under the key for this: it opens, or the key is another one. */
+static int check_key(struct sealer *s, struct db *db, struct arena *a, struct buf *errors)
+{
+    static const struct db_stmt get = {"SELECT value FROM fact WHERE name = 'master'", NULL};
+    static const struct db_stmt put = {"INSERT INTO fact (name, value) VALUES ('master', $1)",
+                                       NULL};
+    struct db_rows rows;
+    struct str plain;
+    int r = db_query(db, a, &get, NULL, 0, &rows);
+    if (r == 0 && rows.n == 0) {
+        struct db_value v = db_blob(seal(s, a, STR("master"), STR("accord")));
+        r = db->driver->begin(db, true);
+        r = r < 0 ? r : db_run(db, &put, &v, 1, NULL);
+        r = r < 0 ? r : db->driver->commit(db);
+    } else if (r == 0 && unseal(s, a, STR("master"), db_row(&rows, 0)[0].s, &plain) < 0) {
+        buf_addz(errors,
+                 "the master key is not the one that the secrets here were sealed with; set "
+                 "ACCORD_MASTER_KEY or DATA/master.key to that one\n");
+        return -EINVAL;
+    }
+    if (r < 0) {
+        buf_printf(errors, "the master key cannot be checked: %s\n", db_error(db));
+    }
+    return r;
+}
+
+int seal_open(struct sealer *s, struct db *db, const struct store_options *o, struct buf *errors)
+{
+    struct arena a = {0};
+    s->key = sodium_malloc(MASTER_KEY_SIZE);
+    must(s->key);
+    int r = find_key(s, o, &a, errors);
+    r = r < 0 ? r : check_key(s, db, &a, errors);
+    arena_reset(&a);
+    return r;
+}
+
+void seal_close(struct sealer *s)
+{
+    sodium_free(s->key);
+    s->key = NULL;
+}

@@ -1,0 +1,26 @@
+/* Sealing: XChaCha20-Poly1305 (libsodium) under the master key. A sealed text is a version byte,
+ * 24 bytes of nonce, the ciphertext and 16 bytes of tag; the context is authenticated with it. */
+#ifndef STORE_SEAL_H
+#define STORE_SEAL_H
+
+#include "store/driver.h"
+#include "store/store.h"
+
+enum { MASTER_KEY_SIZE = 32 };
+
+struct sealer {
+    uint8_t *key; /* MASTER_KEY_SIZE bytes, locked in memory */
+};
+
+/* The key of the options, of DATA/master.key, or a new one kept there with mode 0600. A check value
+ * in the database tells a wrong one: -EINVAL with a line in `errors`. */
+__attribute__((warn_unused_result)) int
+seal_open(struct sealer *s, struct db *db, const struct store_options *o, struct buf *errors);
+void seal_close(struct sealer *s);
+
+struct str seal(const struct sealer *s, struct arena *a, struct str context, struct str plain);
+__attribute__((warn_unused_result)) int unseal(const struct sealer *s, struct arena *a,
+                                               struct str context, struct str sealed,
+                                               struct str *ret);
+
+#endif
