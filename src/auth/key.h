@@ -25,6 +25,7 @@ struct keyfile_entry {
     uint8_t digest[KEY_DIGEST_SIZE];
     struct str *models;
     size_t n_models;
+    uint64_t expires_us; /* wall clock; 0: never. Not of the file */
 };
 
 /* Reads all entries; a file that is not there is an empty one. -EBADMSG with a line in `errors`. */

@@ -17,6 +17,7 @@
 #include "cli/cli.h"
 #include "cli/startup.h"
 #include "gateway/worker.h"
+#include "platform/world.h"
 
 enum { WORKERS_MAX = 64, LISTEN_MAX = 16 };
 
@@ -27,6 +28,11 @@ struct server {
     struct gateway gateway;
     struct snapshot *snap;
     struct tls_ctx *tls;
+    struct platform platform;
+    struct world world;
+    struct store_watcher watcher; /* of commits */
+    struct timer changed;
+    struct secret admin_link;
     struct record_ring *rings[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     struct str addresses[LISTEN_MAX]; /* as bound, with the real port */
@@ -98,6 +104,38 @@ static void warn_of_restart(const struct config *old, const struct config *new)
     }
 }
 
+/* What was read becomes what is declared. The input's arena is the base's from now on. */
+static struct config_base *base_of(struct snapshot_input *in)
+{
+    struct config_base *b = mem_zalloc(sizeof *b);
+    b->refs = 1;
+    b->arena = in->arena;
+    b->config = in->config;
+    b->keys = in->keys;
+    b->n_keys = in->n_keys;
+    in->arena = (struct arena){0};
+    return b;
+}
+
+static int compile(struct server *s, struct snapshot **ret, struct buf *errors)
+{
+    int r = world_compile(&s->world, s->start.generation + 1, ret, errors);
+    if (r == 0) {
+        say_lines("warning", buf_str(errors));
+        errors->n = 0;
+    }
+    return r;
+}
+
+static void take(struct server *s, struct snapshot *snap, struct tls_ctx *tls)
+{
+    gateway_publish(&s->gateway, snap, tls);
+    snapshot_unref(s->snap);
+    s->snap = snap;
+    s->start.generation++;
+    platform_applied(&s->platform, s->world.seq);
+}
+
 /* SIGHUP: read everything again; what is wrong changes nothing. */
 static void reload(struct server *s)
 {
@@ -113,7 +151,12 @@ static void reload(struct server *s)
         r = startup_keys(&s->start, &in);
     }
     if (r == 0) {
-        r = snapshot_compile(&in, &snap, &errors);
+        r = world_declare(&s->world, base_of(&in), &errors);
+    }
+    if (r == 0) {
+        tls_ctx_unref(s->world.client_tls); /* the system's certificates may have changed */
+        s->world.client_tls = NULL;
+        r = compile(s, &snap, &errors);
     }
     if (r < 0) {
         arena_reset(&in.arena);
@@ -126,14 +169,44 @@ static void reload(struct server *s)
         return;
     }
     warn_of_restart(s->snap->config, snap->config);
-    gateway_publish(&s->gateway, snap, s->tls ? tls : NULL);
-    snapshot_unref(s->snap);
+    take(s, snap, s->tls ? tls : NULL);
     tls_ctx_unref(tls);
-    s->snap = snap;
-    s->start.generation++;
     s->gateway.reload_ok = true;
     say("info", "configuration taken as generation %llu", (unsigned long long)s->start.generation);
     buf_free(&errors);
+}
+
+/* ---- changes of the platform ---- */
+
+enum { DEBOUNCE_MS = 2 };
+
+/* Commits have added changes: those that calls depend on are compiled and given to the workers. */
+static void on_changed(struct timer *t)
+{
+    struct server *s = (struct server *)((char *)t - offsetof(struct server, changed));
+    struct buf errors = {0};
+    struct snapshot *snap;
+    int64_t seq;
+    bool matters;
+    int r = world_changed(&s->world, &matters, &seq);
+    if (r == 0 && !matters) {
+        platform_applied(&s->platform, seq);
+    } else if (r == 0 && (r = compile(s, &snap, &errors)) == 0) {
+        take(s, snap, NULL);
+    }
+    if (r < 0) {
+        say_lines("error", buf_str(&errors));
+        say("error", "a change of the platform was not taken; generation %llu goes on",
+            (unsigned long long)s->start.generation);
+    }
+    buf_free(&errors);
+}
+
+static void on_commit(struct loop_task *t)
+{
+    struct server *s = (struct server *)((char *)t - offsetof(struct server, watcher.task));
+    store_seen(&s->watcher);
+    loop_timer_within(s->control, &s->changed, DEBOUNCE_MS);
 }
 
 /* ---- listening ---- */
@@ -258,6 +331,7 @@ static int start_workers(struct server *s, const struct config *c, int fds[WORKE
 static void print_start(const struct server *s)
 {
     struct str a = s->addresses[0], key = secret_reveal(s->start.first_key);
+    struct str link = secret_reveal(s->admin_link);
     const char *scheme = s->tls ? "https" : "http";
     bool is_unix = str_starts(a, STR("unix:"));
     struct str base = is_unix ? a
@@ -269,7 +343,13 @@ static void print_start(const struct server *s)
         buf_add_json(&b, base);
         buf_add(&b, key.n ? STR("\",\"key\":\"") : STR("\",\"key\":null"));
         buf_add_json(&b, key);
-        buf_printf(&b, "%s,\"pid\":%ld}\n", key.n ? "\"" : "", (long)getpid());
+        if (key.n) {
+            buf_addc(&b, '"');
+        }
+        if (link.n) {
+            buf_printf(&b, ",\"admin_link\":\"%.*s\"", STR_ARG(link));
+        }
+        buf_printf(&b, ",\"pid\":%ld}\n", (long)getpid());
         fwrite(b.p, 1, b.n, stdout);
         buf_free(&b);
         fflush(stdout);
@@ -283,6 +363,11 @@ static void print_start(const struct server *s)
         printf("First key:   %.*s   (shown once; it has all models)\n", STR_ARG(key));
     } else {
         printf("Keys:        as made before; \"accord key create\" makes another\n");
+    }
+    if (link.n) {
+        printf("Administrator: admin@localhost; set the password with this one-time link:\n"
+               "  accord login --address %.*s --link %.*s\n",
+               STR_ARG(base), STR_ARG(link));
     }
     /* Single quotes around a key that is known, double ones where the shell is to fill it in. */
     const char *quote = key.n ? "'" : "\"";
@@ -312,6 +397,37 @@ static void prepare_process(void)
     mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
+/* The state, and in it the administrator and what is declared. */
+static int open_platform(struct server *s, struct snapshot_input *in, struct buf *errors)
+{
+    const struct store_options o = {
+        .data_dir = in->config->data,
+        .master_key = str_of(getenv("ACCORD_MASTER_KEY")),
+    };
+    struct store *store;
+    int r = store_open(&o, &store, errors);
+    if (r < 0) {
+        arena_reset(&in->arena);
+        return r;
+    }
+    platform_init(&s->platform, store, &s->gateway, s->tls != NULL);
+    s->world.platform = &s->platform;
+    s->gateway.visits = &platform_visits;
+    s->gateway.visits_arg = &s->platform;
+    s->watcher = (struct store_watcher){.loop = s->control, .task.run = on_commit};
+    s->changed.fire = on_changed;
+    r = platform_first_start(&s->platform, &s->start.arena, str_of(getenv("ACCORD_ADMIN_TOKEN")),
+                             &s->admin_link, errors);
+    if (r < 0) {
+        arena_reset(&in->arena);
+        return r;
+    }
+    r = world_declare(&s->world, base_of(in), errors);
+    say_lines("warning", r == 0 ? buf_str(errors) : (struct str){0});
+    errors->n = r == 0 ? 0 : errors->n;
+    return r;
+}
+
 static int run(struct server *s)
 {
     static int fds[WORKERS_MAX][LISTEN_MAX];
@@ -334,17 +450,24 @@ static int run(struct server *s)
         arena_reset(&in.arena);
         return CLI_FAILED;
     }
-    if (snapshot_compile(&in, &s->snap, &errors) < 0) {
+    s->start.generation = in.generation - 1;
+    s->control = loop_new();
+    if (open_platform(s, &in, &errors) < 0) {
         fwrite(errors.p, 1, errors.n, stderr);
         buf_free(&errors);
-        arena_reset(&in.arena);
+        return CLI_FAILED;
+    }
+    if (compile(s, &s->snap, &errors) < 0) {
+        fwrite(errors.p, 1, errors.n, stderr);
+        buf_free(&errors);
         return CLI_CONFIG;
     }
-    s->start.generation = in.generation;
-    s->control = loop_new();
+    s->start.generation++;
+    platform_applied(&s->platform, s->world.seq);
     if (start_workers(s, s->snap->config, fds) < 0) {
         return CLI_FAILED;
     }
+    store_watch(s->platform.store, &s->watcher);
     const int watched[] = {SIGHUP, SIGTERM, SIGINT};
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
         loop_on_signal(s->control, watched[i], on_signal, s);
@@ -355,6 +478,7 @@ static int run(struct server *s)
         pthread_join(s->threads[i], NULL);
     }
     ledger_stop(s->gateway.ledger);
+    store_unwatch(s->platform.store, &s->watcher);
     return CLI_OK;
 }
 
@@ -371,8 +495,11 @@ static void clean(struct server *s)
         }
     }
     free(s->gateway.workers);
+    store_close(s->platform.store);
+    timer_clear(&s->changed);
     loop_free(s->control);
     snapshot_unref(s->snap);
+    world_free(&s->world);
     tls_ctx_unref(s->tls);
     arena_reset(&s->start.arena);
     if (s->start.pid_fd >= 0) {

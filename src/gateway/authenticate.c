@@ -95,6 +95,10 @@ enum next stage_authenticate(struct call *c)
                          "Authorization: Bearer, x-api-key, x-goog-api-key, api-key or ?key=.");
     }
     c->key = f.secret.n && !f.malformed ? look_up(c->w, f.secret) : NULL;
+    if (c->key && c->key->expires_us &&
+        loop_now_us(c->w->loop) + c->w->wall_offset_us >= c->key->expires_us) {
+        c->key = NULL;
+    }
     if (c->key) {
         return c->ep.endpoint->kind == ENDPOINT_MODELS ? page_models(c) : NEXT;
     }

@@ -13,8 +13,23 @@ void snapshot_unref(struct snapshot *s)
             tls_ctx_unref(s->providers[i].target.tls_ctx);
         }
         struct arena config_arena = s->config_arena, own = s->arena;
+        config_base_unref(s->base);
         arena_reset(&config_arena);
         arena_reset(&own);
+    }
+}
+
+struct config_base *config_base_ref(struct config_base *b)
+{
+    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+    return b;
+}
+
+void config_base_unref(struct config_base *b)
+{
+    if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) {
+        arena_reset(&b->arena);
+        free(b);
     }
 }
 
@@ -473,6 +488,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
         struct snap_key k = {.id = from->id,
                              .models = from->models,
                              .n_models = from->n_models,
+                             .expires_us = from->expires_us,
                              .limit = limit_for(c, SCOPE_KEY, from->id)};
         memcpy(k.digest, from->digest, sizeof k.digest);
         add_key(c, &k);
@@ -521,7 +537,8 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     s->config = in->config;
     s->config_arena = in->arena;
     randombytes_buf(&s->_seed, sizeof s->_seed);
-    struct compiler c = {.s = s, .a = &arena, .errors = errors};
+    struct compiler c = {
+        .s = s, .a = &arena, .errors = errors, .tls = in->client_tls ? *in->client_tls : NULL};
     int r = 0;
     c.providers = arena_zalloc(&arena, (in->config->n_providers + 1) * sizeof *c.providers);
     s->providers = c.providers;
@@ -531,7 +548,11 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
             r = -EINVAL;
         }
     }
-    tls_ctx_unref(c.tls);
+    if (in->client_tls) {
+        *in->client_tls = c.tls;
+    } else {
+        tls_ctx_unref(c.tls);
+    }
     if (r < 0) {
         s->config_arena = (struct arena){0}; /* stays the caller's */
         s->arena = arena;
@@ -542,6 +563,7 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     compile_models(&c);
     compile_keys(&c, in);
     s->org_limit = limit_for(&c, SCOPE_ORG, (struct str){0});
+    s->base = in->base ? config_base_ref(in->base) : NULL;
     s->arena = arena;
     *ret = s;
     return 0;

@@ -20,6 +20,7 @@ struct snap_limit {
 
 struct snap_key {
     uint8_t digest[KEY_DIGEST_SIZE];
+    uint64_t expires_us; /* wall clock; 0: never */
     struct str id;
     const struct str *models; /* patterns */
     size_t n_models;
@@ -58,8 +59,21 @@ struct snap_model {
     const struct snap_limit *limit;
 };
 
+/* What the file, the environment and the key file said at the last reading; shared by all snapshots
+ * that are compiled from it until the next one. */
+struct config_base {
+    _Atomic uint32_t refs;
+    struct arena arena;
+    const struct config *config;
+    const struct keyfile_entry *keys;
+    size_t n_keys;
+};
+struct config_base *config_base_ref(struct config_base *b);
+void config_base_unref(struct config_base *b); /* NULL is allowed */
+
 struct snapshot {
     _Atomic uint32_t refs;
+    struct config_base *base; /* what `config` points into besides; NULL: nothing */
     uint64_t generation;
     struct arena arena;
     const struct config *config; /* in its own arena, released with the snapshot */
@@ -83,6 +97,9 @@ struct snapshot_input {
     const struct keyfile_entry *keys; /* beside those of the configuration */
     size_t n_keys;
     uint64_t generation;
+    struct config_base *base;    /* the snapshot takes a reference of its own; NULL: none */
+    struct tls_ctx **client_tls; /* kept from compilation to compilation by the caller: it has read
+                                    all certificates of the system; NULL: made anew */
 };
 
 /* Compiles. The input's arena becomes the snapshot's on success. 0, or -EINVAL with lines in

@@ -237,11 +237,11 @@ static void stop_call(struct http_req *r)
 static void on_drain_check(struct timer *t)
 {
     struct worker *w = (struct worker *)((char *)t - offsetof(struct worker, drain_timer));
-    if (http_open(w->server) == 0) {
+    if (http_open(w->server) == 0 && w->visits == 0) {
         loop_stop(w->loop);
     } else if (loop_now_ms(w->loop) >= w->drain_deadline_ms + LAST_WORDS_MS) {
         http_abort_all(w->server);
-        loop_stop(w->loop);
+        loop_timer(w->loop, &w->drain_timer, DRAIN_CHECK_MS);
     } else if (loop_now_ms(w->loop) >= w->drain_deadline_ms && !w->stopped) {
         w->stopped = true;
         http_each(w->server, stop_call);

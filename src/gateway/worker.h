@@ -54,7 +54,8 @@ struct worker {
     struct loop_task drain_task;
     struct timer drain_timer;
     uint64_t drain_deadline_ms;
-    bool stopped; /* the deadline has passed: calls were told to end */
+    uint32_t visits; /* that the store or the control thread has, and will hand back */
+    bool stopped;    /* the deadline has passed: calls were told to end */
 };
 
 struct call;

@@ -13,6 +13,7 @@ static const struct field key_fields[] = {
          "What the client sends: a text, ${NAME} for an environment variable, or {file: /path}. "
          "Only a digest of it is kept.",
      .type = FIELD_SECRET,
+     .hashed = true,
      .rule = &rule_key_secret,
      .may_be_unset = "ACCORD_FIRST_KEY",
      .fallback_help = "one is made, printed once, and kept as a digest in the data directory",

@@ -54,6 +54,7 @@ struct field {
     bool platform;           /* belongs to the platform's resources: refused in a file */
     bool read_only;          /* platform: set by the server; a write may only repeat it */
     bool immutable;          /* platform: as it was created */
+    bool hashed;             /* platform, secret: kept as a digest, never shown, not even masked */
     bool folded;             /* platform, unique: compared without regard to ASCII case */
 };
 

@@ -91,11 +91,11 @@ static void add_reference(struct gatherer *g, struct str at, const struct kind *
     d->references[d->n_references++] = (struct document_reference){at, k, id};
 }
 
-static void add_secret(struct gatherer *g, struct str name, struct secret secret)
+static void add_secret(struct gatherer *g, struct str name, struct secret secret, bool hashed)
 {
     struct document *d = g->d;
     d->secrets = grown(g->arena, d->secrets, d->n_secrets, &g->cap_secrets, sizeof *d->secrets);
-    d->secrets[d->n_secrets++] = (struct document_secret){name, secret};
+    d->secrets[d->n_secrets++] = (struct document_secret){name, secret, hashed};
 }
 
 static struct str folded(struct arena *a, struct str s)
@@ -152,7 +152,7 @@ static void gather_field(struct gatherer *g, const struct field *f, const char *
         break;
     case FIELD_SECRET:
         if (!secret_empty(*(const struct secret *)value)) {
-            add_secret(g, at, *(const struct secret *)value);
+            add_secret(g, at, *(const struct secret *)value, f->hashed);
         }
         break;
     case FIELD_OBJECT:
@@ -226,7 +226,7 @@ static void drop_not_own(struct json *tree, const struct kind *k)
 {
     json_remove(tree, STR("id"));
     for (size_t i = 0; i < k->n_fields; i++) {
-        if (k->fields[i].type == FIELD_ORIGIN) {
+        if (k->fields[i].type == FIELD_ORIGIN || k->fields[i].hashed) {
             json_remove(tree, str_of(k->fields[i].name));
         }
     }

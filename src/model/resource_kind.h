@@ -74,6 +74,7 @@ struct document_reference {
 struct document_secret {
     struct str name;      /* pointer, with list elements named by their merge key */
     struct secret secret; /* as it stands in the document: the secret, or its mask */
+    bool hashed;          /* not in the tree: only a digest or a hash of it is kept */
 };
 
 struct document {

@@ -29,6 +29,7 @@ static const struct field fields[] = {
     {.name = "password",
      .help = "To sign in with; only a hash of it is kept. Without one they sign in by other means.",
      .type = FIELD_SECRET,
+     .hashed = true,
      .rule = &rule_password,
      .at = AT(user, password)},
     {.name = "state",

@@ -137,6 +137,27 @@ int resource_digests(struct db *db, struct arena *a, struct str kind, struct str
     return 0;
 }
 
+int kind_digests(struct db *db, struct arena *a, struct str kind, struct kind_digest **ret,
+                 size_t *ret_n)
+{
+    static const struct db_stmt stmt = {
+        "SELECT id, digest, expires_us FROM digest WHERE kind = $1 ORDER BY id", NULL};
+    struct db_value arg = db_text(kind);
+    struct db_rows rows;
+    int r = db_query(db, a, &stmt, &arg, 1, &rows);
+    if (r < 0) {
+        return r;
+    }
+    struct kind_digest *all = arena_zalloc(a, (rows.n + 1) * sizeof *all);
+    for (size_t i = 0; i < rows.n; i++) {
+        const struct db_value *v = db_row(&rows, i);
+        all[i] = (struct kind_digest){v[0].s, v[1].s, v[2].i};
+    }
+    *ret = all;
+    *ret_n = rows.n;
+    return 0;
+}
+
 int resource_by_digest(struct db *db, struct arena *a, struct str digest, int64_t now_us,
                        struct str *ret_kind, struct str *ret_id)
 {

@@ -122,6 +122,14 @@ __attribute__((warn_unused_result)) int resource_digests(struct db *db, struct a
                                                          struct str kind, struct str id,
                                                          struct resource_digest **ret,
                                                          size_t *ret_n);
+/* All digests of a kind with the ids they belong to, by id. */
+struct kind_digest {
+    struct str id, digest;
+    int64_t expires_us;
+};
+__attribute__((warn_unused_result)) int kind_digests(struct db *db, struct arena *a,
+                                                     struct str kind, struct kind_digest **ret,
+                                                     size_t *ret_n);
 /* Whose digest this is: kind and id of a live resource. -ENOENT; an expired one too. */
 __attribute__((warn_unused_result)) int resource_by_digest(struct db *db, struct arena *a,
                                                            struct str digest, int64_t now_us,

@@ -146,7 +146,7 @@ static int write_digests(struct db *db, const struct resource_write *w)
                                         db_text(w->r.id), db_int(w->digests[i].expires_us)};
         int64_t n;
         r = db_run(db, &put, args, 4, &n);
-        r = r == 0 && n == 0 ? -EEXIST : r;
+        r = r == 0 && n == 0 ? -EAGAIN : r; /* somebody else's since it was looked at */
     }
     return r;
 }

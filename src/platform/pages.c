@@ -1,0 +1,219 @@
+/* What the platform tells about itself: the audit trail, refused writes, its state. */
+#include <errno.h>
+
+#include "conflict/http_date.h"
+#include "platform/route.h"
+#include "platform/write.h"
+
+enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 500 };
+
+static void set_text(struct visit *v, struct json *j, const char *name, struct str value)
+{
+    if (value.n) {
+        json_set(j, str_of(name), json_new_str(&v->work, value));
+    }
+}
+
+static struct json *parsed(struct visit *v, struct str text)
+{
+    struct json *j;
+    struct json_error e;
+    return text.n && json_parse(&v->work, text, &j, &e) == 0 ? j : NULL;
+}
+
+static bool read_limit(struct visit *v, uint64_t *ret_limit, uint64_t *ret_cursor)
+{
+    struct str limit = query_get(&v->query, STR("limit"));
+    struct str cursor = query_get(&v->query, STR("cursor"));
+    *ret_limit = LIMIT_DEFAULT;
+    *ret_cursor = 0;
+    if ((limit.p &&
+         (str_to_u64(limit, ret_limit) < 0 || *ret_limit < 1 || *ret_limit > LIMIT_MAX)) ||
+        (cursor.p && (str_to_u64(cursor, ret_cursor) < 0 || *ret_cursor > INT64_MAX))) {
+        refuse(v, PROBLEM_BAD_QUERY,
+               "limit must be a number from 1 to %d, cursor one that a list "
+               "answered.",
+               LIMIT_MAX);
+        return false;
+    }
+    return true;
+}
+
+static void answer_list(struct visit *v, struct json *items, int64_t next)
+{
+    struct json *j = json_new(&v->work, JSON_OBJECT);
+    json_set(j, STR("items"), items);
+    if (next) {
+        json_set(j, STR("next_cursor"),
+                 json_new_str(&v->work, arena_printf(&v->work, "%lld", (long long)next)));
+    }
+    answer_json(v, 200, j);
+    answer_line(v, "cache-control", "private, no-cache");
+}
+
+/* ---- the audit trail ---- */
+
+static struct json *audit_json(struct visit *v, const struct audit *e)
+{
+    static const char digits[] = "0123456789abcdef";
+    struct json *j = json_new(&v->work, JSON_OBJECT), *tree;
+    struct buf hex = {.arena = &v->work};
+    json_set(j, STR("seq"), json_new_int(&v->work, e->seq));
+    set_text(v, j, "at", time_print(&v->work, e->at_us));
+    set_text(v, j, "who", e->who);
+    set_text(v, j, "address", e->address);
+    set_text(v, j, "request_id", e->request_id);
+    set_text(v, j, "action", e->action);
+    set_text(v, j, "kind", e->kind);
+    set_text(v, j, "id", e->id);
+    if ((tree = parsed(v, e->before))) {
+        json_set(j, STR("before"), tree);
+    }
+    if ((tree = parsed(v, e->after))) {
+        json_set(j, STR("after"), tree);
+    }
+    set_text(v, j, "note", e->note);
+    for (size_t i = 0; i < e->hash.n; i++) {
+        buf_addc(&hex, digits[(unsigned char)e->hash.p[i] >> 4]);
+        buf_addc(&hex, digits[e->hash.p[i] & 15]);
+    }
+    set_text(v, j, "hash", buf_str(&hex));
+    return j;
+}
+
+int list_audit(struct visit *v, struct db *db)
+{
+    struct json *items = json_new(&v->work, JSON_ARRAY);
+    struct audit *all;
+    uint64_t limit, before;
+    size_t n;
+    if (!read_limit(v, &limit, &before)) {
+        return 0;
+    }
+    int r = audit_list(db, &v->work, query_get(&v->query, STR("who")),
+                       query_get(&v->query, STR("kind")), query_get(&v->query, STR("id")),
+                       (int64_t)before, (size_t)limit + 1, &all, &n);
+    if (r < 0) {
+        return r;
+    }
+    for (size_t i = 0; i < n && i < limit; i++) {
+        json_append(items, audit_json(v, &all[i]));
+    }
+    answer_list(v, items, n > limit ? all[limit - 1].seq : 0);
+    return 0;
+}
+
+/* ---- refused writes ---- */
+
+/* Who may read the resource, or made the write. */
+static int may_read_conflict(struct visit *v, struct db *db, const struct conflict_record *c,
+                             bool *ret)
+{
+    const struct resource_kind *k = resource_kind_named(c->kind);
+    struct resource r;
+    struct str team = {0};
+    *ret = str_eq(c->who, v->who.name) || grants_may(&v->who.grants, STR("conflict.read"), team);
+    if (*ret || !k || resource_get(db, &v->work, c->kind, c->resource_id, false, &r) < 0) {
+        return 0;
+    }
+    int e = team_of(v, db, k, &r, &team);
+    *ret = e == 0 && may(v, k, "read", team);
+    return e;
+}
+
+static struct json *conflict_json(struct visit *v, const struct conflict_record *c, bool whole)
+{
+    struct json *j = json_new(&v->work, JSON_OBJECT), *tree;
+    set_text(v, j, "id", c->id);
+    set_text(v, j, "at", time_print(&v->work, c->at_us));
+    set_text(v, j, "who", c->who);
+    set_text(v, j, "kind", c->kind);
+    set_text(v, j, "resource_id", c->resource_id);
+    set_text(v, j, "code", c->code);
+    if ((tree = parsed(v, c->fields))) {
+        json_set(j, STR("fields"), tree);
+    }
+    json_set(j, STR("retry_count"), json_new_int(&v->work, c->retry_count));
+    if (whole && (tree = parsed(v, c->document))) {
+        json_set(j, STR("answer"), tree);
+    }
+    return j;
+}
+
+int list_conflicts(struct visit *v, struct db *db)
+{
+    struct json *items = json_new(&v->work, JSON_ARRAY);
+    struct conflict_record *all;
+    uint64_t limit, before;
+    size_t n;
+    int64_t next = 0;
+    if (!read_limit(v, &limit, &before)) {
+        return 0;
+    }
+    int r = conflict_list(
+        db, &v->work, query_get(&v->query, STR("kind")), query_get(&v->query, STR("resource_id")),
+        query_get(&v->query, STR("who")), (int64_t)before, (size_t)limit + 1, &all, &n);
+    for (size_t i = 0; r == 0 && i < n && i < limit; i++) {
+        bool ok;
+        r = may_read_conflict(v, db, &all[i], &ok);
+        if (ok) {
+            json_append(items, conflict_json(v, &all[i], false));
+        }
+        next = n > limit ? all[i].at_us : 0;
+    }
+    if (r == 0) {
+        answer_list(v, items, next);
+    }
+    return r;
+}
+
+int read_conflict(struct visit *v, struct db *db)
+{
+    struct conflict_record c;
+    bool ok = false;
+    int r = conflict_get(db, &v->work, v->args[0], &c);
+    r = r < 0 ? r : may_read_conflict(v, db, &c, &ok);
+    if (r == -ENOENT || (r == 0 && !ok)) {
+        refuse(v, PROBLEM_NOT_FOUND, "There is no refused write \"%.*s\".",
+               STR_ARG(str_first(v->args[0], 80)));
+        return 0;
+    }
+    if (r == 0) {
+        answer_json(v, 200, conflict_json(v, &c, true));
+        answer_line(v, "cache-control", "private, max-age=3600, immutable");
+    }
+    return r;
+}
+
+/* ---- the server's state ---- */
+
+int read_status(struct visit *v, struct db *db)
+{
+    struct arena *a = &v->work;
+    struct json *j = json_new(a, JSON_OBJECT), *store = json_new(a, JSON_OBJECT);
+    const struct gateway *g = v->platform->gateway;
+    struct store_state s;
+    int64_t last;
+    int r = change_last(db, &last);
+    if (r < 0) {
+        return r;
+    }
+    store_state(v->platform->store, &s);
+    json_set(j, STR("version"), json_new_str(a, STR(ACCORD_VERSION)));
+    json_set(j, STR("generation"), json_new_int(a, (int64_t)g->generation));
+    json_set(j, STR("workers"), json_new_int(a, g->n_workers));
+    json_set(j, STR("draining"), json_new_bool(a, g->draining));
+    json_set(j, STR("change_seq"), json_new_int(a, last));
+    json_set(j, STR("applied_seq"), json_new_int(a, v->platform->applied_seq));
+    json_set(store, STR("driver"), json_new_str(a, str_of(s.driver)));
+    json_set(store, STR("writable"), json_new_bool(a, s.writable));
+    json_set(store, STR("schema"), json_new_int(a, s.schema));
+    json_set(store, STR("writes"), json_new_int(a, (int64_t)s.writes));
+    json_set(store, STR("commits"), json_new_int(a, (int64_t)s.commits));
+    json_set(store, STR("reads"), json_new_int(a, (int64_t)s.reads));
+    json_set(store, STR("reruns"), json_new_int(a, (int64_t)s.reruns));
+    json_set(j, STR("store"), store);
+    answer_json(v, 200, j);
+    answer_line(v, "cache-control", "no-store");
+    return 0;
+}
