@@ -140,7 +140,9 @@ static void on_collected(struct http_req *r)
 static void on_piece(struct http_req *r, struct str piece, bool end)
 {
     struct call *c = r->user;
-    if (c->form) {
+    if (c->visit) {
+        c->w->gateway->visits->piece(c, piece, end);
+    } else if (c->form) {
         shape_piece(c, piece, end);
     } else {
         forward_piece(c, piece, end);

@@ -66,11 +66,12 @@ struct visit_ops {
     bool (*claims)(struct str path);
     /* The head is there; the visit sets c->visit and answers, collects the body, or waits. */
     void (*begin)(void *arg, struct call *c);
-    void (*collected)(struct call *c); /* the body is whole */
-    void (*gone)(struct call *c);      /* the client has left: c is not to be touched any more */
-    void (*drained)(struct call *c);   /* the client has taken what was sent */
-    void (*probe)(struct call *c); /* does the client still listen? send something, if possible */
-    void (*stop)(struct call *c);  /* the server stops: come to an end */
+    void (*collected)(struct call *c);                         /* the body is whole */
+    void (*piece)(struct call *c, struct str piece, bool end); /* after http_stream() */
+    void (*gone)(struct call *c);    /* the client has left: c is not to be touched any more */
+    void (*drained)(struct call *c); /* the client has taken what was sent */
+    void (*probe)(struct call *c);   /* does the client still listen? send something, if possible */
+    void (*stop)(struct call *c);    /* the server stops: come to an end */
     /* The server refuses the request (http_server_ops.refused): write the answer, no more. */
     void (*refused)(void *arg, struct call *c, unsigned status, const char *why);
 };

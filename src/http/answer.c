@@ -84,7 +84,7 @@ char *http_head_room(struct http_req *r, size_t n)
 
 void http_lines(struct http_req *r, struct str lines)
 {
-    char *at = http_head_room(r, lines.n);
+    char *at = lines.n ? http_head_room(r, lines.n) : NULL;
     if (at) {
         memcpy(at, lines.p, lines.n);
     }

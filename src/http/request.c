@@ -87,6 +87,12 @@ bool http_collect(struct http_req *r)
     return r->_in_done;
 }
 
+void http_keep_waiting(struct http_req *r)
+{
+    must(r->_mode == MODE_UNDECIDED && r->head);
+    keep_head(r);
+}
+
 void http_stream(struct http_req *r)
 {
     must(r->_mode == MODE_UNDECIDED && r->head);

@@ -98,6 +98,9 @@ void http_each(struct http_server *s, void (*fn)(struct http_req *r));
  * `collected` will tell. A body over the limit is refused with 413 by the server itself (`refused`
  * comes). */
 bool http_collect(struct http_req *r);
+/* Keeps the head beyond `request`, and the body waiting, until http_stream(); a client that asks for
+ * "100 Continue" is told only then. */
+void http_keep_waiting(struct http_req *r);
 /* Hands the body on in pieces, to `piece`, from the next turn on. */
 void http_stream(struct http_req *r);
 void http_body_pause(struct http_req *r);

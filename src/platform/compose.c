@@ -196,7 +196,7 @@ static bool settle_id(struct writing *w)
     const struct json *id = json_get(w->body, STR("id"));
     struct str tidy;
     if (w->mode == WRITE_CREATE && !id) {
-        struct str random = secret_reveal(key_make_as(a, (struct str){0}));
+        struct str random = secret_reveal(key_make_as(a, STR("")));
         w->id = arena_printf(a, "%s%.*s", w->kind->id_prefix, STR_ARG(str_first(random, 16)));
         for (char *p = (char *)(uintptr_t)w->id.p; p < w->id.p + w->id.n; p++) {
             *p = *p == '-' || (*p == '_' && p >= w->id.p + strlen(w->kind->id_prefix)) ? 'x' : *p;

@@ -23,6 +23,7 @@ void visit_free(struct visit *v)
     arena_reset(&v->work);
     arena_reset(&v->in);
     free(v->watch);
+    buf_free(&v->late);
     free(v);
 }
 
@@ -260,7 +261,8 @@ static void on_done(struct loop_task *t)
         visit_free(v);
     } else if (v->early && !v->answer.status) { /* nothing speaks against the body */
         v->early = false;
-        take_body(v);
+        v->late.limit = (size_t)v->worker->hold->snap->config->limits.max_body_bytes;
+        http_stream(v->call->req);
     } else if (v->watch && v->job.result == 0) {
         watch_begin(v);
     } else if (!must_wait(v)) {
@@ -354,6 +356,7 @@ static void begin(void *arg, struct call *c)
         /* Who asks whether to send the body is answered before it comes, if it can be. */
         v->early = v->head.expect_continue && !http_received(c->req);
         if (v->early) {
+            http_keep_waiting(c->req);
             submit(v);
         } else {
             take_body(v);
@@ -368,6 +371,21 @@ static void collected(struct call *c)
     struct visit *v = c->visit;
     v->body = arena_dup(&v->in, c->req->body);
     submit(v);
+}
+
+/* The body of a client that was told to go on. */
+static void piece(struct call *c, struct str piece, bool end)
+{
+    struct visit *v = c->visit;
+    buf_add(&v->late, piece);
+    if (v->late.overflow) {
+        refuse(v, PROBLEM_TOO_LARGE, "The request body is larger than this server accepts.");
+        http_close_after(c->req);
+        send_refusal(v);
+    } else if (end) {
+        v->body = arena_dup(&v->in, buf_str(&v->late));
+        submit(v);
+    }
 }
 
 static void gone(struct call *c)
@@ -424,6 +442,7 @@ const struct visit_ops platform_visits = {
     .claims = claims,
     .begin = begin,
     .collected = collected,
+    .piece = piece,
     .gone = gone,
     .drained = drained,
     .probe = probe,

@@ -74,6 +74,7 @@ struct visit {
     struct str args[VISIT_ARGS];      /* of the path: id, revision or action */
     struct query query;
     struct str body;
+    struct buf late; /* a body that waited for "100 Continue", as it comes */
     struct str base; /* "http://host:port" of this server as the client calls it */
     char id[32];
     struct str address;

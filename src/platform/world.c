@@ -197,22 +197,23 @@ static void add_key(struct joining *j, const struct config_key *k, const struct 
     }
 }
 
-/* Both are in the order of ids. */
+/* A key counts as often as it has secrets: none once it is revoked, two while they overlap. */
 static void join_keys(struct joining *j)
 {
     struct reading *r = j->r;
-    size_t d = 0;
+    struct names ids = {.arena = r->arena};
+    struct config_key **keys = arena_zalloc(r->arena, (r->n[KEYS] + 1) * sizeof(void *));
+    size_t at;
     for (size_t i = 0; i < r->n[KEYS]; i++) {
-        const struct resource *x = &r->all[KEYS][i];
-        struct config_key *k = NULL;
-        while (d < r->n_digests && !str_eq(r->digests[d].id, x->id)) {
-            d++;
+        names_add(&ids, r->all[KEYS][i].id, i, NULL);
+    }
+    for (size_t d = 0; d < r->n_digests; d++) {
+        if (!names_find(&ids, r->digests[d].id, &at) || is_declared(&r->all[KEYS][at])) {
+            continue;
         }
-        for (; d < r->n_digests && str_eq(r->digests[d].id, x->id); d++) {
-            k = k || is_declared(x) ? k : decoded(j, KEYS, x);
-            if (k) {
-                add_key(j, k, &r->digests[d]);
-            }
+        keys[at] = keys[at] ? keys[at] : decoded(j, KEYS, &r->all[KEYS][at]);
+        if (keys[at]) {
+            add_key(j, keys[at], &r->digests[d]);
         }
     }
 }
