@@ -87,14 +87,14 @@ static bool any_covers(const struct str *patterns, size_t n, struct str permissi
     return false;
 }
 
-static bool in_scope(const struct grants *g, struct str permission)
+bool grants_in_scope(const struct grants *g, struct str permission)
 {
     return !g->scopes || any_covers(g->scopes, g->n_scopes, permission);
 }
 
 bool grants_may(const struct grants *g, struct str permission, struct str team)
 {
-    if (!in_scope(g, permission)) {
+    if (!grants_in_scope(g, permission)) {
         return false;
     }
     for (size_t i = 0; i < g->n; i++) {

@@ -40,6 +40,8 @@ bool permission_covers(struct str pattern, struct str permission);
 
 /* Adds; beyond GRANTS_MAX nothing is added (and so nothing more is allowed). */
 void grants_add(struct grants *g, const struct str *permissions, size_t n, struct str team);
+/* Whether the token's scopes allow it at all. */
+bool grants_in_scope(const struct grants *g, struct str permission);
 /* `team` empty: it belongs to the whole organisation. */
 bool grants_may(const struct grants *g, struct str permission, struct str team);
 /* Whether in any team or the organisation. */

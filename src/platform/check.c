@@ -66,7 +66,8 @@ static int check_new_team(struct writing *w)
     struct str team;
     const char *verb = w->exists ? "update" : "create";
     bool own = w->kind->issues == ISSUED_TOKEN && v->who.user.n &&
-               str_eq(text_of(w->doc.tree, "user"), v->who.user);
+               str_eq(text_of(w->doc.tree, "user"), v->who.user) &&
+               grants_in_scope(&v->who.grants, STR("token.create"));
     int r = team_of_tree(v, w->db, w->kind, w->id, w->doc.tree, NULL, &team);
     if (r < 0 || own || (w->exists && (w->action || str_eq(team, w->team)))) {
         return r;
@@ -118,6 +119,23 @@ static void check_permissions_given(struct writing *w)
     }
 }
 
+/* A narrow token makes no wider one. */
+static void check_scopes_given(struct writing *w)
+{
+    struct visit *v = w->v;
+    const struct json *list = json_get(w->doc.tree, STR("scopes"));
+    for (const struct json *c = list ? list->first : NULL; c; c = c->next) {
+        if (!grants_in_scope(&v->who.grants, c->text)) {
+            refuse(
+                v, PROBLEM_FORBIDDEN,
+                "scopes: \"%.*s\" is more than the token that asks may itself; name what it is to "
+                "be limited to.",
+                STR_ARG(c->text));
+            return;
+        }
+    }
+}
+
 static void check_rights_given(struct writing *w)
 {
     struct str kind = str_of(w->kind->kind->name), role = text_of(w->doc.tree, "role");
@@ -127,6 +145,9 @@ static void check_rights_given(struct writing *w)
         check_role(w, role, (struct str){0});
     } else if (str_eq(kind, STR("membership")) || str_eq(kind, STR("token"))) {
         check_role(w, role, text_of(w->doc.tree, "team"));
+    }
+    if (w->kind->issues == ISSUED_TOKEN) {
+        check_scopes_given(w);
     }
 }
 

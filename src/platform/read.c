@@ -56,7 +56,7 @@ static int load(struct visit *v, struct db *db, struct resource *ret, bool *ret_
         return 0;
     }
     r = r < 0 ? r : team_of(v, db, v->kind, ret, &team);
-    if (r == 0 && !may(v, v->kind, "read", team) && !is_own(v, v->kind, ret)) {
+    if (r == 0 && !may(v, v->kind, "read", team) && !is_own(v, v->kind, ret, "read")) {
         refuse(v, PROBLEM_NOT_FOUND, "There is no %s \"%.*s\".", v->kind->kind->name,
                STR_ARG(str_first(v->args[0], 200)));
         return 0;
@@ -292,7 +292,8 @@ static int scan(struct listing *l, struct str after)
             if (r < 0) {
                 return r;
             }
-            if ((everywhere || may(v, v->kind, "read", team) || is_own(v, v->kind, &some[i])) &&
+            if ((everywhere || may(v, v->kind, "read", team) ||
+                 is_own(v, v->kind, &some[i], "read")) &&
                 (!tree || passes_filters(l, j))) {
                 add_listed(l, &some[i], j);
             }

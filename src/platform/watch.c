@@ -47,7 +47,7 @@ static int may_see(struct watch *w, struct db *db, const struct change *c, struc
     }
     r = r < 0 ? r : team_of(v, db, v->kind, &before, &team);
     if (r == 0) {
-        *ret_may = may(v, v->kind, "read", team) || is_own(v, v->kind, &before);
+        *ret_may = may(v, v->kind, "read", team) || is_own(v, v->kind, &before, "read");
     }
     return r == -ENOENT ? 0 : r;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 
 #include "auth/key.h"
 #include "conflict/http_date.h"
@@ -12,9 +13,12 @@
 #include "platform/route.h"
 #include "platform/write_stages.h"
 
-bool is_own(const struct visit *v, const struct resource_kind *k, const struct resource *r)
+bool is_own(const struct visit *v, const struct resource_kind *k, const struct resource *r,
+            const char *verb)
 {
-    if (!k->self || !v->who.user.n) {
+    char text[128];
+    int n = snprintf(text, sizeof text, "%s.%s", k->kind->name, verb);
+    if (!k->self || !v->who.user.n || !grants_in_scope(&v->who.grants, str_make(text, (size_t)n))) {
         return false;
     }
     if (str_eq(str_of(k->self), STR("id"))) {
@@ -38,7 +42,8 @@ int may_read_past(struct visit *v, struct db *db, bool *ret_ok)
     /* Of a deleted one its last state says whose it was. */
     const struct resource *known = n && last[0].document.n ? &last[0] : n > 1 ? &last[1] : NULL;
     r = known ? team_of(v, db, v->kind, known, &team) : 0;
-    if (r == 0 && (!known || (!may(v, v->kind, "read", team) && !is_own(v, v->kind, known)))) {
+    if (r == 0 &&
+        (!known || (!may(v, v->kind, "read", team) && !is_own(v, v->kind, known, "read")))) {
         refuse(v, PROBLEM_NOT_FOUND, "There never was a %s \"%.*s\".", v->kind->kind->name,
                STR_ARG(str_first(v->args[0], 200)));
         return 0;
@@ -147,7 +152,7 @@ static const char *verb_of(const struct writing *w)
 static bool owns_for_write(const struct writing *w)
 {
     return w->exists && w->kind->self && !str_eq(str_of(w->kind->self), STR("id")) &&
-           is_own(w->v, w->kind, &w->now);
+           is_own(w->v, w->kind, &w->now, verb_of(w));
 }
 
 /* What belongs to a team that is not the asker's is not even there for them. */
@@ -162,7 +167,7 @@ static int stage_allow(struct writing *w)
     if (r < 0) {
         return r;
     }
-    if (may(v, w->kind, "read", team) || is_own(v, w->kind, &w->now)) {
+    if (may(v, w->kind, "read", team) || is_own(v, w->kind, &w->now, "read")) {
         refuse(v, PROBLEM_FORBIDDEN, "%.*s may not %s the %s \"%.*s\"; that needs %s.%s%s%.*s%s.",
                STR_ARG(v->who.name), verb_of(w), w->kind->kind->name, STR_ARG(w->id),
                w->kind->kind->name, verb_of(w), w->team.n ? " in the team \"" : "",

@@ -52,8 +52,10 @@ struct present visit_present(struct visit *v, const struct resource *r);
 /* Refuses with 412 or 400 as judged; `now` NULL: nothing is there. */
 void refuse_precondition(struct visit *v, const struct judgement *j, const struct resource *now);
 
-/* Whether the resource is the asker's own: the user themselves, their token. */
-bool is_own(const struct visit *v, const struct resource_kind *k, const struct resource *r);
+/* Whether the resource is the asker's own, the user themselves or their token, and their token's
+ * scopes allow the verb. */
+bool is_own(const struct visit *v, const struct resource_kind *k, const struct resource *r,
+            const char *verb);
 /* Whether the past of v->args[0] may be read, also when it is deleted; else refused. */
 int may_read_past(struct visit *v, struct db *db, bool *ret_ok);
 /* What of a kind's lists is merged element by element, by its table. */
