@@ -46,6 +46,31 @@ const struct cli_command cli_commands[] = {
      "  --data DIR          the data directory; default: ./data\n"
      "  --json              print JSON: id, secret, models, reloaded\n",
      cli_key_create},
+    {"key rotate-master", "seal all secrets under a new master key",
+     "accord key rotate-master [-c FILE] [--data DIR]\n"
+     "\n"
+     "Makes a new master key, seals every secret in the state under it, and keeps it in\n"
+     "DATA/master.key. The server must be stopped.\n",
+     cli_key_rotate_master},
+    {"backup", "copy the state into one file",
+     "accord backup FILE [-c FILE] [--data DIR]\n"
+     "\n"
+     "Copies the whole state into FILE, which must not be there; the server may run. The master "
+     "key\n"
+     "(DATA/master.key) is not in it: without it the secrets in the copy cannot be opened.\n",
+     cli_backup},
+    {"restore", "put the state of a backup in place",
+     "accord restore FILE [-c FILE] [--data DIR]\n"
+     "\n"
+     "Puts the state of FILE in place of the present one; a running server takes it at once.\n",
+     cli_restore},
+    {"audit verify", "check that the audit trail is whole",
+     "accord audit verify [-c FILE] [--data DIR]\n"
+     "\n"
+     "Walks the audit trail: each entry's hash covers the one before, so that one which was "
+     "changed or\n"
+     "removed is found. Exit code 1 and the entry's number when there is one.\n",
+     cli_audit_verify},
     {"version", "print the version", "accord version [--json]\n", cli_version},
     {"help", "print this, or the help of a command", "accord help [COMMAND]\n", cli_help},
     {0},
@@ -80,9 +105,9 @@ static bool is_first_word(const char *word)
 
 static int unknown(const char *word)
 {
-    const char *names[16];
+    const char *names[64];
     size_t n = 0;
-    for (; cli_commands[n].name && n < 15; n++) {
+    for (; cli_commands[n].name && n < 63; n++) {
         names[n] = cli_commands[n].name;
     }
     names[n] = NULL;

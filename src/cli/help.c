@@ -12,7 +12,7 @@ void cli_print_help(const struct cli_command *command)
     }
     puts("accord: one endpoint and one key for the APIs of language models\n");
     for (const struct cli_command *c = cli_commands; c->name; c++) {
-        printf("  accord %-12s %s\n", c->name, c->summary);
+        printf("  accord %-18s %s\n", c->name, c->summary);
     }
     puts("\n`accord help COMMAND` tells more. Exit codes: 0 ok, 1 failed, 2 usage, 3 "
          "configuration,\n"

@@ -1,16 +1,13 @@
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/file.h>
-#include <unistd.h>
+#include <sys/types.h>
 
 #include "auth/key.h"
 #include "auth/keyfile.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/running.h"
 #include "model/config.h"
 #include "model/rule.h"
 
@@ -26,43 +23,6 @@ struct made {
     struct secret secret;
     pid_t reloaded; /* the server that was told, or 0 */
 };
-
-/* Whether some live process holds a lock on the file: a pid file may outlive its server, a lock
- * cannot. Both families of locks count. */
-static bool is_locked(int fd)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
-        return true;
-    }
-    if (flock(fd, LOCK_SH | LOCK_NB) < 0) {
-        return errno == EWOULDBLOCK;
-    }
-    flock(fd, LOCK_UN);
-    return false;
-}
-
-/* Tells the server of this data directory, if one runs, that there is something new. */
-static pid_t reload_server(struct arena *a, struct str data)
-{
-    char *path = arena_dupz(a, arena_printf(a, "%.*s/accord.pid", STR_ARG(data)));
-    char text[32];
-    uint64_t pid = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return 0;
-    }
-    ssize_t n = is_locked(fd) ? read(fd, text, sizeof text) : 0;
-    close(fd);
-    struct str s = str_make(text, n > 0 ? (size_t)n : 0);
-    while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == ' ')) {
-        s.n--;
-    }
-    if (str_to_u64(s, &pid) < 0 || pid < 2 || pid > INT32_MAX || kill((pid_t)pid, SIGHUP) < 0) {
-        return 0;
-    }
-    return (pid_t)pid;
-}
 
 static int find_data(struct arena *a, const struct request *q, struct made *m)
 {
@@ -136,7 +96,7 @@ static int add(struct arena *a, struct made *m)
                 STR_ARG(m->data), why);
         return CLI_FAILED;
     }
-    m->reloaded = reload_server(a, m->data);
+    m->reloaded = running_reload(a, m->data);
     return CLI_OK;
 }
 

@@ -20,7 +20,7 @@ static bool is_leap(int64_t y)
 static unsigned days_of(int64_t year, unsigned month)
 {
     static const unsigned char n[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    return n[month - 1] + (month == 2 && is_leap(year));
+    return month == 2 && is_leap(year) ? 29 : n[month - 1];
 }
 
 /* Days since 1970-01-01; years are counted from March, so that the leap day is the last one. */

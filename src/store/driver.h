@@ -31,6 +31,8 @@ struct db {
 __attribute__((warn_unused_result)) int db_sqlite_open(const char *path, bool create,
                                                        struct db **ret, struct buf *errors);
 
+/* The number of the last migration that this program has. */
+int64_t migrations_known(void);
 /* Applies what is missing, under a lock. -EINVAL: the database is newer than this program. */
 __attribute__((warn_unused_result)) int migrate(struct db *db, int64_t *ret_schema,
                                                 struct buf *errors);

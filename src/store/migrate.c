@@ -12,6 +12,11 @@ struct migration {
 
 enum { MIGRATIONS = sizeof migrations / sizeof *migrations };
 
+int64_t migrations_known(void)
+{
+    return MIGRATIONS;
+}
+
 /* Types and words that PostgreSQL calls otherwise. */
 static const struct {
     struct str word, postgres;

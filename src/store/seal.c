@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/must.h"
@@ -91,10 +92,15 @@ static int read_file(struct sealer *s, const char *path)
     return r;
 }
 
+static char *key_path(struct arena *a, const struct store_options *o, const char *suffix)
+{
+    return arena_dupz(a, arena_printf(a, "%.*s/master.key%s", STR_ARG(o->data_dir), suffix));
+}
+
 static int find_key(struct sealer *s, const struct store_options *o, struct arena *a,
                     struct buf *errors)
 {
-    char *path = arena_dupz(a, arena_printf(a, "%.*s/master.key", STR_ARG(o->data_dir)));
+    char *path = key_path(a, o, "");
     if (o->master_key.n) {
         int r = from_hex(s, o->master_key);
         if (r < 0) {
@@ -113,21 +119,46 @@ static int find_key(struct sealer *s, const struct store_options *o, struct aren
     return r;
 }
 
-/* What is sealed under the key for this: it opens, or the key is another one. */
-static int check_key(struct sealer *s, struct db *db, struct arena *a, struct buf *errors)
+/* ---- its check value ---- */
+
+static const struct db_stmt get_check = {"SELECT value FROM fact WHERE name = 'master'", NULL};
+
+static int keep_check(struct sealer *s, struct db *db, struct arena *a)
 {
-    static const struct db_stmt get = {"SELECT value FROM fact WHERE name = 'master'", NULL};
-    static const struct db_stmt put = {"INSERT INTO fact (name, value) VALUES ('master', $1)",
+    static const struct db_stmt put = {"INSERT INTO fact (name, value) VALUES ('master', $1) ON "
+                                       "CONFLICT (name) DO UPDATE SET value = "
+                                       "$1",
                                        NULL};
-    struct db_rows rows;
+    struct db_value v = db_blob(seal(s, a, STR("master"), STR("accord")));
+    return db_run(db, &put, &v, 1, NULL);
+}
+
+static bool opens(struct sealer *s, struct arena *a, const struct db_rows *check)
+{
     struct str plain;
-    int r = db_query(db, a, &get, NULL, 0, &rows);
+    return unseal(s, a, STR("master"), db_row(check, 0)[0].s, &plain) == 0;
+}
+
+/* A rotation that was cut short after its commit has left its key beside the old one. */
+static bool takes_new_key(struct sealer *s, const struct store_options *o, struct arena *a,
+                          const struct db_rows *check)
+{
+    char *path = key_path(a, o, ""), *beside = key_path(a, o, ".new");
+    return !o->master_key.n && read_file(s, beside) == 0 && opens(s, a, check) &&
+           rename(beside, path) == 0;
+}
+
+/* What is sealed under the key for this: it opens, or the key is another one. */
+static int check_key(struct sealer *s, struct db *db, const struct store_options *o,
+                     struct arena *a, struct buf *errors)
+{
+    struct db_rows rows;
+    int r = db_query(db, a, &get_check, NULL, 0, &rows);
     if (r == 0 && rows.n == 0) {
-        struct db_value v = db_blob(seal(s, a, STR("master"), STR("accord")));
         r = db->driver->begin(db, true);
-        r = r < 0 ? r : db_run(db, &put, &v, 1, NULL);
+        r = r < 0 ? r : keep_check(s, db, a);
         r = r < 0 ? r : db->driver->commit(db);
-    } else if (r == 0 && unseal(s, a, STR("master"), db_row(&rows, 0)[0].s, &plain) < 0) {
+    } else if (r == 0 && !opens(s, a, &rows) && !takes_new_key(s, o, a, &rows)) {
         buf_addz(errors,
                  "the master key is not the one that the secrets here were sealed with; set "
                  "ACCORD_MASTER_KEY or DATA/master.key to that one\n");
@@ -145,7 +176,64 @@ int seal_open(struct sealer *s, struct db *db, const struct store_options *o, st
     s->key = sodium_malloc(MASTER_KEY_SIZE);
     must(s->key);
     int r = find_key(s, o, &a, errors);
-    r = r < 0 ? r : check_key(s, db, &a, errors);
+    r = r < 0 ? r : check_key(s, db, o, &a, errors);
+    arena_reset(&a);
+    return r;
+}
+
+/* ---- another key ---- */
+
+static int reseal(struct sealer *from, struct sealer *to, struct db *db, struct arena *a,
+                  const struct db_value *row)
+{
+    static const struct db_stmt put = {
+        "UPDATE secret SET sealed = $4 WHERE kind = $1 AND id = $2 AND name = $3", NULL};
+    struct str context =
+        arena_printf(a, "%.*s/%.*s%.*s", STR_ARG(row[0].s), STR_ARG(row[1].s), STR_ARG(row[2].s));
+    struct str plain;
+    if (unseal(from, a, context, row[3].s, &plain) < 0) {
+        return -EBADMSG;
+    }
+    const struct db_value args[] = {row[0], row[1], row[2], db_blob(seal(to, a, context, plain))};
+    return db_run(db, &put, args, 4, NULL);
+}
+
+static int reseal_all(struct sealer *from, struct sealer *to, struct db *db, struct arena *a,
+                      size_t *ret_n)
+{
+    static const struct db_stmt all = {"SELECT kind, id, name, sealed FROM secret", NULL};
+    static const struct db_stmt forget = {"DELETE FROM idempotent WHERE body LIKE 'sealed:%'",
+                                          NULL};
+    struct db_rows rows;
+    int r = db_query(db, a, &all, NULL, 0, &rows);
+    for (size_t i = 0; r == 0 && i < rows.n; i++) {
+        r = reseal(from, to, db, a, db_row(&rows, i));
+    }
+    *ret_n = r == 0 ? rows.n : 0;
+    r = r < 0 ? r : db_run(db, &forget, NULL, 0, NULL);
+    return r < 0 ? r : keep_check(to, db, a);
+}
+
+int seal_rotate(struct sealer *s, struct db *db, const struct store_options *o, size_t *ret_n)
+{
+    struct arena a = {0};
+    struct sealer to = {.key = sodium_malloc(MASTER_KEY_SIZE)};
+    char *path = key_path(&a, o, ""), *beside = key_path(&a, o, ".new");
+    must(to.key);
+    unlink(beside);
+    int r = write_new(&to, beside);
+    r = r < 0 ? r : db->driver->begin(db, true);
+    if (r == 0) {
+        r = reseal_all(s, &to, db, &a, ret_n);
+        r = r < 0 ? r : db->driver->commit(db);
+        if (r < 0) {
+            db->driver->rollback(db);
+        }
+    }
+    if (r == 0 && rename(beside, path) < 0) {
+        r = -errno;
+    }
+    seal_close(&to);
     arena_reset(&a);
     return r;
 }

@@ -16,6 +16,10 @@ struct sealer {
  * in the database tells a wrong one: -EINVAL with a line in `errors`. */
 __attribute__((warn_unused_result)) int
 seal_open(struct sealer *s, struct db *db, const struct store_options *o, struct buf *errors);
+/* Makes a new key, seals everything under it in one transaction, and keeps it in place of the file's.
+ * While no server runs. `*ret_n`: how many secrets there are. */
+__attribute__((warn_unused_result)) int seal_rotate(struct sealer *s, struct db *db,
+                                                    const struct store_options *o, size_t *ret_n);
 void seal_close(struct sealer *s);
 
 struct str seal(const struct sealer *s, struct arena *a, struct str context, struct str plain);

@@ -82,11 +82,6 @@ struct store_state {
 };
 void store_state(struct store *s, struct store_state *ret);
 
-/* Copies the whole state into one file, consistent, while the server runs (SQLite's own backup;
- * for PostgreSQL a portable SQLite file is written). Any thread but a worker. */
-__attribute__((warn_unused_result)) int store_backup(struct store *s, const char *path,
-                                                     struct buf *errors);
-
 /* Sealing of secrets under the master key (XChaCha20-Poly1305, libsodium): `context` is
  * authenticated, so that a sealed text cannot be moved to another resource. */
 struct str store_seal(struct store *s, struct arena *a, struct str context, struct str plain);

@@ -1,0 +1,137 @@
+"""The state itself: backup and restore, the master key, a full disk, a read-only directory, the clock."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from accord import Accord, run
+from platform_api import ADMIN_TOKEN, Api, is_problem, start_platform
+from wire import wait_for
+
+
+def test_backup_and_restore_of_a_running_server(start, tmp_path):
+    server = start(env={"ACCORD_ADMIN_TOKEN": ADMIN_TOKEN})
+    api, data = Api(server.address), server.directory / "data"
+    team = api.team(description="kept")
+    path = f"/teams/{team['id']}"
+    saved = run(["backup", tmp_path / "saved.db", "--data", data], tmp_path)
+    assert saved.returncode == 0 and "master.key" in saved.stderr
+    assert run(["backup", tmp_path / "saved.db", "--data", data], tmp_path).returncode == 1
+    assert api.delete(path, match=team["etag"]).status_code == 204
+    restored = run(["restore", tmp_path / "saved.db", "--data", data], tmp_path)
+    assert restored.returncode == 0, restored.stderr
+    wait_for(lambda: api.get(path).status_code == 200, timeout=5)
+    assert api.etag(path) == team["etag"]
+    (tmp_path / "not.db").write_bytes(b"nonsense" * 1000)
+    bad = run(["restore", tmp_path / "not.db", "--data", data], tmp_path)
+    assert bad.returncode == 1
+    assert api.get(path).status_code == 200
+
+
+def test_the_master_key_is_rotated(tmp_path):
+    server = start_platform(tmp_path / "a")
+    api, data = Api(server.address), tmp_path / "a" / "data"
+    assert (data / "master.key").stat().st_mode & 0o777 == 0o600
+    assert (data / "state.db").stat().st_mode & 0o777 == 0o600
+    api.create("providers", id="p", dialect="openai", credential="sk-rotate-me-0001")
+    busy = run(["key", "rotate-master", "--data", data], tmp_path)
+    assert busy.returncode == 1 and "stop it first" in busy.stderr
+    server.stop()
+    old = (data / "master.key").read_text()
+    done = run(["key", "rotate-master", "--data", data], tmp_path)
+    assert done.returncode == 0 and "1 secret" in done.stdout, done.stderr
+    assert (data / "master.key").read_text() != old
+    server = start_platform(tmp_path / "a")
+    try:
+        assert "left out" not in server.stderr()
+        assert Api(server.address).get("/providers/p").status_code == 200
+    finally:
+        server.stop()
+    (data / "master.key").write_text(old)
+    with pytest.raises(AssertionError, match="master key is not the one"):
+        Accord(tmp_path / "a", env={"ACCORD_ADMIN_TOKEN": ADMIN_TOKEN})
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MiB."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(where)],
+                          capture_output=True, check=False)
+    if made.returncode != 0:
+        pytest.skip("no right to mount a tmpfs")
+    yield where
+    subprocess.run(["umount", "-l", str(where)], check=False)
+
+
+def test_a_full_disk_loses_nothing_that_was_acknowledged(small_disk, tmp_path):
+    server = start_platform(tmp_path / "a", arguments=["--data", small_disk / "data"])
+    api = Api(server.address)
+    try:
+        made = [api.team()["id"]]
+        status = 201
+        for i in range(2000):
+            response = api.post("/teams", {"id": f"full-{i}", "name": f"full {i}",
+                                           "description": "x" * 3000})
+            status = response.status_code
+            if status != 201:
+                break
+            made.append(f"full-{i}")
+        body = is_problem(response, 503, "unavailable")
+        assert "disk" in body["message"] and int(response.headers["Retry-After"]) >= 1
+        assert api.get(f"/teams/{made[-1]}").status_code == 200  # reading goes on
+        assert server.call("POST", "/v1/chat/completions",
+                           {"model": "sim/echo", "messages": []}).status == 200  # and so do calls
+        assert api.get("/status").json()["store"]["writable"] is False
+        subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+        assert api.post("/teams", {"name": "again"}).status_code == 201
+        assert api.get("/status").json()["store"]["writable"] is True
+        for team in made:
+            assert api.get(f"/teams/{team}").status_code == 200, team
+    finally:
+        server.stop()
+
+
+def test_a_directory_that_cannot_be_written_is_told(tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    directory = tmp_path / "a"
+    (directory / "data").mkdir(parents=True)
+    (directory / "data").chmod(0o500)
+    with pytest.raises(AssertionError, match="cannot"):
+        Accord(directory)
+
+
+def test_a_state_that_is_damaged_is_told(tmp_path):
+    server = start_platform(tmp_path / "a")
+    server.stop()
+    data = tmp_path / "a" / "data"
+    (data / "state.db").write_bytes(b"this is no database" * 500)
+    for beside in ("state.db-wal", "state.db-shm"):
+        (data / beside).unlink(missing_ok=True)
+    with pytest.raises(AssertionError, match="state.db"):
+        Accord(tmp_path / "a")
+    shutil.rmtree(data)
+
+
+def test_a_clock_that_was_set_back(tmp_path):
+    """States stay in the order of their revisions, and none is dated before the one it follows."""
+    server = start_platform(tmp_path / "a")
+    api = Api(server.address)
+    try:
+        team = api.team()
+        path, tag = f"/teams/{team['id']}", team["etag"]
+        database = tmp_path / "a" / "data" / "state.db"
+        import sqlite3  # the state as it would be, had the clock been an hour ahead
+        with sqlite3.connect(database) as connection:
+            connection.execute("UPDATE resource SET updated_us = updated_us + 3600000000 "
+                               "WHERE kind = 'team' AND id = ?", (team["id"],))
+        before = api.get(path).json()["updated_at"]
+        changed = api.patch(path, {"description": "x"}, match=tag)
+        assert changed.status_code == 200
+        assert changed.json()["updated_at"] > before
+    finally:
+        server.stop()
