@@ -13,10 +13,10 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 unreachable=75
 
-build_packages='gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libsodium-dev libsqlite3-dev
+build_packages='gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libsodium-dev libsqlite3-dev libpq-dev
     libyaml-dev libjemalloc-dev ca-certificates'
 test_packages='libclang-rt-14-dev libcmocka-dev libc6-dbg python3-venv python3-pip
-    python3-pytest python3-pytest-timeout'
+    python3-pytest python3-pytest-timeout postgresql'
 # For these the command counts, not the package: another package, or none, may have brought it.
 test_commands='clang:clang clang-format:clang-format llvm-symbolizer:llvm valgrind:valgrind
     strace:strace nginx:nginx-light haproxy:haproxy shellcheck:shellcheck git:git

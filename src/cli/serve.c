@@ -400,8 +400,11 @@ static void prepare_process(void)
 /* The state, and in it the administrator and what is declared. */
 static int open_platform(struct server *s, struct snapshot_input *in, struct buf *errors)
 {
+    struct str url = secret_reveal(in->config->database.url);
     const struct store_options o = {
         .data_dir = in->config->data,
+        .url = url.n ? url : str_of(getenv("ACCORD_DATABASE_URL")),
+        .connections = (unsigned)in->config->database.connections,
         .master_key = str_of(getenv("ACCORD_MASTER_KEY")),
     };
     struct store *store;

@@ -20,7 +20,8 @@ struct request {
     const char *config, *data, *file;
     struct arena arena;
     struct str dir;
-    char *state; /* DIR/state.db */
+    struct str url; /* of the database; empty: SQLite */
+    char *state;    /* DIR/state.db */
 };
 
 /* Options, and where the state is. */
@@ -50,8 +51,19 @@ static int read_request(struct request *q, int argc, char **argv, bool takes_fil
         return CLI_CONFIG;
     }
     q->dir = c->data;
+    q->url = secret_reveal(c->database.url);
+    q->url = q->url.n ? q->url : str_of(getenv("ACCORD_DATABASE_URL"));
     q->state = arena_dupz(&q->arena, arena_printf(&q->arena, "%.*s/state.db", STR_ARG(q->dir)));
     return CLI_OK;
+}
+
+/* PostgreSQL has better tools of its own for this. */
+static bool is_shared(const struct request *q, struct buf *errors, const char *tool)
+{
+    if (q->url.n) {
+        buf_printf(errors, "the state is in PostgreSQL: use %s, with --schema=accord\n", tool);
+    }
+    return q->url.n > 0;
 }
 
 static int end(struct request *q, int r, struct buf *errors)
@@ -77,7 +89,7 @@ int cli_backup(int argc, char **argv)
         arena_reset(&q.arena);
         return r == CLI_USAGE && argc > 1 && !strcmp(argv[1], "--help") ? CLI_OK : r;
     }
-    r = backup_save(q.state, q.file, &errors);
+    r = is_shared(&q, &errors, "pg_dump") ? -EINVAL : backup_save(q.state, q.file, &errors);
     if (r == 0) {
         fprintf(stderr,
                 "The state is in %s. Secrets in it are sealed: keep %.*s/master.key, too, at "
@@ -96,7 +108,7 @@ int cli_restore(int argc, char **argv)
         arena_reset(&q.arena);
         return r;
     }
-    r = backup_load(q.file, q.state, &errors);
+    r = is_shared(&q, &errors, "pg_restore") ? -EINVAL : backup_load(q.file, q.state, &errors);
     if (r == 0) {
         pid_t pid = running_reload(&q.arena, q.dir);
         fprintf(stderr, "The state is restored.%s\n", pid ? " The running server takes it." : "");
@@ -127,8 +139,8 @@ int cli_audit_verify(int argc, char **argv)
         arena_reset(&q.arena);
         return r;
     }
-    const struct store_options o = {.data_dir = q.dir,
-                                    .master_key = str_of(getenv("ACCORD_MASTER_KEY"))};
+    const struct store_options o = {
+        .data_dir = q.dir, .url = q.url, .master_key = str_of(getenv("ACCORD_MASTER_KEY"))};
     r = sodium_init() < 0 ? -EIO : store_open(&o, &s, &errors);
     r = r < 0 ? r : store_run(s, &v.job);
     if (r == 0) {
@@ -156,7 +168,7 @@ int cli_key_rotate_master(int argc, char **argv)
         arena_reset(&q.arena);
         return r;
     }
-    const struct store_options o = {.data_dir = q.dir};
+    const struct store_options o = {.data_dir = q.dir, .url = q.url};
     if (running_server(&q.arena, q.dir)) {
         buf_addz(&errors, "a server runs on this data directory; stop it first\n");
         return end(&q, -EBUSY, &errors);
@@ -166,7 +178,9 @@ int cli_key_rotate_master(int argc, char **argv)
                           "DATA/master.key, so that the new one can be kept there\n");
         return end(&q, -EINVAL, &errors);
     }
-    r = sodium_init() < 0 ? -EIO : db_sqlite_open(q.state, false, &db, &errors);
+    r = sodium_init() < 0 ? -EIO
+        : q.url.n         ? db_postgres_open(q.url, &db, &errors)
+                          : db_sqlite_open(q.state, false, &db, &errors);
     r = r < 0 ? r : migrate(db, &schema, &errors);
     r = r < 0 ? r : seal_open(&sealer, db, &o, &errors);
     r = r < 0 ? r : seal_rotate(&sealer, db, &o, &n);

@@ -123,6 +123,11 @@ struct config_tls {
     struct str certificate, key; /* paths of PEM files; both or none */
 };
 
+struct config_database {
+    struct secret url;   /* postgresql://...; empty: SQLite in the data directory */
+    int64_t connections; /* to it */
+};
+
 struct config {
     struct str path;    /* of the file; empty without one */
     struct str *listen; /* "127.0.0.1:4090", "[::1]:4090", "unix:/run/accord.sock" */
@@ -134,6 +139,7 @@ struct config {
     bool environment_providers; /* make providers from API keys in the environment */
     struct config_timeouts timeouts;
     struct config_limits limits;
+    struct config_database database;
     struct config_provider *providers;
     size_t n_providers;
     struct config_model *models;

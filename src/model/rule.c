@@ -272,6 +272,20 @@ const struct rule rule_secret = {
     .check = check_secret,
 };
 
+static bool check_database_url(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    return is_visible(s, 1, 2048) &&
+           (str_starts(s, STR("postgresql://")) || str_starts(s, STR("postgres://")));
+}
+
+const struct rule rule_database_url = {
+    .allowed = "postgresql://USER:PASSWORD@HOST:PORT/NAME",
+    .pattern = "^postgres(ql)?://\\S*$",
+    .check = check_database_url,
+};
+
 static bool check_key_secret(struct arena *a, struct str s, struct str *ret)
 {
     (void)a;

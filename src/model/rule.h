@@ -19,8 +19,9 @@ extern const struct rule rule_upstream;      /* names of models at a provider */
 extern const struct rule rule_model_pattern; /* a name, or a prefix before a final '*' */
 extern const struct rule rule_base_url;
 extern const struct rule rule_listen;
-extern const struct rule rule_path;       /* of a file or directory */
-extern const struct rule rule_secret;     /* a provider's: 1 to 8192 visible characters */
+extern const struct rule rule_path;   /* of a file or directory */
+extern const struct rule rule_secret; /* a provider's: 1 to 8192 visible characters */
+extern const struct rule rule_database_url;
 extern const struct rule rule_key_secret; /* of an application: 16 to 512 visible characters */
 
 /* What people write (rule_people.c). */

@@ -90,6 +90,31 @@ static const struct kind kind_tls = {
     .finish = finish_tls,
 };
 
+static const struct field database_fields[] = {
+    {.name = "url",
+     .help =
+         "A PostgreSQL that several servers share, as postgresql://USER:PASSWORD@HOST/NAME; all "
+         "of them need the same master key. ACCORD_DATABASE_URL stands for it.",
+     .type = FIELD_SECRET,
+     .rule = &rule_database_url,
+     .fallback_help = "SQLite in the data directory",
+     .at = AT(config_database, url)},
+    {.name = "connections",
+     .help = "How many connections to it are open.",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 60,
+     .fallback = "4",
+     .at = AT(config_database, connections)},
+};
+
+static const struct kind kind_database = {
+    .name = "database setting",
+    .help = "Where the state of the platform is.",
+    .size = sizeof(struct config_database),
+    KIND_FIELDS(database_fields),
+};
+
 static const struct field settings_fields[] = {
     {.name = "listen",
      .help = "Where it listens; one address or a list.",
@@ -140,6 +165,11 @@ static const struct field settings_fields[] = {
      .type = FIELD_OBJECT,
      .kind = &kind_limits,
      .at = AT(config, limits)},
+    {.name = "database",
+     .help = "Where the state of the platform is.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_database,
+     .at = AT(config, database)},
     {.name = "providers",
      .help = "Who answers model calls.",
      .type = FIELD_OBJECTS,

@@ -255,6 +255,9 @@ int stage_store(struct writing *w)
         return 0;
     }
     r = write_row(w, &why);
+    if (r == -EEXIST && !why.pointer.n && w->mode != WRITE_CREATE) {
+        return -EAGAIN; /* created since it was looked at: the conditions decide anew */
+    }
     if (r < 0) {
         return tell_refusal(w, r, &why);
     }

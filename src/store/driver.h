@@ -31,6 +31,15 @@ struct db {
 __attribute__((warn_unused_result)) int db_sqlite_open(const char *path, bool create,
                                                        struct db **ret, struct buf *errors);
 
+/* Connects to postgresql://... ; later losses are mended by begin(). */
+__attribute__((warn_unused_result)) int db_postgres_open(struct str url, struct db **ret,
+                                                         struct buf *errors);
+/* Commits of other processes: LISTEN, what has come since it was asked last, and the socket to wait on
+ * (-1: not connected; listen again). For a connection of its own. */
+int db_postgres_listen(struct db *db);
+bool db_postgres_heard(struct db *db);
+int db_postgres_socket(const struct db *db);
+
 /* The number of the last migration that this program has. */
 int64_t migrations_known(void);
 /* Applies what is missing, under a lock. -EINVAL: the database is newer than this program. */

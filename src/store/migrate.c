@@ -23,6 +23,7 @@ static const struct {
 } dialect[] = {
     {{"INTEGER", 7}, {"BIGINT", 6}},
     {{"BLOB", 4}, {"BYTEA", 5}},
+    {{"TEXT", 4}, {"TEXT COLLATE \"C\"", 16}}, /* ids in the order of their bytes */
     {{"STRICT", 6}, {"", 0}},
 };
 
@@ -59,11 +60,15 @@ static void translate(struct buf *b, struct str sql)
     }
 }
 
+static bool is_postgres(const struct db *db)
+{
+    return str_eq(str_of(db->driver->name), STR("postgresql"));
+}
+
 static int apply(struct db *db, const char *sql)
 {
     struct buf b = {0};
-    bool postgres = str_eq(str_of(db->driver->name), STR("postgresql"));
-    if (postgres) {
+    if (is_postgres(db)) {
         translate(&b, str_of(sql));
     } else {
         buf_addz(&b, sql);
@@ -104,11 +109,20 @@ static int apply_from(struct db *db, int64_t have)
     return r;
 }
 
+/* One process at a time; SQLite's BEGIN IMMEDIATE has seen to it already. */
+static int lock(struct db *db)
+{
+    return is_postgres(db) ? db->driver->script(db, "SELECT pg_advisory_xact_lock(4090);"
+                                                    "CREATE SCHEMA IF NOT EXISTS accord")
+                           : 0;
+}
+
 int migrate(struct db *db, int64_t *ret_schema, struct buf *errors)
 {
     struct arena a = {0};
     int64_t have = 0;
     int r = db->driver->begin(db, true);
+    r = r < 0 ? r : lock(db);
     r = r < 0
             ? r
             : apply(db, "CREATE TABLE IF NOT EXISTS schema_version (number INTEGER PRIMARY KEY NOT "

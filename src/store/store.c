@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -8,6 +9,7 @@
 
 #include "base/must.h"
 #include "store/driver.h"
+#include "store/resource.h"
 #include "store/seal.h"
 
 enum {
@@ -15,6 +17,7 @@ enum {
     GROUP_MAX = 256, /* jobs of one commit */
     RERUNS_MAX = 50,
     THREADS_MAX = 64,
+    CONNECTIONS = 4,
 };
 
 /* A queue with the threads that serve it. */
@@ -31,6 +34,7 @@ struct server_thread {
     struct lane *lane;
     struct db *db;
     pthread_t id;
+    void *(*serve)(void *);
     bool running;
 };
 
@@ -40,6 +44,8 @@ struct store {
     struct lane writes, reads;
     struct server_thread threads[THREADS_MAX];
     size_t n_threads;
+    char *path; /* SQLite */
+    _Atomic bool closing;
     struct sealer sealer;
     pthread_mutex_t watch_lock;
     struct store_watcher *watchers;
@@ -226,6 +232,57 @@ static void serve_group(struct store *s, struct db *db, struct store_job *first,
     finish_all(first, r);
 }
 
+/* PostgreSQL: every job alone, on whichever connection is free. */
+static void *serve_alone(void *arg)
+{
+    struct server_thread *t = arg;
+    struct store *s = t->lane->store;
+    struct store_job *j;
+    pthread_setname_np(pthread_self(), "accord-store");
+    while ((j = take(t->lane, 1))) {
+        bool write = j->write;
+        *(write ? &s->n_writes : &s->n_reads) += 1;
+        run_alone(s, t->db, j, write);
+        if (write || is_failure(j->result)) {
+            store_failed(s, is_failure(j->result) ? j->result : 0);
+        }
+        if (write && j->result >= 0) {
+            s->n_commits++;
+            tell_watchers(s);
+        }
+        finish(j);
+    }
+    return NULL;
+}
+
+/* Hears of commits of other processes; a look at the feed each second stands behind it. */
+static void *listen_to_others(void *arg)
+{
+    struct server_thread *t = arg;
+    struct store *s = t->lane->store;
+    int64_t seen = 0, last = 0;
+    pthread_setname_np(pthread_self(), "accord-listen");
+    while (!s->closing) {
+        struct pollfd fd = {.fd = db_postgres_socket(t->db), .events = POLLIN};
+        if (fd.fd < 0 && db_postgres_listen(t->db) < 0) {
+            poll(NULL, 0, 500);
+            continue;
+        }
+        poll(&fd, fd.fd >= 0, 1000);
+        bool heard = db_postgres_heard(t->db);
+        if (!heard && t->db->driver->begin(t->db, false) == 0) {
+            if (change_last(t->db, &last) < 0 || t->db->driver->commit(t->db) < 0) {
+                t->db->driver->rollback(t->db);
+            }
+        }
+        if (heard || last != seen) {
+            seen = last;
+            tell_watchers(s);
+        }
+    }
+    return NULL;
+}
+
 static void *serve(void *arg)
 {
     struct server_thread *t = arg;
@@ -325,22 +382,45 @@ static void lane_stop(struct lane *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-static int add_thread(struct store *s, struct lane *l, const char *path, bool create,
+static int add_thread(struct store *s, struct lane *l, void *(*serve_by)(void *), bool create,
                       struct buf *errors)
 {
     struct server_thread *t = &s->threads[s->n_threads];
-    int r = db_sqlite_open(path, create, &t->db, errors);
+    int r = s->options.url.n ? db_postgres_open(s->options.url, &t->db, errors)
+                             : db_sqlite_open(s->path, create, &t->db, errors);
     if (r == 0) {
         t->lane = l;
+        t->serve = serve_by;
         s->n_threads++;
     }
     return r;
 }
 
+/* SQLite: one connection that writes, one that reads. */
+static int open_sqlite(struct store *s, struct buf *errors)
+{
+    lane_init(&s->reads, s);
+    int r = add_thread(s, &s->writes, serve, true, errors);
+    r = r < 0 ? r : migrate(s->threads[0].db, &s->schema, errors);
+    return r < 0 ? r : add_thread(s, &s->reads, serve, false, errors);
+}
+
+static int open_postgres(struct store *s, struct buf *errors)
+{
+    unsigned n = s->options.connections ? s->options.connections : CONNECTIONS;
+    int r = add_thread(s, &s->writes, serve_alone, false, errors);
+    r = r < 0 ? r : migrate(s->threads[0].db, &s->schema, errors);
+    for (unsigned i = 1; r == 0 && i < n && i < THREADS_MAX - 1; i++) {
+        r = add_thread(s, &s->writes, serve_alone, false, errors);
+    }
+    r = r < 0 ? r : add_thread(s, &s->writes, listen_to_others, false, errors);
+    return r < 0 ? r : db_postgres_listen(s->threads[s->n_threads - 1].db);
+}
+
 static int start_threads(struct store *s)
 {
     for (size_t i = 0; i < s->n_threads; i++) {
-        int r = pthread_create(&s->threads[i].id, NULL, serve, &s->threads[i]);
+        int r = pthread_create(&s->threads[i].id, NULL, s->threads[i].serve, &s->threads[i]);
         if (r != 0) {
             return -r;
         }
@@ -352,17 +432,14 @@ static int start_threads(struct store *s)
 int store_open(const struct store_options *o, struct store **ret, struct buf *errors)
 {
     struct store *s = mem_zalloc(sizeof *s);
-    char *path =
-        arena_dupz(&s->arena, arena_printf(&s->arena, "%.*s/state.db", STR_ARG(o->data_dir)));
     s->options = *o;
     s->options.max_queued = o->max_queued ? o->max_queued : QUEUED_MAX;
     s->options.data_dir = arena_dup(&s->arena, o->data_dir);
+    s->options.url = arena_dup(&s->arena, o->url);
+    s->path = arena_dupz(&s->arena, arena_printf(&s->arena, "%.*s/state.db", STR_ARG(o->data_dir)));
     pthread_mutex_init(&s->watch_lock, NULL);
     lane_init(&s->writes, s);
-    lane_init(&s->reads, s);
-    int r = add_thread(s, &s->writes, path, true, errors);
-    r = r < 0 ? r : migrate(s->threads[0].db, &s->schema, errors);
-    r = r < 0 ? r : add_thread(s, &s->reads, path, false, errors);
+    int r = o->url.n ? open_postgres(s, errors) : open_sqlite(s, errors);
     r = r < 0 ? r : seal_open(&s->sealer, s->threads[0].db, o, errors);
     r = r < 0 ? r : start_threads(s);
     if (r < 0) {
@@ -378,8 +455,11 @@ void store_close(struct store *s)
     if (!s) {
         return;
     }
+    s->closing = true;
     lane_stop(&s->writes);
-    lane_stop(&s->reads);
+    if (s->reads.store) {
+        lane_stop(&s->reads);
+    }
     for (size_t i = 0; i < s->n_threads; i++) {
         if (s->threads[i].running) {
             pthread_join(s->threads[i].id, NULL);

@@ -10,6 +10,8 @@ import pytest  # noqa: E402
 import tooling  # noqa: E402
 from accord import Accord, config_for  # noqa: E402
 from hostile import Hostile  # noqa: E402
+from platform_api import Api, start_platform  # noqa: E402
+from postgres import Cluster, find_programs  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -79,6 +81,35 @@ def start(tmp_path):
 def accord(start, upstream):
     """The usual server in front of the usual upstream."""
     return start(config_for(upstream.url))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """A PostgreSQL for the whole run."""
+    if not find_programs():
+        pytest.skip("PostgreSQL is not installed")
+    cluster = Cluster(tmp_path_factory.mktemp("postgres") / "cluster")
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request, tmp_path_factory):
+    """A platform for the tests of a module, once on each database."""
+    env = {}
+    if request.param == "postgresql":
+        cluster = request.getfixturevalue("postgres")
+        cluster.fresh()
+        env["ACCORD_DATABASE_URL"] = cluster.url
+    accord = start_platform(tmp_path_factory.mktemp(request.param), env=env)
+    accord.database, accord.env = request.param, env
+    yield accord
+    accord.stop()
+
+
+@pytest.fixture(scope="module")
+def api(server):
+    return Api(server.address)
 
 
 @pytest.fixture(scope="session")

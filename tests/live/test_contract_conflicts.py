@@ -8,18 +8,6 @@ import requests
 
 from platform_api import (APPLY, MERGE, PATCH, Api, is_problem, name, parallel, start_platform)
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    accord = start_platform(tmp_path_factory.mktemp("conflicts"))
-    yield accord
-    accord.stop()
-
-
-@pytest.fixture(scope="module")
-def api(server):
-    return Api(server.address)
-
-
 @pytest.fixture
 def team(api):
     made = api.team(description="first")

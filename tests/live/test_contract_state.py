@@ -16,18 +16,6 @@ LONG_AGO = "Sun, 06 Nov 1994 08:49:37 GMT"
 FAR = "Fri, 31 Dec 2099 23:59:59 GMT"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    accord = start_platform(tmp_path_factory.mktemp("contract"))
-    yield accord
-    accord.stop()
-
-
-@pytest.fixture(scope="module")
-def api(server):
-    return Api(server.address)
-
-
 @pytest.fixture
 def team(api):
     """A resource R, its path and its tag E1."""

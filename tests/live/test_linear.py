@@ -123,13 +123,6 @@ def clean(history):
     return [op for op in history if op.result != ("nothing",)]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    accord = start_platform(tmp_path_factory.mktemp("linear"))
-    yield accord
-    accord.stop()
-
-
 def increments(address, workers, each):
     """Counts one resource up from many threads; the final value and the number of successes."""
     api, path = Api(address), f"/teams/{name('count')}"

@@ -17,18 +17,6 @@ KINDS = ["settings", "teams", "users", "memberships", "roles", "tokens", "provid
          "models", "applications", "keys", "services", "policies", "subscriptions"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    accord = start_platform(tmp_path_factory.mktemp("platform"))
-    yield accord
-    accord.stop()
-
-
-@pytest.fixture(scope="module")
-def api(server):
-    return Api(server.address)
-
-
 # ---- roles ----
 
 class World:
@@ -411,17 +399,19 @@ def test_the_audit_trail_tells_and_is_a_chain(server, api, tmp_path):
     assert [entry["action"] for entry in entries] == ["patch", "create"]
     assert entries[0]["note"] == "unconditional" and entries[0]["who"] == "user:admin"
     assert entries[0]["after"]["description"] == "x" and "description" not in entries[0]["before"]
-    state = server.directory / "data"
-    copy = tmp_path / "data"
-    copy.mkdir()
-    for file in ("state.db", "state.db-wal", "master.key"):
-        if (state / file).exists():
-            (copy / file).write_bytes((state / file).read_bytes())
-    good = run(["audit", "verify", "--data", copy], tmp_path)
-    assert good.returncode == 0, good.stderr
-    with sqlite3.connect(copy / "state.db") as database:
+    good = run(["audit", "verify", "--data", server.directory / "data"], tmp_path, server.env)
+    assert good.returncode == 0 and "none changed" in good.stdout, good.stderr
+
+
+def test_a_forged_audit_trail_is_found(start, tmp_path):
+    server = start(env={"ACCORD_ADMIN_TOKEN": ADMIN_TOKEN})
+    for _ in range(4):
+        Api(server.address).team()
+    server.stop()
+    data = server.directory / "data"
+    with sqlite3.connect(data / "state.db") as database:
         database.execute("UPDATE audit SET who = 'user:eve' WHERE seq = 3")
-    bad = run(["audit", "verify", "--data", copy], tmp_path)
+    bad = run(["audit", "verify", "--data", data], tmp_path)
     assert bad.returncode == 1 and "entry 3" in bad.stderr, bad.stderr
 
 
@@ -496,7 +486,7 @@ def test_what_a_file_declares_is_managed_there(start, upstream):
 
 def test_status_and_problems(server, api):
     status = api.get("/status").json()
-    assert status["store"]["driver"] == "sqlite" and status["store"]["writable"] is True
+    assert status["store"]["driver"] == server.database and status["store"]["writable"] is True
     assert status["generation"] >= 1 and status["workers"] >= 1
     page = requests.get(f"{server.address}/problems/edit-conflict", timeout=10)
     assert page.status_code == 200 and "What has happened" in page.text
