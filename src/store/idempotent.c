@@ -9,9 +9,13 @@ int idempotent_get(struct db *db, struct arena *a, struct str scope, struct str 
                                         "expires_us FROM idempotent WHERE scope = $1 "
                                         "AND idempotency_key = $2 AND expires_us > $3",
                                         NULL};
+    /* Where others write at the same time, the first with this key is waited for. */
+    static const struct db_stmt lock = {
+        "SELECT 1", "SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 0))"};
     const struct db_value args[] = {db_text(scope), db_text(key), db_int(now_us)};
     struct db_rows rows;
-    int r = db_query(db, a, &stmt, args, 3, &rows);
+    int r = db_run(db, &lock, args, 2, NULL);
+    r = r < 0 ? r : db_query(db, a, &stmt, args, 3, &rows);
     if (r < 0) {
         return r;
     }

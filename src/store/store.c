@@ -243,7 +243,7 @@ static void *serve_alone(void *arg)
         bool write = j->write;
         *(write ? &s->n_writes : &s->n_reads) += 1;
         run_alone(s, t->db, j, write);
-        if (write || is_failure(j->result)) {
+        if (write || is_failure(j->result) || s->error == -ECONNREFUSED) {
             store_failed(s, is_failure(j->result) ? j->result : 0);
         }
         if (write && j->result >= 0) {
