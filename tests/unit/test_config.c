@@ -190,8 +190,8 @@ static void test_all_mistakes_are_told_with_their_places(void **state)
         "  - {id: a, dialect: bedrock}\n"
         "workers: 5000\n",
         "a.yaml:1:1: listn: unknown field; did you mean \"listen\"? A configuration has: listen, "
-        "tls, data, workers, access_log, environment_providers, timeouts, limits, providers, "
-        "models, keys, policies\n"
+        "tls, data, workers, access_log, environment_providers, timeouts, limits, database, "
+        "providers, models, keys, policies\n"
         "a.yaml:4:14: providers[0].dialect: \"openia\" is not one of openai, anthropic, gemini, "
         "ollama, cohere, bedrock; did you mean \"openai\"?\n"
         "a.yaml:5:15: providers[0].base_url: \"https://u:p@h/\" is not allowed; allowed: http:// "

@@ -132,7 +132,7 @@ static void merge_patches(void **state)
 
 /* ---- json-patch-tests ---- */
 
-static struct json *read_suite(const char *name)
+static struct str read_suite(const char *name)
 {
     const char *shared = getenv("ACCORD_SHARED");
     char path[1024];
@@ -144,42 +144,45 @@ static struct json *read_suite(const char *name)
         skip();
     }
     static char bytes[1 << 20];
-    size_t n = fread(bytes, 1, sizeof bytes - 1, f);
+    size_t n = fread(bytes, 1, sizeof bytes, f);
     fclose(f);
-    bytes[n] = 0;
-    return parse(arena_dupz(&arena, str_make(bytes, n)));
+    return arena_dup(&arena, str_make(bytes, n));
 }
 
-static void run_case(const struct json *c, size_t *ran)
+static bool as_expected(const struct json *c)
 {
-    const struct json *doc = json_get(c, STR("doc")), *patch = json_get(c, STR("patch"));
     const struct json *expected = json_get(c, STR("expected")), *error = json_get(c, STR("error"));
-    const struct json *comment = json_get(c, STR("comment"));
     struct json *result = NULL;
     struct json_patch_error e;
-    if (!patch || json_get(c, STR("disabled"))) {
-        return;
+    int r = json_patch(&arena, json_get(c, STR("doc")), json_get(c, STR("patch")), &result, &e);
+    return error ? r < 0 : r == 0 && (!expected || json_equal(result, expected));
+}
+
+/* Each case is parsed by itself: one of them has a doubled member name, which no document of ours
+ * may have, and must not take the others along. */
+static size_t run_suite(const char *name)
+{
+    struct str suite = read_suite(name), key, value;
+    enum json_type type;
+    struct json_error e;
+    struct json *c;
+    size_t at = 0, ran = 0;
+    assert_int_equal(json_scan(suite, NULL, 0, &type, &e), 0);
+    while (json_each(suite, &at, &key, &value, &type)) {
+        if (json_parse(&arena, value, &c, &e) < 0) {
+            assert_string_equal(e.why, "a member's name stands twice in this object");
+        } else if (json_get(c, STR("patch")) && !json_get(c, STR("disabled")) && !as_expected(c)) {
+            fail_msg("%s: %.*s", name, STR_ARG(value));
+        }
+        ran++;
     }
-    int r = json_patch(&arena, doc, patch, &result, &e);
-    bool ok = error ? r < 0 : r == 0 && (!expected || json_equal(result, expected));
-    if (!ok) {
-        struct str text = comment ? comment->text : STR("");
-        fail_msg("case %zu (%.*s): %d", *ran, STR_ARG(text), r);
-    }
-    ++*ran;
+    return ran;
 }
 
 static void agrees_with_json_patch_tests(void **state)
 {
     (void)state;
-    size_t ran = 0;
-    for (const struct json *c = read_suite("tests.json")->first; c; c = c->next) {
-        run_case(c, &ran);
-    }
-    for (const struct json *c = read_suite("spec_tests.json")->first; c; c = c->next) {
-        run_case(c, &ran);
-    }
-    assert_true(ran > 100);
+    assert_true(run_suite("tests.json") + run_suite("spec_tests.json") > 100);
 }
 
 int main(void)
