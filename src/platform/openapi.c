@@ -1,8 +1,338 @@
+/* The description of this API, OpenAPI 3.1: made of the route table, the field tables and the table
+ * of problems; openapi.json beside this file has what no table knows: the parameters, bodies and
+ * answers of each route by its name, where * stands for the kind. It is made once. */
+#include <pthread.h>
+#include <string.h>
+
+#include "base/must.h"
+#include "conflict/etag.h"
+#include "openapi_text.h"
 #include "platform/route.h"
+#include "platform/write.h"
+
+struct describing {
+    struct arena *arena;
+    struct json *doc, *paths, *operations;
+};
+
+static struct json *text(struct describing *d, struct str s)
+{
+    return json_new_str(d->arena, s);
+}
+
+static struct json *member(struct describing *d, struct json *of, struct str name)
+{
+    struct json *j = json_get(of, name);
+    return j ? j : json_set(of, name, json_new(d->arena, JSON_OBJECT));
+}
+
+static struct str capital(struct arena *a, struct str s)
+{
+    struct str copy = arena_dup(a, s);
+    char *p = (char *)(uintptr_t)copy.p;
+    *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+    return copy;
+}
+
+/* "a *" with its article, "*s" in its plural, "*". */
+static struct str named(struct describing *d, const char *pattern, const struct resource_kind *k,
+                        bool capitals)
+{
+    struct buf b = {.arena = d->arena};
+    struct str one = str_of(k ? k->kind->name : ""), many = str_of(k ? k->plural : "");
+    for (const char *p = pattern; *p; p++) {
+        if (*p == 'a' && p[1] == ' ' && p[2] == '*' && k) {
+            buf_addz(&b, strchr("aeio", k->kind->name[0]) ? "an" : "a");
+        } else if (*p == '*' && k) {
+            bool plural = p[1] == 's' && (p[2] == 0 || p[2] == ' ');
+            struct str s = plural ? many : one;
+            buf_add(&b, capitals ? capital(d->arena, s) : s);
+            p += plural;
+        } else {
+            buf_addc(&b, *p);
+        }
+    }
+    return buf_str(&b);
+}
+
+/* References of the template that mean the kind. */
+static void set_kind(struct describing *d, struct json *j, const struct resource_kind *k)
+{
+    for (struct json *c = j->first; c; c = c->next) {
+        if (c->type == JSON_STRING && str_eq(c->key, STR("$ref"))) {
+            c->text = named(d, arena_dupz(d->arena, c->text), k, true);
+        }
+        set_kind(d, c, k);
+    }
+}
+
+/* ---- problems ---- */
+
+static struct json *reference(struct describing *d, struct str to)
+{
+    struct json *j = json_new(d->arena, JSON_OBJECT);
+    json_set(j, STR("$ref"), text(d, to));
+    return j;
+}
+
+static struct json *example_of(struct describing *d, const struct problem_type *t)
+{
+    struct json *example = json_new(d->arena, JSON_OBJECT), *v = json_new(d->arena, JSON_OBJECT);
+    json_set(v, STR("type"),
+             text(d, arena_printf(d->arena, "/problems/%.*s", STR_ARG(problem_slug(d->arena, t)))));
+    json_set(v, STR("title"), text(d, str_of(t->title)));
+    json_set(v, STR("status"), json_new_int(d->arena, t->status));
+    json_set(v, STR("detail"), text(d, str_of(t->what)));
+    json_set(v, STR("error"), text(d, str_of(t->title)));
+    json_set(v, STR("message"), text(d, str_of(t->what)));
+    json_set(v, STR("path"), text(d, STR("/api/v1/teams/core")));
+    json_set(v, STR("code"), text(d, str_of(t->code)));
+    json_set(v, STR("request_id"), text(d, STR("01kaz3m9v0q2d8r4")));
+    json_set(example, STR("summary"), text(d, str_of(t->title)));
+    json_set(example, STR("value"), v);
+    return example;
+}
+
+/* One response for each status, with all problems that have it as examples. */
+static void describe_problems(struct describing *d)
+{
+    struct json *responses = member(d, json_get(d->doc, STR("components")), STR("responses"));
+    for (size_t i = 0; i < PROBLEM_COUNT; i++) {
+        const struct problem_type *t = &problem_types[i];
+        if (t->status == 405 || t->status == 406) { /* never of an operation that is listed */
+            continue;
+        }
+        struct str name = arena_printf(d->arena, "Problem%u", t->status);
+        struct json *r = member(d, responses, name);
+        struct json *media =
+            member(d, member(d, r, STR("content")), STR("application/problem+json"));
+        struct json *description = json_get(r, STR("description"));
+        if (!description) {
+            json_set(r, STR("description"), text(d, str_of(t->title)));
+            json_set(media, STR("schema"), reference(d, STR("#/components/schemas/Problem")));
+        } else {
+            description->text =
+                arena_printf(d->arena, "%.*s; %s", STR_ARG(description->text), t->title);
+        }
+        json_set(member(d, media, STR("examples")), str_of(t->code), example_of(d, t));
+        if (t->status == 429 || t->status == 503) {
+            json_set(member(d, r, STR("headers")), STR("Retry-After"),
+                     reference(d, STR("#/components/headers/Retry-After")));
+        }
+    }
+}
+
+/* ---- operations ---- */
+
+static void add_problems(struct describing *d, struct json *operation)
+{
+    struct json *statuses = json_get(operation, STR("x-problems"));
+    struct json *responses = member(d, operation, STR("responses"));
+    for (struct json *s = statuses ? statuses->first : NULL; s; s = s->next) {
+        json_set(responses, s->text,
+                 reference(d, arena_printf(d->arena, "#/components/responses/Problem%.*s",
+                                           STR_ARG(s->text))));
+    }
+    json_remove(operation, STR("x-problems"));
+    json_set(responses, STR("500"), reference(d, STR("#/components/responses/Problem500")));
+}
+
+static struct str permission_of(struct describing *d, const struct route *r,
+                                const struct resource_kind *k, const struct action *action)
+{
+    switch (r->access) {
+    case ACCESS_PUBLIC:
+        return STR("Needs no sign-in.");
+    case ACCESS_KNOWN:
+        return STR("Needs an access token or a session.");
+    case ACCESS_PERMISSION:
+        return arena_printf(d->arena, "Needs the permission `%s`.", r->permission);
+    case ACCESS_VERB:
+        break;
+    }
+    return arena_printf(d->arena, "Needs the permission `%s.%s`.", k->kind->name,
+                        action ? action->name : r->permission);
+}
+
+/* The parameters of the path stand at its item, for all of its methods. */
+static void add_path_parameters(struct describing *d, struct json *item, struct str path)
+{
+    static const char *const names[] = {"id", "revision"};
+    if (json_get(item, STR("parameters"))) {
+        return;
+    }
+    struct json *list = json_new(d->arena, JSON_ARRAY);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (str_find(path, arena_printf(d->arena, "{%s}", names[i])) >= 0) {
+            json_append(list, reference(d, arena_printf(d->arena, "#/components/parameters/path-%s",
+                                                        names[i])));
+        }
+    }
+    if (list->first) {
+        json_set(item, STR("parameters"), list);
+    }
+}
+
+static struct str path_of(struct describing *d, const struct route *r,
+                          const struct resource_kind *k, const struct action *action)
+{
+    struct buf b = {.arena = d->arena};
+    struct str rest = str_from(str_of(r->path), 1), one;
+    while (rest.n) {
+        (void)str_cut(&rest, '/', &one);
+        buf_addc(&b, '/');
+        buf_add(&b, str_eq(one, STR("{kind}"))     ? str_of(k->plural)
+                    : str_eq(one, STR("{action}")) ? str_of(action->name)
+                                                   : one);
+    }
+    return buf_str(&b);
+}
+
+static const char *method_of(const struct route *r)
+{
+    return r->method == M_GET     ? "get"
+           : r->method == M_POST  ? "post"
+           : r->method == M_PUT   ? "put"
+           : r->method == M_PATCH ? "patch"
+                                  : "delete";
+}
+
+static void describe(struct describing *d, const struct route *r, const struct resource_kind *k,
+                     const struct action *action)
+{
+    struct arena *a = d->arena;
+    struct json *operation = json_new(a, JSON_OBJECT), *tags = json_new(a, JSON_ARRAY), *next;
+    const char *name = action ? arena_dupz(a, arena_printf(a, "%s*", action->name)) : r->name;
+    struct str path = path_of(d, r, k, action);
+    struct json *item = member(d, d->paths, path);
+    json_append(tags, text(d, k                          ? str_of(k->plural)
+                              : r->handler == list_audit ? STR("server")
+                              : str_starts(path, STR("/me")) || str_starts(path, STR("/session"))
+                                  ? STR("account")
+                                  : STR("server")));
+    json_set(operation, STR("operationId"), text(d, named(d, name, k, true)));
+    json_set(operation, STR("summary"),
+             text(d, action ? arena_printf(a, "%.*s the %s",
+                                           STR_ARG(capital(a, str_of(action->name))), k->kind->name)
+                            : named(d, r->summary, k, false)));
+    json_set(operation, STR("description"),
+             text(d, arena_printf(a, "%s%s%.*s", action ? action->help : "", action ? " " : "",
+                                  STR_ARG(permission_of(d, r, k, action)))));
+    json_set(operation, STR("tags"), tags);
+    if (r->access == ACCESS_PUBLIC) {
+        json_set(operation, STR("security"), json_new(a, JSON_ARRAY));
+    }
+    const struct json *from = json_get(d->operations, str_of(r->name));
+    struct json *template = from ? json_clone(a, from) : json_new(a, JSON_OBJECT);
+    set_kind(d, template, k);
+    for (struct json *c = template->first; c; c = next) {
+        next = c->next;
+        json_set(operation, c->key, c);
+    }
+    add_problems(d, operation);
+    add_path_parameters(d, item, path);
+    json_set(item, str_of(method_of(r)), operation);
+}
+
+/* ---- kinds ---- */
+
+/* A page of them, as lists answer. */
+static struct json *page_schema(struct describing *d, struct str name)
+{
+    struct json *j =
+        json_clone(d->arena, json_get(json_get(json_get(d->doc, STR("components")), STR("schemas")),
+                                      STR("RecordPage")));
+    struct json *items = json_get(json_get(j, STR("properties")), STR("items"));
+    json_set(items, STR("items"),
+             reference(d, arena_printf(d->arena, "#/components/schemas/%.*s", STR_ARG(name))));
+    return j;
+}
+
+static bool has_route(const struct resource_kind *k, const struct route *r)
+{
+    return !k->single || (r->handler != delete_resource && r->handler != create_resource);
+}
+
+static void describe_kind(struct describing *d, const struct resource_kind *k)
+{
+    struct json *schemas = json_get(json_get(d->doc, STR("components")), STR("schemas"));
+    struct str name = capital(d->arena, str_of(k->kind->name));
+    struct json *tag = json_new(d->arena, JSON_OBJECT);
+    json_set(tag, STR("name"), text(d, str_of(k->plural)));
+    json_set(tag, STR("description"), text(d, str_of(k->kind->help)));
+    json_append(json_get(d->doc, STR("tags")), tag);
+    json_set(schemas, name, resource_schema(d->arena, k));
+    json_set(schemas, arena_printf(d->arena, "%.*sPage", STR_ARG(name)), page_schema(d, name));
+    for (size_t i = 0; i < n_routes; i++) {
+        const struct route *r = &routes[i];
+        if (r->access != ACCESS_VERB || !has_route(k, r)) {
+            continue;
+        }
+        for (size_t n = 0; r->handler == act_on_resource && n < k->n_actions; n++) {
+            describe(d, r, k, &k->actions[n]);
+        }
+        if (r->handler != act_on_resource) {
+            describe(d, r, k, NULL);
+        }
+    }
+}
+
+static struct json *describe_all(struct arena *a)
+{
+    struct describing d = {.arena = a};
+    struct json_error e;
+    must(json_parse(a, str_of(openapi_text), &d.doc, &e) == 0);
+    d.paths = json_get(d.doc, STR("paths"));
+    d.operations = json_get(d.doc, STR("operations"));
+    json_set(json_get(d.doc, STR("info")), STR("version"), text(&d, STR(ACCORD_VERSION)));
+    json_remove(d.doc, STR("operations"));
+    describe_problems(&d);
+    for (const struct resource_kind *const *k = resource_kinds; *k; k++) {
+        describe_kind(&d, *k);
+    }
+    for (size_t i = 0; i < n_routes; i++) {
+        if (routes[i].access != ACCESS_VERB) {
+            describe(&d, &routes[i], NULL, NULL);
+        }
+    }
+    return d.doc;
+}
+
+/* ---- the answer ---- */
+
+static struct {
+    pthread_once_t once;
+    struct buf text;
+    struct str etag;
+    char etag_text[32];
+} made = {.once = PTHREAD_ONCE_INIT};
+
+static void make(void)
+{
+    struct arena a = {0};
+    struct str hash;
+    struct json *doc = describe_all(&a);
+    document_hash(&a, STR("openapi"), doc, &hash);
+    json_print(&made.text, doc, 1);
+    struct str etag = etag_make(&a, 1, hash);
+    memcpy(made.etag_text, etag.p, etag.n);
+    made.etag = str_make(made.etag_text, etag.n);
+    arena_reset(&a);
+}
 
 int read_openapi(struct visit *v, struct db *db)
 {
     (void)db;
-    answer_empty(v, 204);
+    pthread_once(&made.once, make);
+    struct etag_list list = visit_lines(v, STR("if-none-match"));
+    struct etag tag = {.opaque = made.etag};
+    enum etag_match match = etag_match(&list, tag, false);
+    answer_empty(v, match == ETAG_FOUND || match == ETAG_ANY ? 304 : 200);
+    if (v->answer.status == 200) {
+        v->answer.type = "application/json";
+        v->answer.body = buf_str(&made.text);
+    }
+    answer_line(v, "etag", "%.*s", STR_ARG(made.etag));
+    answer_line(v, "cache-control", "no-cache");
     return 0;
 }
