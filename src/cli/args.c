@@ -66,10 +66,22 @@ static int show_help(const char *command, int *ret_exit)
 int args_read(const char *command, int argc, char **argv, const struct args_option *options,
               int *ret_exit)
 {
+    size_t n;
+    return args_read_with(command, argc, argv, options, NULL, 0, &n, ret_exit);
+}
+
+int args_read_with(const char *command, int argc, char **argv, const struct args_option *options,
+                   const char **operands, size_t max, size_t *ret_n, int *ret_exit)
+{
+    *ret_n = 0;
     for (int i = 1; i < argc; i++) {
         const char *value;
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             return show_help(command, ret_exit);
+        }
+        if ((argv[i][0] != '-' || !argv[i][1]) && *ret_n < max) {
+            operands[(*ret_n)++] = argv[i];
+            continue;
         }
         const struct args_option *o = find(options, argv[i], &value);
         if (!o) {

@@ -19,4 +19,10 @@ struct args_option {
 __attribute__((warn_unused_result)) int args_read(const char *command, int argc, char **argv,
                                                   const struct args_option *options, int *ret_exit);
 
+/* The same for a command with operands: up to `max` of them are put into `operands`. */
+__attribute__((warn_unused_result)) int args_read_with(const char *command, int argc, char **argv,
+                                                       const struct args_option *options,
+                                                       const char **operands, size_t max,
+                                                       size_t *ret_n, int *ret_exit);
+
 #endif

@@ -52,6 +52,57 @@ const struct cli_command cli_commands[] = {
      "Makes a new master key, seals every secret in the state under it, and keeps it in\n"
      "DATA/master.key. The server must be stopped.\n",
      cli_key_rotate_master},
+    {"login", "sign in; later commands know who you are",
+     "accord login --email ADDRESS | --link LINK | --token TOKEN [--address URL]\n"
+     "\n"
+     "Asks for the password (or takes ACCORD_PASSWORD, or a line of standard input), and keeps an\n"
+     "access token in ~/.config/accord/login.json. A one-time link sets the password first.\n"
+     "ACCORD_ADDRESS and ACCORD_TOKEN stand for what is kept.\n",
+     cli_login},
+    {"whoami", "who you are and what you may", "accord whoami [--address URL] [--json]\n",
+     cli_whoami},
+    {"get", "list resources, or show one",
+     "accord get KIND [FIELD=VALUE ...] [-o table|json|yaml] [--address URL]\n"
+     "accord get KIND ID [-o json|yaml]\n"
+     "\n"
+     "A table on a terminal, values separated by tabs in a pipe. FIELD=VALUE are filters.\n",
+     cli_get},
+    {"create", "create a resource",
+     "accord create KIND [ID] [FIELD=VALUE ...] [-f FILE] [--dry-run] [-o json|yaml]\n"
+     "\n"
+     "The fields come from FILE (YAML or JSON, - is standard input) and from FIELD=VALUE, where a\n"
+     "value that is JSON is taken as such: models='[\"gpt-5\"]'. A retry creates it once.\n",
+     cli_create},
+    {"edit", "change a resource in $EDITOR",
+     "accord edit KIND ID [--address URL]\n"
+     "\n"
+     "When somebody else has changed it meanwhile, the three sides are shown field by field: "
+     "merge,\n"
+     "overwrite, keep theirs, or edit again. Exit code 6 when theirs stays.\n",
+     cli_edit},
+    {"apply", "make what a file declares so",
+     "accord apply -f FILE [--dry-run] [--force] [--address URL]\n"
+     "\n"
+     "FILE has lists of resources by kind, each with an id: teams: [{id: core, name: Core}]. "
+     "Fields\n"
+     "that were applied belong to the file; a field that belongs to somebody else is a conflict\n"
+     "(exit code 6) unless --force takes it over. What the file does not name stays as it is.\n",
+     cli_apply},
+    {"delete", "delete a resource",
+     "accord delete KIND ID [--if-match ETAG] [--address URL]\n"
+     "\n"
+     "Deletes the state that is there now, or only the one that --if-match names.\n",
+     cli_delete},
+    {"history", "the states that a resource had", "accord history KIND ID [-o table|json|yaml]\n",
+     cli_history},
+    {"diff", "compare two states of a resource",
+     "accord diff KIND ID [--from REVISION] [--to REVISION] [-o json]\n", cli_diff},
+    {"watch", "follow the changes of a kind", "accord watch KIND [--json]\n", cli_watch},
+    {"conflicts", "writes that were refused",
+     "accord conflicts [ID] [-o table|json|yaml]\n"
+     "\n"
+     "Lists refused writes that you may read; with an ID, the whole answer to one.\n",
+     cli_conflicts},
     {"backup", "copy the state into one file",
      "accord backup FILE [-c FILE] [--data DIR]\n"
      "\n"
@@ -59,11 +110,13 @@ const struct cli_command cli_commands[] = {
      "key\n"
      "(DATA/master.key) is not in it: without it the secrets in the copy cannot be opened.\n",
      cli_backup},
-    {"restore", "put the state of a backup in place",
+    {"restore", "put the state of a backup in place, or a resource back",
      "accord restore FILE [-c FILE] [--data DIR]\n"
+     "accord restore KIND ID --to REVISION [--if-match ETAG]\n"
      "\n"
-     "Puts the state of FILE in place of the present one; a running server takes it at once.\n",
-     cli_restore},
+     "Puts the state of FILE in place of the present one; a running server takes it at once. Or\n"
+     "makes a resource again what it was at a revision.\n",
+     cli_restore_any},
     {"audit verify", "check that the audit trail is whole",
      "accord audit verify [-c FILE] [--data DIR]\n"
      "\n"

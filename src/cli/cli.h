@@ -34,6 +34,18 @@ int cli_key_create(int argc, char **argv);
 int cli_key_rotate_master(int argc, char **argv);
 int cli_backup(int argc, char **argv);
 int cli_restore(int argc, char **argv);
+int cli_restore_any(int argc, char **argv); /* of a backup, or of a resource */
+int cli_get(int argc, char **argv);
+int cli_create(int argc, char **argv);
+int cli_edit(int argc, char **argv);
+int cli_apply(int argc, char **argv);
+int cli_delete(int argc, char **argv);
+int cli_history(int argc, char **argv);
+int cli_diff(int argc, char **argv);
+int cli_watch(int argc, char **argv);
+int cli_login(int argc, char **argv);
+int cli_whoami(int argc, char **argv);
+int cli_conflicts(int argc, char **argv);
 int cli_audit_verify(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_help(int argc, char **argv);

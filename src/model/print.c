@@ -3,6 +3,7 @@
 
 #include "model/config.h"
 #include "model/kinds.h"
+#include "model/yaml.h"
 
 static bool is_letter(char c)
 {
@@ -120,6 +121,11 @@ static void add_object(struct buf *b, const struct json *j, unsigned indent, boo
             buf_printf(b, "  # %.*s\n", STR_ARG(origin->text));
         }
     }
+}
+
+void yaml_print(struct buf *b, const struct json *object)
+{
+    add_object(b, object, 0, false);
 }
 
 static struct json *tree_of(struct arena *a, const struct config *c)

@@ -19,4 +19,7 @@ enum { YAML_SIZE_MAX = 4 << 20, YAML_DEPTH_MAX = 64, YAML_NODES_MAX = 500000 };
  * `text`. */
 struct json *yaml_read(struct arena *a, struct str text, struct mistakes *m);
 
+/* Prints an object so that yaml_read() makes the same of it. */
+void yaml_print(struct buf *b, const struct json *object);
+
 #endif

@@ -1,0 +1,48 @@
+/* The platform's API as the commands use it: where it is, who asks, and calls that are tried again
+ * when, and only when, the server's verdict says that it helps. Blocking. */
+#ifndef CLI_REST_H
+#define CLI_REST_H
+
+#include "json/tree.h"
+
+struct rest {
+    struct arena arena;
+    const char *command; /* for messages */
+    struct str address;  /* http://HOST:PORT */
+    struct str token;    /* empty: none */
+    struct str cookie;   /* of a sign-in: instead of the token, with the CSRF token */
+    struct str csrf;
+};
+
+struct rest_answer {
+    unsigned status;
+    struct str etag, cookie, body;
+    struct json *json; /* NULL: the body is none */
+};
+
+/* Where and who: `address` (may be NULL), ACCORD_ADDRESS, what `accord login` has kept, else
+ * http://127.0.0.1:4090; ACCORD_TOKEN, else what login has kept for this address. */
+void rest_open(struct rest *r, const char *command, const char *address);
+
+/* One request. `path` begins behind /api/v1; `fields` are lines with their CRLF. Every write must be
+ * safe to repeat: a condition or an Idempotency-Key (rest_key()). 0, or an exit code after a line
+ * that says why. */
+int rest_call(struct rest *r, const char *method, struct str path, struct str fields,
+              struct str body, struct rest_answer *ret);
+/* An Idempotency-Key field line. */
+struct str rest_key(struct rest *r);
+
+/* A stream of events: `on_event` gets each line until it ends. 0, or an exit code. */
+int rest_stream(struct rest *r, struct str path, void (*on_line)(void *arg, struct str line),
+                void *arg);
+
+/* The exit code for an answer; what is not a success is told on stderr. */
+int rest_verdict(struct rest *r, const struct rest_answer *a);
+
+/* Keeps who signed in, for later commands: ~/.config/accord/login.json, mode 0600. */
+int rest_keep(struct rest *r, struct str token);
+
+/* The text of a member; empty. */
+struct str rest_text(const struct json *j, const char *name);
+
+#endif
