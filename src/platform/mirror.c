@@ -118,7 +118,7 @@ static int put(struct mirroring *m, struct db *db, struct declared *d)
                                      .document = buf_str(&text),
                                      .updated_us = (int64_t)clock_wall_us(),
                                      .updated_by = d->manager}};
-    w.r.managers = arena_printf(a, "{\"\":\"%.*s\"}", STR_ARG(d->manager));
+    w.r.managers = arena_printf(a, DECLARED_MARK "\"\":\"%.*s\"}", STR_ARG(d->manager));
     document_hash(a, d->id, d->tree, &w.r.hash);
     int r = resource_get(db, a, w.r.kind, d->id, true, &now);
     if (r == 0 && str_eq(now.hash, w.r.hash) && str_eq(now.managers, w.r.managers)) {

@@ -527,7 +527,9 @@ int read_revision(struct visit *v, struct db *db)
     v->answer.status = 200;
     v->answer.type = "application/json";
     v->answer.body = buf_str(&b);
-    answer_line(v, "cache-control", "private, max-age=31536000, immutable");
+    answer_line(v, "cache-control", "%s",
+                str_eq(v->args[1], STR("current")) ? "private, no-cache"
+                                                   : "private, max-age=31536000, immutable");
     return 0;
 }
 
@@ -558,17 +560,16 @@ int read_diff(struct visit *v, struct db *db)
 {
     struct str from = query_get(&v->query, STR("from")), to = query_get(&v->query, STR("to"));
     struct arena *a = &v->work;
-    struct resource x, y;
+    struct resource x = {0}, y;
     bool ok;
-    if (!from.n) {
-        refuse(v, PROBLEM_BAD_QUERY,
-               "from: a revision is needed; to: another one, or the current "
-               "state when it is not given.");
-        return 0;
-    }
     int r = may_read_past(v, db, &ok);
-    r = r < 0 || !ok ? r : state_at(v, db, from, &x, &ok);
     r = r < 0 || !ok ? r : state_at(v, db, to.n ? to : STR("current"), &y, &ok);
+    if (r == 0 && ok && !from.n && y.revision > 1) { /* the state before; of the first: nothing */
+        from = arena_printf(a, "%lld", (long long)y.revision - 1);
+    }
+    if (r == 0 && ok && from.n) {
+        r = state_at(v, db, from, &x, &ok);
+    }
     if (r < 0 || !ok) {
         return r;
     }

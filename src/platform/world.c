@@ -72,9 +72,7 @@ struct joining {
 
 bool is_declared(const struct resource *r)
 {
-    return str_starts(r->managers, STR("{\"\":\"file:")) ||
-           str_starts(r->managers, STR("{\"\":\"environment")) ||
-           str_starts(r->managers, STR("{\"\":\"built-in\""));
+    return str_starts(r->managers, STR(DECLARED_MARK));
 }
 
 static void left_out(struct joining *j, const struct resource *r, const char *why)

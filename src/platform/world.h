@@ -28,7 +28,9 @@ __attribute__((warn_unused_result)) int world_changed(struct world *w, bool *ret
  * used is left out, and `errors` says why. */
 __attribute__((warn_unused_result)) int world_compile(struct world *w, uint64_t generation,
                                                       struct snapshot **ret, struct buf *errors);
-/* Whether a resource is declared by a file, the environment or the program itself. */
+/* Whether a resource is declared by a file, the environment or the program itself: its managers begin
+ * with the mark. What was applied is its manager's field by field, and is not declared. */
+#define DECLARED_MARK "{\"declared\":true,"
 bool is_declared(const struct resource *r);
 void world_free(struct world *w);
 

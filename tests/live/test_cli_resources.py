@@ -1,0 +1,139 @@
+"""The commands about resources, as somebody uses them on a terminal and in a script."""
+
+import json
+import subprocess
+
+import pytest
+
+from accord import binary, clean_environment
+from platform_api import ADMIN_TOKEN, Api, name, start_platform
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory):
+    running = start_platform(tmp_path_factory.mktemp("cli"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def cli(platform, tmp_path):
+    def run(*arguments, stdin="", token=ADMIN_TOKEN, **env):
+        environment = clean_environment(tmp_path, {"ACCORD_ADDRESS": platform.address, **env})
+        if token is not None:
+            environment["ACCORD_TOKEN"] = token
+        return subprocess.run([str(binary()), *arguments], input=stdin, env=environment,
+                              capture_output=True, text=True, timeout=30, check=False)
+    return run
+
+
+@pytest.fixture
+def admin(platform):
+    return Api(platform.address)
+
+
+def test_create_get_history_diff_restore_delete(cli):
+    team = name("team")
+    made = cli("create", "team", team, "name=One", "--json")
+    assert made.returncode == 0 and json.loads(made.stdout)["revision"] == 1
+    listed = cli("get", "teams", f"id={team}").stdout.splitlines()
+    assert listed[0].split("\t")[0] == "id" and listed[1].split("\t")[:2] == [team, "One"]
+    assert cli("apply", "-f", "-", stdin=f"teams:\n- {{id: {team}, name: Two}}\n",
+               ).returncode == 6  # the name is its creator's
+    edited = cli("edit", "team", team, EDITOR="sed -i s/One/Two/")
+    assert edited.returncode == 0, edited.stderr
+    assert [line.split("\t")[0] for line in cli("history", "team", team).stdout.splitlines()] == [
+        "revision", "2", "1"]
+    assert cli("diff", "team", team).stdout == '/name\n  - "One"\n  + "Two"\n'
+    assert "One" in cli("restore", "team", team, "--to", "1").stdout
+    assert cli("delete", "team", team, "--if-match", '"1-00000000"').returncode == 6
+    assert cli("delete", "team", team).returncode == 0
+    assert cli("get", "team", team).returncode == 1
+
+
+@pytest.mark.parametrize("answers, kept, exit_code", [
+    ("t\n", "Theirs", 6), ("o\n", "Mine", 0), ("m\nt\n", "Theirs", 6)])
+def test_edit_shows_the_three_sides(cli, admin, tmp_path, answers, kept, exit_code):
+    team = name("team")
+    admin.create("teams", id=team, name=team, description="Base")
+    editor = tmp_path / "editor"
+    editor.write_text(
+        "#!/bin/sh\nsed -i s/Base/Mine/ $1\n"
+        f"curl -s -X PATCH -H 'Authorization: Bearer {ADMIN_TOKEN}' -H 'If-Match: *' "
+        "-H 'Content-Type: application/merge-patch+json' "
+        f"-d '{{\"description\":\"Theirs\"}}' {admin.base}/teams/{team}\n")
+    editor.chmod(0o755)
+    done = cli("edit", "team", team, stdin=answers, EDITOR=str(editor))
+    assert done.returncode == exit_code, done.stderr
+    for side in ('base    "Base"', 'theirs  "Theirs"', 'yours   "Mine"'):
+        assert side in done.stderr
+    assert admin.get(f"/teams/{team}").json()["description"] == kept
+
+
+def test_edits_of_other_fields_are_merged(cli, admin, tmp_path):
+    team = name("team")
+    admin.create("teams", id=team, name=team, description="Base")
+    editor = tmp_path / "editor"
+    editor.write_text(
+        "#!/bin/sh\nsed -i s/Base/Mine/ $1\n"
+        f"curl -s -X PATCH -H 'Authorization: Bearer {ADMIN_TOKEN}' -H 'If-Match: *' "
+        "-H 'Content-Type: application/merge-patch+json' "
+        f"-d '{{\"name\":\"New {team}\"}}' {admin.base}/teams/{team}\n")
+    editor.chmod(0o755)
+    assert cli("edit", "team", team, stdin="m\n", EDITOR=str(editor)).returncode == 0
+    now = admin.get(f"/teams/{team}").json()
+    assert (now["name"], now["description"]) == (f"New {team}", "Mine")
+
+
+def test_apply_owns_its_fields(cli, admin, tmp_path):
+    team = name("team")
+    file = tmp_path / "teams.yaml"
+    file.write_text(f"teams:\n  - id: {team}\n    name: Applied\n")
+    dry = cli("apply", "-f", str(file), "--dry-run")
+    assert dry.returncode == 0 and "dry run: 1 created" in dry.stdout
+    assert admin.get(f"/teams/{team}").status_code == 404
+    assert "1 created, 0 changed, 0 unchanged" in cli("apply", "-f", str(file)).stdout
+    assert "0 created, 0 changed, 1 unchanged" in cli("apply", "-f", str(file)).stdout
+    admin.patch(f"/teams/{team}", {"name": "By hand"}, match="*")
+    refused = cli("apply", "-f", str(file))
+    assert refused.returncode == 6 and "/name belongs to user:admin" in refused.stderr
+    assert "1 changed" in cli("apply", "-f", str(file), "--force").stdout
+    assert cli("delete", "team", team).returncode == 0  # applied is not declared
+
+
+def test_login_with_a_link_and_with_a_password(cli, tmp_path):
+    server = start_platform(tmp_path / "server")
+    try:
+        where = {"ACCORD_ADDRESS": server.address, "token": None}
+        link = server.started["admin_link"]
+        done = cli("login", "--link", link, stdin="correct horse battery\n", **where)
+        assert done.returncode == 0, done.stderr
+        assert cli("whoami", "--json", **where).returncode == 0
+        kept = tmp_path / ".config" / "accord" / "login.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        again = cli("login", "--link", link, stdin="another horse battery\n", **where)
+        assert again.returncode == 5
+        done = cli("login", "--email", "admin@localhost", ACCORD_PASSWORD="correct horse battery",
+                   **where)
+        assert done.returncode == 0, done.stderr
+    finally:
+        server.stop()
+
+
+def test_mistakes_are_told(cli):
+    wrong = cli("get", "teem")
+    assert wrong.returncode == 2 and "did you mean teams?" in wrong.stderr
+    assert cli("create", "team", "nme=x").returncode == 1
+    assert cli("whoami", token="wrong-token-of-somebody").returncode == 5
+    assert cli("whoami", ACCORD_ADDRESS="http://127.0.0.1:1").returncode == 4
+    assert "mistake" not in cli("get", "teams").stderr
+
+
+def test_conflicts_are_listed(cli, admin):
+    team = name("team")
+    admin.create("teams", id=team, name="x")
+    assert admin.post("/teams", {"id": team, "name": "y"}).status_code == 409
+    rows = cli("conflicts").stdout.splitlines()
+    mine = next(row for row in rows if team in row)
+    shown = cli("conflicts", mine.split("\t")[0], "--json")
+    assert json.loads(shown.stdout)["code"] == "already_exists"
