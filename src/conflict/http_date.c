@@ -182,8 +182,9 @@ struct str http_date_print(struct arena *a, int64_t s)
 
 struct str time_print(struct arena *a, int64_t us)
 {
-    struct civil c = civil_of(us / 1000000);
-    unsigned fraction = (unsigned)(us % 1000000);
+    int64_t below = us % 1000000 < 0; /* before 1970 the fraction still counts forward */
+    struct civil c = civil_of(us / 1000000 - below);
+    unsigned fraction = (unsigned)(us % 1000000 + below * 1000000);
     if (fraction == 0) {
         return arena_printf(a, "%04lld-%02u-%02uT%02u:%02u:%02uZ", (long long)c.year, c.month,
                             c.day, c.hour, c.minute, c.second);

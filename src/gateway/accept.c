@@ -31,6 +31,10 @@ enum next stage_accept(struct call *c)
         }
     }
     c->ep = endpoint_find(h->method == M_HEAD ? STR("GET") : method, path);
+    if (h->method != M_GET && h->method != M_HEAD && is_page(path)) {
+        c->ep.wrong_method = true;
+        c->ep.allow = STR("GET, HEAD");
+    }
     if (h->upgrade && h->method == M_GET) {
         /* Clients that may speak WebSocket here fall back to plain HTTP on 426. */
         struct call_error e = {

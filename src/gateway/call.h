@@ -176,6 +176,7 @@ bool events_end(struct call *c);
 
 /* pages.c: what answers without a model. */
 enum next page_health(struct call *c, struct str path);
+bool is_page(struct str path); /* one that page_health() answers */
 enum next page_models(struct call *c);
 enum next page_metrics(struct call *c);
 void page_metrics_forget(struct gather *g); /* the asker has left */

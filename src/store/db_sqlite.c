@@ -247,6 +247,11 @@ static const struct db_driver driver = {
     .close = close_db,
 };
 
+void db_sqlite_checkpoint(struct db *db)
+{
+    sqlite3_wal_checkpoint_v2(of(db)->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 /* The file is made by us, so that nobody else can read it from its first moment. */
 static int make_private(const char *path)
 {
@@ -276,7 +281,7 @@ int db_sqlite_open(const char *path, bool create, struct db **ret, struct buf *e
         sqlite3_busy_timeout(s->handle, BUSY_MS);
         r = script(&s->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                            "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
-                           "PRAGMA wal_autocheckpoint=2000;");
+                           "PRAGMA wal_autocheckpoint=20000;");
     }
     if (r < 0) {
         buf_printf(errors, "%s: the state cannot be opened: %s\n", path, s->db.error);

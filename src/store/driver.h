@@ -31,6 +31,10 @@ struct db {
 __attribute__((warn_unused_result)) int db_sqlite_open(const char *path, bool create,
                                                        struct db **ret, struct buf *errors);
 
+/* Moves what is in the log into the database, as far as nobody is in the way. A commit does that
+ * itself only when the log has become very long. */
+void db_sqlite_checkpoint(struct db *db);
+
 /* Connects to postgresql://... ; later losses are mended by begin(). */
 __attribute__((warn_unused_result)) int db_postgres_open(struct str url, struct db **ret,
                                                          struct buf *errors);

@@ -18,6 +18,7 @@ enum {
     RERUNS_MAX = 50,
     THREADS_MAX = 64,
     CONNECTIONS = 4,
+    CHECKPOINT_COMMITS = 64,
 };
 
 /* A queue with the threads that serve it. */
@@ -42,6 +43,7 @@ struct store {
     struct store_options options;
     struct arena arena;
     struct lane writes, reads;
+    struct lane checkpoints; /* SQLite: n is how many are due */
     struct server_thread threads[THREADS_MAX];
     size_t n_threads;
     char *path; /* SQLite */
@@ -207,6 +209,16 @@ static bool is_failure(int r)
     return r == -EIO || r == -ENOSPC || r == -EROFS || r == -ECONNREFUSED;
 }
 
+static void checkpoint_is_due(struct store *s)
+{
+    if (s->n_commits % CHECKPOINT_COMMITS == 0) {
+        pthread_mutex_lock(&s->checkpoints.lock);
+        s->checkpoints.n++;
+        pthread_cond_signal(&s->checkpoints.filled);
+        pthread_mutex_unlock(&s->checkpoints.lock);
+    }
+}
+
 static void serve_group(struct store *s, struct db *db, struct store_job *first, bool write)
 {
     int r = run_group(s, db, first, write);
@@ -228,6 +240,7 @@ static void serve_group(struct store *s, struct db *db, struct store_job *first,
     /* Watchers are told before the answers go out: who has the answer finds the feed up to date. */
     if (write && r == 0) {
         tell_watchers(s);
+        checkpoint_is_due(s);
     }
     finish_all(first, r);
 }
@@ -296,6 +309,27 @@ static void *serve(void *arg)
         }
         serve_group(s, t->db, first, write);
     }
+    return NULL;
+}
+
+/* The log is written into the database beside the commits, which would else wait for it. */
+static void *checkpoint(void *arg)
+{
+    struct server_thread *t = arg;
+    struct lane *l = t->lane;
+    pthread_setname_np(pthread_self(), "accord-wal");
+    pthread_mutex_lock(&l->lock);
+    while (!l->stop) {
+        if (!l->n) {
+            pthread_cond_wait(&l->filled, &l->lock);
+            continue;
+        }
+        l->n = 0;
+        pthread_mutex_unlock(&l->lock);
+        db_sqlite_checkpoint(t->db);
+        pthread_mutex_lock(&l->lock);
+    }
+    pthread_mutex_unlock(&l->lock);
     return NULL;
 }
 
@@ -400,9 +434,11 @@ static int add_thread(struct store *s, struct lane *l, void *(*serve_by)(void *)
 static int open_sqlite(struct store *s, struct buf *errors)
 {
     lane_init(&s->reads, s);
+    lane_init(&s->checkpoints, s);
     int r = add_thread(s, &s->writes, serve, true, errors);
     r = r < 0 ? r : migrate(s->threads[0].db, &s->schema, errors);
-    return r < 0 ? r : add_thread(s, &s->reads, serve, false, errors);
+    r = r < 0 ? r : add_thread(s, &s->reads, serve, false, errors);
+    return r < 0 ? r : add_thread(s, &s->checkpoints, checkpoint, false, errors);
 }
 
 static int open_postgres(struct store *s, struct buf *errors)
@@ -459,6 +495,7 @@ void store_close(struct store *s)
     lane_stop(&s->writes);
     if (s->reads.store) {
         lane_stop(&s->reads);
+        lane_stop(&s->checkpoints);
     }
     for (size_t i = 0; i < s->n_threads; i++) {
         if (s->threads[i].running) {

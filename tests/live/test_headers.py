@@ -308,3 +308,10 @@ def test_metrics_are_prometheus_text(accord):
     assert response.header("content-type").startswith("text/plain; version=0.0.4")
     assert accord.metric("accord_requests_total") >= 1
     assert accord.metric("accord_build_info") == 1
+
+
+@pytest.mark.parametrize("page", ["/", "/healthz", "/readyz", "/metrics"])
+def test_other_methods_on_pages_are_405(accord, page):
+    response = send(accord, page, [])
+    assert response.status == 405
+    assert response.header("allow") == "GET, HEAD"

@@ -140,7 +140,7 @@ def test_connections_that_are_ended_from_outside(nodes, postgres):
                      "WHERE application_name = 'accord'")
         response = api.post("/teams", {"name": name("cut")})
         assert response.status_code in (201, 503), response.text
-    wait_for(lambda: api.get("/status").json()["store"]["writable"], timeout=10)
+    wait_for(lambda: api.get("/status").json().get("store", {}).get("writable"), timeout=10)
     api.team()
 
 
