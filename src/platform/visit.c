@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conflict/http_date.h"
 #include "http/negotiate.h"
 #include "platform/route.h"
 #include "platform/watch.h"
@@ -101,7 +102,9 @@ static void send_answer(struct visit *v)
     const struct answer *a = &v->answer;
     c->status = (uint16_t)a->status;
     http_head(r, a->status, (int64_t)a->body.n);
-    http_field(r, STR("date"), http_date(http_server_of(r)));
+    /* Not the worker's own, which may be of a moment ago: Last-Modified must not be later than it
+     * (RFC 9110, 8.8.2.1). */
+    http_field(r, STR("date"), http_date_print(&v->work, (int64_t)(clock_wall_us() / 1000000)));
     call_own_fields(c);
     if (a->type) {
         http_field(r, STR("content-type"), str_of(a->type));
