@@ -38,7 +38,7 @@ static void apply_one(struct applying *p, const struct resource_kind *k, const s
     struct rest *r = &p->q->rest;
     struct json *tree = json_clone(&r->arena, from);
     struct str id = arena_dup(&r->arena, rest_text(from, "id"));
-    struct rest_answer before, a;
+    struct rest_answer before, a = {0};
     struct buf body = {.arena = &r->arena}, path = {.arena = &r->arena};
     if (!id.n) {
         fprintf(stderr, "accord apply: %s: an element without an id; applied is what has a name\n",
@@ -93,7 +93,7 @@ static void apply_all(struct applying *p, const struct json *tree)
 int cli_apply(int argc, char **argv)
 {
     struct request q = {0};
-    int r = request_read(&q, "apply", argc, argv, false, 0);
+    int r = request_read(&q, "apply", argc, argv, TAKES_FILE | TAKES_FORCE | TAKES_DRY_RUN, 0, 0);
     if (!r && !q.file) {
         fprintf(stderr, "accord apply: -f FILE is missing; `accord help apply` shows how\n");
         r = CLI_USAGE + 1;

@@ -1,5 +1,6 @@
 /* accord edit: what is there in $EDITOR, back with If-Match; a conflict is shown field by field. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -8,27 +9,18 @@
 #include "cli/cli.h"
 #include "cli/resource.h"
 #include "model/yaml.h"
+#include "platform/write.h"
 
 struct editing {
     struct request *q;
-    struct str etag; /* of what was read, or is to be overwritten */
-    struct str base; /* of what was read */
-    char path[64];
+    struct str etag;   /* of the state that the text was made from */
+    struct json *base; /* that state's own fields */
     struct json *mine;
+    char path[256];
 };
 
-static struct json *own_fields(struct request *q, const struct json *from)
-{
-    static const char *const others[] = {"id",         "revision",   "etag",      "created_at",
-                                         "created_by", "updated_at", "updated_by"};
-    struct json *j = json_clone(&q->rest.arena, from);
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        json_remove(j, str_of(others[i]));
-    }
-    return j;
-}
-
-static int read_present(struct editing *e, struct json **ret)
+/* What is there now is what the text is made from. */
+static int read_present(struct editing *e)
 {
     struct rest_answer a;
     struct request *q = e->q;
@@ -36,8 +28,9 @@ static int read_present(struct editing *e, struct json **ret)
                       (struct str){0}, &a);
     r = r ? r : rest_verdict(&q->rest, &a);
     if (!r) {
-        e->etag = e->base = a.etag;
-        *ret = own_fields(q, a.json);
+        e->etag = a.etag;
+        e->base = a.json;
+        strip_metadata(e->base);
     }
     return r;
 }
@@ -45,9 +38,15 @@ static int read_present(struct editing *e, struct json **ret)
 static int write_file(struct editing *e, const struct json *tree)
 {
     struct buf b = {0};
+    const char *directory = getenv("TMPDIR");
+    int fd = -1;
     yaml_print(&b, tree);
-    strcpy(e->path, "/tmp/accord-edit-XXXXXX");
-    int fd = mkstemp(e->path);
+    if (e->path[0]) {
+        fd = open(e->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    } else if (snprintf(e->path, sizeof e->path, "%s/accord-edit-XXXXXX",
+                        directory && *directory ? directory : "/tmp") < (int)sizeof e->path) {
+        fd = mkstemp(e->path);
+    }
     bool ok = fd >= 0 && write(fd, b.p, b.n) == (ssize_t)b.n;
     if (fd >= 0) {
         close(fd);
@@ -82,16 +81,28 @@ static int put(struct editing *e, bool merge, struct rest_answer *ret)
 {
     struct rest *r = &e->q->rest;
     struct buf b = {.arena = &r->arena};
-    struct str base = e->base;
-    if (base.n > 2) { /* without its quotes */
-        base = str_make(base.p + 1, base.n - 2);
+    struct str fields = if_match(e->q, e->etag);
+    if (merge) {
+        fields = arena_printf(&r->arena, "Prefer: conflict=merge; base=%.*s\r\n", STR_ARG(e->etag));
     }
     json_print(&b, e->mine, 0);
-    return rest_call(
-        r, "PUT", request_path(e->q, e->q->operands[1], ""),
-        merge ? arena_printf(&r->arena, "Prefer: conflict=merge; base=\"%.*s\"\r\n", STR_ARG(base))
-              : if_match(e->q, e->etag),
-        buf_str(&b), ret);
+    return rest_call(r, "PUT", request_path(e->q, e->q->operands[1], ""), fields, buf_str(&b), ret);
+}
+
+/* My changes on top of what is there now; where both sides changed a field it is mine. What others
+ * changed elsewhere stays. */
+static int rebase(struct editing *e)
+{
+    struct arena *a = &e->q->rest.arena;
+    const struct json *base = e->base, *mine = e->mine;
+    struct merge_rules rules = kind_merge_rules(e->q->kind, a);
+    struct merge m;
+    int r = read_present(e);
+    if (r == CLI_OK) {
+        merge3(a, base, mine, e->base, &rules, &m); /* a conflict keeps the first side */
+        e->mine = m.merged;
+    }
+    return r;
 }
 
 static void show_side(const char *name, const struct json *side)
@@ -158,11 +169,13 @@ static int settle(struct editing *e)
             return r;
         }
         merge = answer == 'm';
-        if (answer == 'o' && a.etag.n) {
-            e->etag = a.etag;
+        r = merge || r != CLI_CONFLICT ? CLI_OK : rebase(e);
+        if (r == CLI_OK && answer == 'e') {
+            r = write_file(e, e->mine);
+            r = r ? r : run_editor(e);
         }
-        if (answer == 'e' && run_editor(e) != CLI_OK) {
-            return CLI_FAILED;
+        if (r != CLI_OK) {
+            return r;
         }
     }
 }
@@ -171,16 +184,15 @@ int cli_edit(int argc, char **argv)
 {
     struct request q = {0};
     struct editing e = {.q = &q};
-    struct json *present = NULL;
-    int r = request_read(&q, "edit", argc, argv, true, 2);
+    int r = request_read(&q, "edit", argc, argv, TAKES_KIND, 2, 2);
     if (r) {
         request_end(&q);
         return r - 1;
     }
-    r = read_present(&e, &present);
-    r = r ? r : write_file(&e, present);
+    r = read_present(&e);
+    r = r ? r : write_file(&e, e.base);
     r = r ? r : run_editor(&e);
-    if (r == CLI_OK && json_equal(present, e.mine)) {
+    if (r == CLI_OK && json_equal(e.base, e.mine)) {
         printf("unchanged\n");
     } else if (r == CLI_OK) {
         r = settle(&e);

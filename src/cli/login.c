@@ -38,12 +38,11 @@ static struct str ask_password(struct arena *a, const char *prompt)
     return arena_dup(a, s);
 }
 
-static int post(struct rest *r, const char *path, struct str fields, struct json *body,
-                struct rest_answer *ret)
+static int post(struct rest *r, const char *path, struct json *body, struct rest_answer *ret)
 {
     struct buf b = {.arena = &r->arena};
     json_print(&b, body, 0);
-    int e = rest_call(r, "POST", str_of(path), fields, buf_str(&b), ret);
+    int e = rest_call(r, "POST", str_of(path), (struct str){0}, buf_str(&b), ret);
     return e ? e : rest_verdict(r, ret);
 }
 
@@ -65,7 +64,7 @@ static int token_of_session(struct rest *r, const struct rest_answer *session, s
     json_set(body, STR("scopes"), scopes);
     r->cookie = session->cookie;
     r->csrf = rest_text(session->json, "csrf_token");
-    int e = post(r, "/tokens", rest_key(r), body, &a);
+    int e = post(r, "/tokens", body, &a);
     if (!e) {
         *ret = rest_text(a.json, "secret");
         e = rest_call(r, "DELETE", STR("/session"), (struct str){0}, (struct str){0}, &a);
@@ -86,7 +85,7 @@ static int sign_in(struct rest *r, const char *email, const char *link, struct s
     }
     set(r, body, "password",
         ask_password(&r->arena, link ? "New password (at least 12 characters): " : "Password: "));
-    int e = post(r, link ? "/session/redeem" : "/session", (struct str){0}, body, &a);
+    int e = post(r, link ? "/session/redeem" : "/session", body, &a);
     return e ? e : token_of_session(r, &a, ret_token);
 }
 

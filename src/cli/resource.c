@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -42,22 +43,32 @@ static int usage(const char *command, const char *what)
     return CLI_USAGE + 1;
 }
 
-int request_read(struct request *q, const char *command, int argc, char **argv, bool takes_kind,
-                 size_t least)
+int request_read(struct request *q, const char *command, int argc, char **argv, unsigned takes,
+                 size_t least, size_t most)
 {
-    const struct args_option options[] = {{"--address", 'a', .value = &q->address},
-                                          {"--output", 'o', .value = &q->output},
-                                          {"--json", 'j', .flag = &q->json},
-                                          {"--file", 'f', .value = &q->file},
-                                          {"--from", 0, .value = &q->from},
-                                          {"--to", 0, .value = &q->to},
-                                          {"--if-match", 0, .value = &q->match},
-                                          {"--note", 0, .value = &q->note},
-                                          {"--force", 0, .flag = &q->force},
-                                          {"--dry-run", 0, .flag = &q->dry_run},
-                                          {0}};
+    const struct {
+        unsigned takes; /* 0: every command */
+        struct args_option option;
+    } all[] = {
+        {0, {"--address", 'a', .value = &q->address}},
+        {0, {"--output", 'o', .value = &q->output}},
+        {0, {"--json", 'j', .flag = &q->json}},
+        {TAKES_FILE, {"--file", 'f', .value = &q->file}},
+        {TAKES_FROM, {"--from", 0, .value = &q->from}},
+        {TAKES_TO, {"--to", 0, .value = &q->to}},
+        {TAKES_MATCH, {"--if-match", 0, .value = &q->match}},
+        {TAKES_FORCE, {"--force", 0, .flag = &q->force}},
+        {TAKES_DRY_RUN, {"--dry-run", 0, .flag = &q->dry_run}},
+    };
+    struct args_option options[sizeof all / sizeof *all + 1] = {0};
+    size_t n = 0;
     int r;
-    if (args_read_with(command, argc, argv, options, q->operands, 64, &q->n, &r) < 0) {
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if ((all[i].takes & takes) == all[i].takes) {
+            options[n++] = all[i].option;
+        }
+    }
+    if (args_read_with(command, argc, argv, options, q->operands, most, &q->n, &r) < 0) {
         return r + 1;
     }
     if (q->n < least) {
@@ -70,7 +81,7 @@ int request_read(struct request *q, const char *command, int argc, char **argv, 
     q->form = q->json || (q->output && q->output[0] == 'j') ? OUTPUT_JSON
               : q->output && q->output[0] == 'y'            ? OUTPUT_YAML
                                                             : OUTPUT_TABLE;
-    if (takes_kind && !(q->kind = kind_of(command, q->operands[0]))) {
+    if ((takes & TAKES_KIND) && !(q->kind = kind_of(command, q->operands[0]))) {
         return CLI_USAGE + 1;
     }
     rest_open(&q->rest, command, q->address);
@@ -180,7 +191,7 @@ int cli_get(int argc, char **argv)
 {
     struct request q = {0};
     struct rest_answer a;
-    int r = request_read(&q, "get", argc, argv, true, 1);
+    int r = request_read(&q, "get", argc, argv, TAKES_KIND, 1, OPERANDS_MAX);
     if (r) {
         request_end(&q);
         return r - 1;
@@ -216,7 +227,8 @@ int cli_create(int argc, char **argv)
 {
     struct request q = {0};
     struct rest_answer a;
-    int r = request_read(&q, "create", argc, argv, true, 1);
+    int r = request_read(&q, "create", argc, argv, TAKES_KIND | TAKES_FILE | TAKES_DRY_RUN, 1,
+                         OPERANDS_MAX);
     struct json *body = r        ? NULL
                         : q.file ? read_tree(&q, q.file)
                                  : json_new(&q.rest.arena, JSON_OBJECT);
@@ -231,7 +243,7 @@ int cli_create(int argc, char **argv)
         struct buf b = {.arena = &q.rest.arena};
         json_print(&b, body, 0);
         r = call(&q, "POST", request_path(&q, NULL, q.dry_run ? "?dry_run=true" : ""),
-                 rest_key(&q.rest), buf_str(&b), &a);
+                 (struct str){0}, buf_str(&b), &a);
         if (!r) {
             print_one(&q, a.json);
         }
@@ -262,7 +274,7 @@ int cli_delete(int argc, char **argv)
     struct request q = {0};
     struct rest_answer a;
     struct str etag;
-    int r = request_read(&q, "delete", argc, argv, true, 2);
+    int r = request_read(&q, "delete", argc, argv, TAKES_KIND | TAKES_MATCH, 2, 2);
     if (r) {
         request_end(&q);
         return r - 1;
@@ -286,7 +298,7 @@ int cli_history(int argc, char **argv)
                                           "updated_at", "etag",   NULL};
     struct request q = {0};
     struct rest_answer a;
-    int r = request_read(&q, "history", argc, argv, true, 2);
+    int r = request_read(&q, "history", argc, argv, TAKES_KIND, 2, 2);
     if (r) {
         request_end(&q);
         return r - 1;
@@ -315,7 +327,7 @@ int cli_diff(int argc, char **argv)
     struct request q = {0};
     struct rest_answer a;
     struct buf more = {0};
-    int r = request_read(&q, "diff", argc, argv, true, 2);
+    int r = request_read(&q, "diff", argc, argv, TAKES_KIND | TAKES_FROM | TAKES_TO, 2, 2);
     if (r) {
         request_end(&q);
         return r - 1;
@@ -349,7 +361,7 @@ int cli_restore_any(int argc, char **argv)
     if (!resource) {
         return cli_restore(argc, argv);
     }
-    int r = request_read(&q, "restore", argc, argv, true, 2);
+    int r = request_read(&q, "restore", argc, argv, TAKES_KIND | TAKES_TO | TAKES_MATCH, 2, 2);
     if (!r && !q.to) {
         r = usage("restore", "--to REVISION is missing");
     }
@@ -370,44 +382,68 @@ int cli_restore_any(int argc, char **argv)
 
 /* ---- watch ---- */
 
+enum { RECONNECTS_MAX = 30, RECONNECT_MS = 500 };
+
 struct watching {
     bool json;
+    char id[32]; /* of the last event */
     char event[64];
 };
+
+static void keep(char *to, size_t size, struct str s)
+{
+    s = str_first(s, size - 1);
+    memcpy(to, s.p, s.n);
+    to[s.n] = 0;
+}
+
+static void print_event(const struct watching *w, struct str data)
+{
+    struct arena a = {0};
+    struct json *j;
+    if (w->json || json_parse(&a, data, &j, NULL) < 0) {
+        printf("%.*s\n", STR_ARG(data));
+    } else {
+        const struct json *revision = json_get(j, STR("revision"));
+        struct str id = rest_text(j, "id"), by = rest_text(j, "updated_by");
+        struct str n = revision ? revision->text : (struct str){0};
+        printf("%s\t%.*s\t%.*s\t%.*s\n", w->event, STR_ARG(id), STR_ARG(n), STR_ARG(by));
+    }
+    fflush(stdout);
+    arena_reset(&a);
+}
 
 static void on_line(void *arg, struct str line)
 {
     struct watching *w = arg;
-    struct arena a = {0};
-    struct json *j;
-    if (str_starts(line, STR("event: "))) {
-        struct str s = str_first(str_from(line, 7), sizeof w->event - 1);
-        memcpy(w->event, s.p, s.n);
-        w->event[s.n] = 0;
+    if (str_starts(line, STR("id: "))) {
+        keep(w->id, sizeof w->id, str_from(line, 4));
+    } else if (str_starts(line, STR("event: "))) {
+        keep(w->event, sizeof w->event, str_from(line, 7));
     } else if (str_starts(line, STR("data: "))) {
-        struct str data = str_from(line, 6);
-        if (w->json || json_parse(&a, data, &j, NULL) < 0) {
-            printf("%.*s\n", STR_ARG(data));
-        } else {
-            const struct json *revision = json_get(j, STR("revision"));
-            struct str id = rest_text(j, "id"), by = rest_text(j, "updated_by");
-            struct str n = revision ? revision->text : (struct str){0};
-            printf("%s\t%.*s\t%.*s\t%.*s\n", w->event, STR_ARG(id), STR_ARG(n), STR_ARG(by));
-        }
-        fflush(stdout);
+        print_event(w, str_from(line, 6));
     }
-    arena_reset(&a);
 }
 
+/* A stream that ends goes on from its last event: nothing is missed while the server restarts. */
 int cli_watch(int argc, char **argv)
 {
     struct request q = {0};
-    int r = request_read(&q, "watch", argc, argv, true, 1);
-    if (!r) {
-        struct watching w = {.json = q.form == OUTPUT_JSON};
-        r = rest_stream(&q.rest, request_path(&q, NULL, "/watch"), on_line, &w);
-    } else {
-        r--;
+    int r = request_read(&q, "watch", argc, argv, TAKES_KIND, 1, 1);
+    if (r) {
+        request_end(&q);
+        return r - 1;
+    }
+    struct watching w = {.json = q.form == OUTPUT_JSON};
+    for (unsigned tries = 0; tries < RECONNECTS_MAX; tries++) {
+        struct str from = arena_printf(&q.rest.arena, "Last-Event-ID: %s\r\n", w.id);
+        r = rest_stream(&q.rest, request_path(&q, NULL, "/watch"), w.id[0] ? from : (struct str){0},
+                        on_line, &w);
+        if (r != CLI_OK && (r != CLI_UNREACHABLE || !w.id[0])) {
+            break;
+        }
+        tries = r == CLI_OK ? 0 : tries;
+        usleep(RECONNECT_MS * 1000);
     }
     request_end(&q);
     return r;
@@ -420,7 +456,7 @@ static int get_plain(const char *command, int argc, char **argv, const char *pat
 {
     struct request q = {0};
     struct rest_answer a;
-    int r = request_read(&q, command, argc, argv, false, 0);
+    int r = request_read(&q, command, argc, argv, 0, 0, columns ? 1 : 0);
     if (r) {
         request_end(&q);
         return r - 1;

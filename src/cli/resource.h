@@ -5,23 +5,36 @@
 #include "cli/rest.h"
 #include "model/resource_kind.h"
 
+enum { OPERANDS_MAX = 64 };
+
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_YAML };
 
 /* A command with its options and operands, read. */
 struct request {
     struct rest rest;
     const struct resource_kind *kind;
-    const char *operands[64];
+    const char *operands[OPERANDS_MAX];
     size_t n;
-    const char *address, *output, *file, *from, *to, *match, *note;
+    const char *address, *output, *file, *from, *to, *match;
     bool json, force, dry_run;
     enum output form;
 };
 
-/* Reads the options of `command`, and its first operand as a kind when `takes_kind`; at least `least`
- * operands. 0, or the exit code + 1 after everything was said. */
-int request_read(struct request *q, const char *command, int argc, char **argv, bool takes_kind,
-                 size_t least);
+/* What a command takes besides --address, --output and --json. */
+enum {
+    TAKES_KIND = 1, /* as its first operand */
+    TAKES_FILE = 2,
+    TAKES_FROM = 4,
+    TAKES_TO = 8,
+    TAKES_MATCH = 16,
+    TAKES_FORCE = 32,
+    TAKES_DRY_RUN = 64,
+};
+
+/* Reads the options and `least` to `most` operands of `command`. 0, or the exit code + 1 after
+ * everything was said. */
+int request_read(struct request *q, const char *command, int argc, char **argv, unsigned takes,
+                 size_t least, size_t most);
 void request_end(struct request *q);
 
 /* "/teams/core" and what follows it. */

@@ -101,7 +101,7 @@ int rest_keep(struct rest *r, struct str token)
     return CLI_OK;
 }
 
-struct str rest_key(struct rest *r)
+static struct str key_line(struct rest *r)
 {
     uint8_t random[16];
     char hex[33];
@@ -147,11 +147,15 @@ static BIO *connected(struct rest *r, SSL_CTX **ret_ctx, const char **ret_why)
         return NULL;
     }
     rest = str_from(rest, tls ? 8 : 7);
-    ptrdiff_t colon = str_chr(rest, ':');
-    host = colon < 0 || rest.p[0] == '[' ? rest : str_first(rest, (size_t)colon);
-    char *name = arena_dupz(&r->arena, host);
+    ptrdiff_t bracket = str_chr(rest, ']'); /* of an IPv6 address */
+    size_t from = bracket < 0 ? 0 : (size_t)bracket + 1;
+    ptrdiff_t colon = str_chr(str_from(rest, from), ':');
+    host = colon < 0 ? rest : str_first(rest, from + (size_t)colon);
+    char *name = arena_dupz(&r->arena, bracket < 0 ? host : str_make(host.p + 1, from - 2));
     char *target = arena_dupz(
-        &r->arena, colon < 0 ? arena_printf(&r->arena, "%s:%s", name, tls ? "443" : "80") : rest);
+        &r->arena,
+        colon < 0 ? arena_printf(&r->arena, "%.*s:%s", STR_ARG(host), tls ? "443" : "80") : rest);
+    errno = 0;
     BIO *b = tls ? secure(name, ret_ctx) : BIO_new(BIO_s_connect());
     if (b) {
         BIO_set_conn_hostname(b, target);
@@ -275,10 +279,13 @@ int rest_call(struct rest *r, const char *method, struct str path, struct str fi
 {
     const char *why = "";
     uint64_t slept = 0;
+    if (*method != 'G') {
+        struct str key = key_line(r);
+        fields = arena_printf(&r->arena, "%.*s%.*s", STR_ARG(fields), STR_ARG(key));
+    }
     for (unsigned tries = 1;; tries++) {
         uint64_t after, most = (uint64_t)PAUSE_MS << tries;
         *ret = (struct rest_answer){0};
-        errno = 0;
         int e = exchange(r, method, path, fields, body, ret, &why);
         if (e == -ECONNREFUSED) {
             return unreachable(r, why);
@@ -293,9 +300,10 @@ int rest_call(struct rest *r, const char *method, struct str path, struct str fi
     }
 }
 
-int rest_stream(struct rest *r, struct str path, void (*on_line)(void *arg, struct str line),
-                void *arg)
+int rest_stream(struct rest *r, struct str path, struct str fields,
+                void (*on_line)(void *arg, struct str line), void *arg)
 {
+    struct rest_answer refused = {0};
     struct buf request = {.arena = &r->arena}, line = {0};
     const char *why = "the connection broke";
     SSL_CTX *ctx;
@@ -306,7 +314,7 @@ int rest_stream(struct rest *r, struct str path, void (*on_line)(void *arg, stru
         SSL_CTX_free(ctx);
         return unreachable(r, why);
     }
-    add_request(&request, r, "GET", path, STR("Accept: text/event-stream\r\n"), (struct str){0});
+    add_request(&request, r, "GET", path, fields, (struct str){0});
     bool in_head = true, sent = send_all(b, buf_str(&request));
     while (sent && (n = BIO_read(b, piece, sizeof piece)) > 0) {
         for (int i = 0; i < n; i++) {
@@ -320,16 +328,21 @@ int rest_stream(struct rest *r, struct str path, void (*on_line)(void *arg, stru
                 status = s.n > 12 ? atoi(s.p + 9) : 500;
             } else if (in_head) {
                 in_head = s.n != 0;
-            } else {
+            } else if (status == 200) {
                 on_line(arg, s);
             }
             line.n = 0;
         }
     }
+    if (status != 200) { /* what is refused is one line of JSON, without an end */
+        refused.status = status ? (unsigned)status : 503;
+        refused.body = arena_dup(&r->arena, buf_str(&line));
+        (void)!json_parse(&r->arena, refused.body, &refused.json, NULL);
+    }
     buf_free(&line);
     BIO_free_all(b);
     SSL_CTX_free(ctx);
-    return status == 200 ? CLI_OK : status == 401 || status == 403 ? CLI_DENIED : CLI_FAILED;
+    return status == 200 ? CLI_OK : rest_verdict(r, &refused);
 }
 
 /* ---- what it comes to ---- */

@@ -24,17 +24,16 @@ struct rest_answer {
  * http://127.0.0.1:4090; ACCORD_TOKEN, else what login has kept for this address. */
 void rest_open(struct rest *r, const char *command, const char *address);
 
-/* One request. `path` begins behind /api/v1; `fields` are lines with their CRLF. Every write must be
- * safe to repeat: a condition or an Idempotency-Key (rest_key()). 0, or an exit code after a line
- * that says why. */
+/* One request. `path` begins behind /api/v1; `fields` are lines with their CRLF. Every write gets an
+ * Idempotency-Key, so that a repeat after a lost answer is answered like the first. 0, or an exit
+ * code after a line that says why. */
 int rest_call(struct rest *r, const char *method, struct str path, struct str fields,
               struct str body, struct rest_answer *ret);
-/* An Idempotency-Key field line. */
-struct str rest_key(struct rest *r);
 
-/* A stream of events: `on_event` gets each line until it ends. 0, or an exit code. */
-int rest_stream(struct rest *r, struct str path, void (*on_line)(void *arg, struct str line),
-                void *arg);
+/* A stream of events: `on_line` gets each line until it ends. 0, or an exit code after a line that
+ * says why. */
+int rest_stream(struct rest *r, struct str path, struct str fields,
+                void (*on_line)(void *arg, struct str line), void *arg);
 
 /* The exit code for an answer; what is not a success is told on stderr. */
 int rest_verdict(struct rest *r, const struct rest_answer *a);

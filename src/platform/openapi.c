@@ -205,8 +205,7 @@ static void describe(struct describing *d, const struct route *r, const struct r
     const char *name = action ? arena_dupz(a, arena_printf(a, "%s*", action->name)) : r->name;
     struct str path = path_of(d, r, k, action);
     struct json *item = member(d, d->paths, path);
-    json_append(tags, text(d, k                          ? str_of(k->plural)
-                              : r->handler == list_audit ? STR("server")
+    json_append(tags, text(d, k ? str_of(k->plural)
                               : str_starts(path, STR("/me")) || str_starts(path, STR("/session"))
                                   ? STR("account")
                                   : STR("server")));

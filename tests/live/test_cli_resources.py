@@ -1,7 +1,9 @@
 """The commands about resources, as somebody uses them on a terminal and in a script."""
 
 import json
+import select
 import subprocess
+import time
 
 import pytest
 
@@ -51,38 +53,81 @@ def test_create_get_history_diff_restore_delete(cli):
     assert cli("get", "team", team).returncode == 1
 
 
+@pytest.fixture
+def meanwhile(admin, tmp_path):
+    """An editor that changes Base to Mine while somebody else makes a change."""
+    def make(team, theirs):
+        editor = tmp_path / "editor"
+        editor.write_text(
+            "#!/bin/sh\ngrep -q Base $1 || exit 0\nsed -i s/Base/Mine/ $1\n"
+            f"curl -s -X PATCH -H 'Authorization: Bearer {ADMIN_TOKEN}' -H 'If-Match: *' "
+            "-H 'Content-Type: application/merge-patch+json' "
+            f"-d '{json.dumps(theirs)}' {admin.base}/teams/{team}\n")
+        editor.chmod(0o755)
+        admin.create("teams", id=team, name=team, description="Base")
+        return str(editor)
+    return make
+
+
 @pytest.mark.parametrize("answers, kept, exit_code", [
-    ("t\n", "Theirs", 6), ("o\n", "Mine", 0), ("m\nt\n", "Theirs", 6)])
-def test_edit_shows_the_three_sides(cli, admin, tmp_path, answers, kept, exit_code):
+    ("t\n", "Theirs", 6), ("o\n", "Mine", 0), ("m\nt\n", "Theirs", 6), ("m\no\n", "Mine", 0),
+    ("e\n", "Mine", 0)])
+def test_edit_shows_the_three_sides(cli, admin, meanwhile, answers, kept, exit_code):
     team = name("team")
-    admin.create("teams", id=team, name=team, description="Base")
-    editor = tmp_path / "editor"
-    editor.write_text(
-        "#!/bin/sh\nsed -i s/Base/Mine/ $1\n"
-        f"curl -s -X PATCH -H 'Authorization: Bearer {ADMIN_TOKEN}' -H 'If-Match: *' "
-        "-H 'Content-Type: application/merge-patch+json' "
-        f"-d '{{\"description\":\"Theirs\"}}' {admin.base}/teams/{team}\n")
-    editor.chmod(0o755)
-    done = cli("edit", "team", team, stdin=answers, EDITOR=str(editor))
+    editor = meanwhile(team, {"description": "Theirs", "name": f"New {team}"})
+    done = cli("edit", "team", team, stdin=answers, EDITOR=editor)
     assert done.returncode == exit_code, done.stderr
     for side in ('base    "Base"', 'theirs  "Theirs"', 'yours   "Mine"'):
         assert side in done.stderr
-    assert admin.get(f"/teams/{team}").json()["description"] == kept
+    now = admin.get(f"/teams/{team}").json()
+    # What they changed elsewhere is never undone, not even by "overwrite with mine".
+    assert (now["name"], now["description"]) == (f"New {team}", kept)
 
 
-def test_edits_of_other_fields_are_merged(cli, admin, tmp_path):
+def test_edits_of_other_fields_are_merged(cli, admin, meanwhile):
     team = name("team")
-    admin.create("teams", id=team, name=team, description="Base")
-    editor = tmp_path / "editor"
-    editor.write_text(
-        "#!/bin/sh\nsed -i s/Base/Mine/ $1\n"
-        f"curl -s -X PATCH -H 'Authorization: Bearer {ADMIN_TOKEN}' -H 'If-Match: *' "
-        "-H 'Content-Type: application/merge-patch+json' "
-        f"-d '{{\"name\":\"New {team}\"}}' {admin.base}/teams/{team}\n")
-    editor.chmod(0o755)
-    assert cli("edit", "team", team, stdin="m\n", EDITOR=str(editor)).returncode == 0
+    editor = meanwhile(team, {"name": f"New {team}"})
+    assert cli("edit", "team", team, stdin="m\n", EDITOR=editor).returncode == 0
     now = admin.get(f"/teams/{team}").json()
     assert (now["name"], now["description"]) == (f"New {team}", "Mine")
+
+
+def test_options_and_operands_that_mean_nothing_are_refused(cli):
+    assert cli("get", "teams", "--force").returncode == 2
+    assert cli("delete", "team", "a", "b").returncode == 2
+    assert cli("whoami", "somebody").returncode == 2
+
+
+def test_watch_goes_on_where_it_was(tmp_path):
+    server = start_platform(tmp_path / "one", arguments=["--listen", "127.0.0.1:0"])
+    api, env = Api(server.address), {"ACCORD_ADDRESS": server.address, "ACCORD_TOKEN": ADMIN_TOKEN}
+    watch = subprocess.Popen([str(binary()), "watch", "teams"], stdout=subprocess.PIPE, text=True,
+                             stderr=subprocess.DEVNULL, env=clean_environment(tmp_path, env))
+    try:
+        first, second = name("seen"), name("seen")
+        deadline = time.monotonic() + 10
+        while not select.select([watch.stdout], [], [], 0.2)[0]:
+            assert time.monotonic() < deadline
+            api.create("teams", name=name("tick"))
+        api.create("teams", id=first, name=first)
+        port = server.port
+        server.stop()
+        server = start_platform(tmp_path / "one", arguments=["--listen", f"127.0.0.1:{port}"])
+        Api(server.address).create("teams", id=second, name=second)
+        seen = ""
+        while second not in seen:
+            assert select.select([watch.stdout], [], [], 20)[0], seen
+            seen += watch.stdout.readline()
+        assert first in seen and seen.count(second) == 1
+    finally:
+        watch.kill()
+        watch.wait()
+        server.stop()
+
+
+def test_a_refused_watch_is_told(cli):
+    refused = cli("watch", "teams", token="wrong-token-of-somebody")
+    assert refused.returncode == 5 and "access token is unknown" in refused.stderr
 
 
 def test_apply_owns_its_fields(cli, admin, tmp_path):
