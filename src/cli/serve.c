@@ -366,8 +366,8 @@ static void print_start(const struct server *s)
     }
     if (link.n) {
         printf("Administrator: admin@localhost; set the password with this one-time link:\n"
-               "  accord login --address %.*s --link %.*s\n",
-               STR_ARG(base), STR_ARG(link));
+               "  %s login --address %.*s --link %.*s\n",
+               program_invocation_name, STR_ARG(base), STR_ARG(link));
     }
     /* Single quotes around a key that is known, double ones where the shell is to fill it in. */
     const char *quote = key.n ? "'" : "\"";
