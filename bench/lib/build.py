@@ -14,7 +14,10 @@ PROGRAMS = {
     "load": ["load.c", "answer.c", "request.c", "hist.c", "watch.c", "sock.c"],
     "l4pump": ["l4pump.c", "sock.c"],
     "alloc_count.so": ["alloc_count.c"],
+    "state": ["state.c", "hist.c", "sock.c"],
+    "commits": ["commits.c", "hist.c", "sock.c"],
 }
+LIBRARIES = {"alloc_count.so": ["-ldl"], "commits": ["-lsqlite3"]}
 
 
 def path(name):
@@ -40,8 +43,7 @@ def build():
         # Beside the target first: a second bench may be running from it.
         command = compiler.split() + FLAGS + extra + ["-o", target + ".new"]
         command += [os.path.join(BENCH, s) for s in sources]
-        if name.endswith(".so"):
-            command.append("-ldl")
+        command += LIBRARIES.get(name, [])
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"bench: cannot build {name}:\n{done.stderr}")

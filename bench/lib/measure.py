@@ -84,6 +84,7 @@ class Bench:
         self.max_rounds = max_rounds
         self.mock = mock
         self.running = running          # name -> programs.Running
+        self.cores = cores
         self.core_proxy, self.core_load = cores
         self.say = say
         self.random = random.Random()

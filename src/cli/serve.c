@@ -119,8 +119,10 @@ static struct config_base *base_of(struct snapshot_input *in)
 
 static int compile(struct server *s, struct snapshot **ret, struct buf *errors)
 {
+    uint64_t began = clock_us();
     int r = world_compile(&s->world, s->start.generation + 1, ret, errors);
     if (r == 0) {
+        s->gateway.compile_us = clock_us() - began;
         say_lines("warning", buf_str(errors));
         errors->n = 0;
     }
@@ -133,7 +135,7 @@ static void take(struct server *s, struct snapshot *snap, struct tls_ctx *tls)
     snapshot_unref(s->snap);
     s->snap = snap;
     s->start.generation++;
-    platform_applied(&s->platform, s->world.seq);
+    platform_applied(&s->platform, s->world.image.seq);
 }
 
 /* SIGHUP: read everything again; what is wrong changes nothing. */
@@ -156,7 +158,9 @@ static void reload(struct server *s)
     if (r == 0) {
         tls_ctx_unref(s->world.client_tls); /* the system's certificates may have changed */
         s->world.client_tls = NULL;
-        r = compile(s, &snap, &errors);
+        bool matters;
+        r = world_refresh(&s->world, &matters, &errors);
+        r = r < 0 ? r : compile(s, &snap, &errors);
     }
     if (r < 0) {
         arena_reset(&in.arena);
@@ -186,11 +190,10 @@ static void on_changed(struct timer *t)
     struct server *s = (struct server *)((char *)t - offsetof(struct server, changed));
     struct buf errors = {0};
     struct snapshot *snap;
-    int64_t seq;
     bool matters;
-    int r = world_changed(&s->world, &matters, &seq);
+    int r = world_refresh(&s->world, &matters, &errors);
     if (r == 0 && !matters) {
-        platform_applied(&s->platform, seq);
+        platform_applied(&s->platform, s->world.image.seq);
     } else if (r == 0 && (r = compile(s, &snap, &errors)) == 0) {
         take(s, snap, NULL);
     }
@@ -425,7 +428,9 @@ static int open_platform(struct server *s, struct snapshot_input *in, struct buf
         arena_reset(&in->arena);
         return r;
     }
+    bool matters;
     r = world_declare(&s->world, base_of(in), errors);
+    r = r < 0 ? r : world_refresh(&s->world, &matters, errors);
     say_lines("warning", r == 0 ? buf_str(errors) : (struct str){0});
     errors->n = r == 0 ? 0 : errors->n;
     return r;
@@ -466,7 +471,7 @@ static int run(struct server *s)
         return CLI_CONFIG;
     }
     s->start.generation++;
-    platform_applied(&s->platform, s->world.seq);
+    platform_applied(&s->platform, s->world.image.seq);
     if (start_workers(s, s->snap->config, fds) < 0) {
         return CLI_FAILED;
     }

@@ -27,9 +27,12 @@ static void print_process(struct buf *b, const struct gather *g)
         "accord_config_last_reload_success %d\n"
         "# HELP accord_config_generation The configuration that all workers run.\n"
         "# TYPE accord_config_generation gauge\naccord_config_generation %llu\n"
+        "# HELP accord_config_compile_seconds What it took to make.\n"
+        "# TYPE accord_config_compile_seconds gauge\naccord_config_compile_seconds %.6f\n"
         "# HELP accord_workers Worker threads.\n"
         "# TYPE accord_workers gauge\naccord_workers %u\n",
-        ACCORD_VERSION, gw->reload_ok ? 1 : 0, (unsigned long long)gw->generation, gw->n_workers);
+        ACCORD_VERSION, gw->reload_ok ? 1 : 0, (unsigned long long)gw->generation,
+        (double)gw->compile_us / 1e6, gw->n_workers);
     buf_printf(b,
                "# HELP accord_client_connections Connections of clients, by state.\n"
                "# TYPE accord_client_connections gauge\n"

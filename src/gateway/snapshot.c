@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "model/names.h"
 
 void snapshot_unref(struct snapshot *s)
 {
@@ -13,6 +14,9 @@ void snapshot_unref(struct snapshot *s)
             tls_ctx_unref(s->providers[i].target.tls_ctx);
         }
         struct arena config_arena = s->config_arena, own = s->arena;
+        if (s->release) {
+            s->release(s->held);
+        }
         config_base_unref(s->base);
         arena_reset(&config_arena);
         arena_reset(&own);
@@ -154,7 +158,9 @@ struct compiler {
     struct snap_provider *providers;
     struct snap_model *models;
     size_t n_models, cap_models;
-    struct snap_limit *limits; /* one per policy */
+    struct snap_limit *limits;              /* one per policy */
+    struct names limit_of[SCOPE_MODEL + 1]; /* by subject: the smallest limit's index */
+    struct arena scratch;
     struct tls_ctx *tls;
 };
 
@@ -336,20 +342,11 @@ static struct str quote(struct compiler *c, struct str text)
     return buf_str(&b);
 }
 
-static const struct snap_limit *limit_for(struct compiler *c, enum policy_scope scope,
+static const struct snap_limit *limit_for(const struct compiler *c, enum policy_scope scope,
                                           struct str subject)
 {
-    const struct config *cfg = c->s->config;
-    const struct snap_limit *best = NULL;
-    for (size_t i = 0; i < cfg->n_policies; i++) {
-        const struct config_policy *p = &cfg->policies[i];
-        if (p->scope == scope && p->concurrency > 0 &&
-            (scope == SCOPE_ORG || str_eq(p->subject, subject)) &&
-            (!best || p->concurrency < best->at_most)) {
-            best = &c->limits[i];
-        }
-    }
-    return best;
+    size_t at;
+    return names_find(&c->limit_of[scope], subject, &at) ? &c->limits[at] : NULL;
 }
 
 static void compile_declared(struct compiler *c, const struct config_model *m)
@@ -437,30 +434,15 @@ static void add_key(struct compiler *c, const struct snap_key *k)
     }
 }
 
-static const struct keyfile_entry *keyfile_find(const struct snapshot_input *in, struct str id)
-{
-    for (size_t i = 0; i < in->n_keys; i++) {
-        if (str_eq(in->keys[i].id, id)) {
-            return &in->keys[i];
-        }
-    }
-    return NULL;
-}
-
-static bool declared(const struct config *cfg, struct str key_id)
-{
-    for (size_t i = 0; i < cfg->n_keys; i++) {
-        if (str_eq(cfg->keys[i].id, key_id)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void compile_keys(struct compiler *c, const struct snapshot_input *in)
 {
     struct snapshot *s = c->s;
     const struct config *cfg = s->config;
+    struct names declared = {.arena = &c->scratch}, kept = {.arena = &c->scratch};
+    size_t at;
+    for (size_t i = 0; cfg->n_keys && i < in->n_keys; i++) {
+        names_add(&kept, in->keys[i].id, i, NULL);
+    }
     s->keys = arena_zalloc(c->a, (cfg->n_keys + in->n_keys + 1) * sizeof *s->keys);
     s->_key_mask = table_mask(cfg->n_keys + in->n_keys);
     s->_key_slots = arena_zalloc(c->a, (s->_key_mask + 1) * sizeof(uint32_t));
@@ -470,11 +452,11 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
                              .models = from->models,
                              .n_models = from->n_models,
                              .limit = limit_for(c, SCOPE_KEY, from->id)};
-        const struct keyfile_entry *kept = keyfile_find(in, from->id);
+        names_add(&declared, from->id, i, NULL);
         if (!secret_empty(from->secret)) {
             key_digest(secret_reveal(from->secret), k.digest);
-        } else if (kept) {
-            memcpy(k.digest, kept->digest, sizeof k.digest);
+        } else if (names_find(&kept, from->id, &at)) {
+            memcpy(k.digest, in->keys[at].digest, sizeof k.digest);
         } else {
             continue;
         }
@@ -482,7 +464,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
     }
     for (size_t i = 0; i < in->n_keys; i++) {
         const struct keyfile_entry *from = &in->keys[i];
-        if (declared(cfg, from->id)) {
+        if (names_find(&declared, from->id, &at)) {
             continue; /* what the configuration says of a key counts */
         }
         struct snap_key k = {.id = from->id,
@@ -517,14 +499,31 @@ static _Atomic int64_t *counter_of(struct str policy)
     return &k->now;
 }
 
+/* Of several for one subject the smallest counts. */
+static void note_limit(struct compiler *c, const struct config_policy *p, size_t i)
+{
+    struct names *n = &c->limit_of[p->scope];
+    struct str subject = p->scope == SCOPE_ORG ? (struct str){0} : p->subject;
+    size_t old;
+    if (!names_add(n, subject, i, &old) && p->concurrency < c->limits[old].at_most) {
+        names_set(n, subject, i);
+    }
+}
+
 static void compile_limits(struct compiler *c)
 {
     const struct config *cfg = c->s->config;
+    for (size_t i = 0; i <= SCOPE_MODEL; i++) {
+        c->limit_of[i].arena = &c->scratch;
+    }
     c->limits = arena_zalloc(c->a, (cfg->n_policies + 1) * sizeof *c->limits);
     for (size_t i = 0; i < cfg->n_policies; i++) {
         const struct config_policy *p = &cfg->policies[i];
         c->limits[i] = (struct snap_limit){
             .at_most = p->concurrency, .now = counter_of(p->id), .policy = p->id};
+        if (p->scope <= SCOPE_MODEL && p->concurrency > 0) {
+            note_limit(c, p, i);
+        }
     }
 }
 
@@ -554,6 +553,7 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
         tls_ctx_unref(c.tls);
     }
     if (r < 0) {
+        arena_reset(&c.scratch);
         s->config_arena = (struct arena){0}; /* stays the caller's */
         s->arena = arena;
         snapshot_unref(s);
@@ -565,6 +565,9 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     s->org_limit = limit_for(&c, SCOPE_ORG, (struct str){0});
     s->base = in->base ? config_base_ref(in->base) : NULL;
     s->arena = arena;
+    s->release = in->release;
+    s->held = in->held;
+    arena_reset(&c.scratch);
     *ret = s;
     return 0;
 }

@@ -78,6 +78,8 @@ struct snapshot {
     struct arena arena;
     const struct config *config; /* in its own arena, released with the snapshot */
     struct arena config_arena;
+    void (*release)(void *held); /* of what the configuration points into besides */
+    void *held;
     const struct snap_provider *providers;
     size_t n_providers;
     const struct snap_model *models; /* listed ones first, in the order of the configuration */
@@ -97,6 +99,8 @@ struct snapshot_input {
     const struct keyfile_entry *keys; /* beside those of the configuration */
     size_t n_keys;
     uint64_t generation;
+    void (*release)(void *held); /* called when the snapshot goes, on any thread; NULL: nothing */
+    void *held;                  /* in `arena` */
     struct config_base *base;    /* the snapshot takes a reference of its own; NULL: none */
     struct tls_ctx **client_tls; /* kept from compilation to compilation by the caller: it has read
                                     all certificates of the system; NULL: made anew */

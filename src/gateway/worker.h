@@ -83,6 +83,7 @@ struct gateway {
     const struct visit_ops *visits; /* NULL: none */
     void *visits_arg;
     _Atomic uint64_t generation; /* applied by all workers */
+    _Atomic uint64_t compile_us; /* what the last snapshot took to make */
     _Atomic bool draining;
     _Atomic bool reload_ok;   /* the last reload was taken */
     _Atomic unsigned running; /* workers whose threads have not ended */

@@ -64,3 +64,8 @@ bool names_find(const struct names *s, struct str name, size_t *ret_value)
     }
     return true;
 }
+
+void names_set(struct names *s, struct str name, size_t value)
+{
+    slot_of(s, name.p ? name : STR(""))->value = value;
+}

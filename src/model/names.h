@@ -19,5 +19,7 @@ struct names {
 /* Adds `name`; false when it is there already, and `*ret_old` (may be NULL) is its number. */
 bool names_add(struct names *s, struct str name, size_t value, size_t *ret_old);
 bool names_find(const struct names *s, struct str name, size_t *ret_value);
+/* Gives a name that is in the set another number. */
+void names_set(struct names *s, struct str name, size_t value);
 
 #endif

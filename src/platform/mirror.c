@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "model/names.h"
 #include "model/resource_kind.h"
 #include "platform/world.h"
 #include "platform/write.h"
@@ -11,7 +12,6 @@ struct declared {
     const struct resource_kind *kind;
     struct str id, manager;
     struct json *tree;
-    bool seen; /* in the store */
 };
 
 struct mirroring {
@@ -20,6 +20,7 @@ struct mirroring {
     const struct config_base *base;
     struct declared *all;
     size_t n;
+    struct names names; /* "kind/id" of all */
     struct buf *errors;
     struct buf notes;
 };
@@ -37,6 +38,11 @@ static struct str manager_of(struct arena *a, const struct config *c, struct str
     return arena_printf(a, "file:%.*s", STR_ARG(c->path));
 }
 
+static struct str name_of(struct arena *a, struct str kind, struct str id)
+{
+    return arena_printf(a, "%.*s/%.*s", STR_ARG(kind), STR_ARG(id));
+}
+
 static void declare(struct mirroring *m, const struct resource_kind *k, const void *decoded,
                     struct str id, struct str manager)
 {
@@ -51,7 +57,8 @@ static void declare(struct mirroring *m, const struct resource_kind *k, const vo
     if (k->states) {
         json_set(tree, STR("state"), json_new_str(&m->arena, str_of(k->states[0])));
     }
-    m->all[m->n++] = (struct declared){k, id, manager, tree, false};
+    names_add(&m->names, name_of(&m->arena, str_of(k->kind->name), id), m->n, NULL);
+    m->all[m->n++] = (struct declared){k, id, manager, tree};
 }
 
 static void gather(struct mirroring *m)
@@ -74,11 +81,7 @@ static void gather(struct mirroring *m)
     for (size_t i = 0; i < m->base->n_keys; i++) {
         const struct keyfile_entry *e = &m->base->keys[i];
         const struct config_key k = {.id = e->id, .models = e->models, .n_models = e->n_models};
-        size_t at = 0;
-        while (at < c->n_keys && !str_eq(c->keys[at].id, e->id)) {
-            at++;
-        }
-        if (at == c->n_keys) {
+        if (!names_find(&m->names, name_of(&m->arena, STR("key"), e->id), NULL)) {
             declare(m, &resource_key, &k, e->id, STR("file:keys.jsonl"));
         }
     }
@@ -136,16 +139,6 @@ static int put(struct mirroring *m, struct db *db, struct declared *d)
     return r == -ENOLINK || r == -EEXIST ? 0 : r;
 }
 
-static struct declared *find(struct mirroring *m, const struct resource *r)
-{
-    for (size_t i = 0; i < m->n; i++) {
-        if (str_eq(m->all[i].id, r->id) && str_eq(str_of(m->all[i].kind->kind->name), r->kind)) {
-            return &m->all[i];
-        }
-    }
-    return NULL;
-}
-
 /* What is not declared any more goes; what others refer to stays, and is the platform's from now
  * on. */
 static int remove_old(struct mirroring *m, struct db *db, const struct resource_kind *k)
@@ -156,7 +149,8 @@ static int remove_old(struct mirroring *m, struct db *db, const struct resource_
     int r = resource_list(db, a, str_of(k->kind->name), (struct str){0}, SIZE_MAX >> 1, &all, &n);
     for (size_t i = 0; r == 0 && i < n; i++) {
         struct resource_refusal why = {0};
-        if (!is_declared(&all[i]) || find(m, &all[i])) {
+        if (!is_declared(&all[i]) ||
+            names_find(&m->names, name_of(a, all[i].kind, all[i].id), NULL)) {
             continue;
         }
         struct resource_write w = {.r = all[i], .same_index = true};
@@ -199,6 +193,7 @@ static int run(struct store_job *j, struct db *db)
 int world_declare(struct world *w, struct config_base *base, struct buf *errors)
 {
     struct mirroring m = {.job = {.run = run, .write = true}, .base = base, .errors = errors};
+    m.names.arena = &m.arena;
     gather(&m);
     int r = store_run(w->platform->store, &m.job);
     if (r < 0) {

@@ -201,6 +201,7 @@ int read_status(struct visit *v, struct db *db)
     store_state(v->platform->store, &s);
     json_set(j, STR("version"), json_new_str(a, STR(ACCORD_VERSION)));
     json_set(j, STR("generation"), json_new_int(a, (int64_t)g->generation));
+    json_set(j, STR("compile_us"), json_new_int(a, (int64_t)g->compile_us));
     json_set(j, STR("workers"), json_new_int(a, g->n_workers));
     json_set(j, STR("draining"), json_new_bool(a, g->draining));
     json_set(j, STR("change_seq"), json_new_int(a, last));

@@ -5,6 +5,7 @@
 #define PLATFORM_WORLD_H
 
 #include "gateway/snapshot.h"
+#include "platform/image.h"
 #include "platform/platform.h"
 #include "store/resource.h"
 
@@ -12,7 +13,8 @@ struct world {
     struct platform *platform;
     struct config_base *base;
     struct tls_ctx *client_tls;
-    int64_t seq; /* of the last change that was looked at */
+    struct image image;
+    bool _stale; /* changes were read that are not compiled yet */
 };
 
 /* What was read at the start or a reload is declared from now on: it is mirrored into the store, so
@@ -21,13 +23,16 @@ struct world {
 __attribute__((warn_unused_result)) int world_declare(struct world *w, struct config_base *base,
                                                       struct buf *errors);
 
-/* Whether changes since the last compilation matter to calls; `*ret_seq` is the last change. */
-__attribute__((warn_unused_result)) int world_changed(struct world *w, bool *ret, int64_t *ret_seq);
+/* Reads what has changed since; `*ret_matters`: calls depend on it, it is to be compiled. Then
+ * `w->image.seq` is the last change that was seen. 0, or the store's error. */
+__attribute__((warn_unused_result)) int world_refresh(struct world *w, bool *ret_matters,
+                                                      struct buf *errors);
 
-/* Compiles everything; `w->seq` is then the last change that is in it. A resource that cannot be
- * used is left out, and `errors` says why. */
+/* Compiles what is declared and what was read. A resource that cannot be used is left out, and
+ * `errors` says why. */
 __attribute__((warn_unused_result)) int world_compile(struct world *w, uint64_t generation,
                                                       struct snapshot **ret, struct buf *errors);
+
 /* Whether a resource is declared by a file, the environment or the program itself: its managers begin
  * with the mark. What was applied is its manager's field by field, and is not declared. */
 #define DECLARED_MARK "{\"declared\":true,"
