@@ -1,8 +1,6 @@
 #include "auth/throttle.h"
 
 enum {
-    FREE_FAILURES = 5,
-    FORGET_MS = 3600000,
     ACCOUNT_MAX_MS = 60000,
     ADDRESS_MAX_MS = 900000,
     PROBES = 8, /* places where an entry may be */
@@ -30,17 +28,25 @@ static const struct throttle_entry *find(const struct throttle_entry *all, struc
     return NULL;
 }
 
-static uint64_t wait_of(const struct throttle_entry *all, struct str name, uint64_t now_ms)
+static struct throttle_state state_of(const struct throttle_entry *all, struct str name,
+                                      uint64_t now_ms)
 {
     const struct throttle_entry *e = find(all, name);
-    return e && e->until_ms > now_ms ? e->until_ms - now_ms : 0;
+    struct throttle_state s = {.left = THROTTLE_FREE_FAILURES};
+    if (e && e->last_ms + THROTTLE_FORGET_MS >= now_ms) {
+        s.left = e->failures < s.left ? s.left - e->failures : 0;
+        s.wait_ms = e->until_ms > now_ms ? e->until_ms - now_ms : 0;
+    }
+    return s;
 }
 
-uint64_t throttle_ask(const struct throttle *t, struct str account, struct str address,
-                      uint64_t now_ms)
+struct throttle_state throttle_ask(const struct throttle *t, struct str account, struct str address,
+                                   uint64_t now_ms)
 {
-    uint64_t a = wait_of(t->accounts, account, now_ms), b = wait_of(t->addresses, address, now_ms);
-    return a > b ? a : b;
+    struct throttle_state a = state_of(t->accounts, account, now_ms);
+    struct throttle_state b = state_of(t->addresses, address, now_ms);
+    return (struct throttle_state){.wait_ms = a.wait_ms > b.wait_ms ? a.wait_ms : b.wait_ms,
+                                   .left = a.left < b.left ? a.left : b.left};
 }
 
 /* The entry of that name, or the place of the oldest one nearby. */
@@ -64,13 +70,13 @@ static struct throttle_entry *claim(struct throttle_entry *all, struct str name)
 static void count(struct throttle_entry *all, struct str name, uint64_t now_ms, uint64_t max_ms)
 {
     struct throttle_entry *e = claim(all, name);
-    if (e->last_ms + FORGET_MS < now_ms) {
+    if (e->last_ms + THROTTLE_FORGET_MS < now_ms) {
         e->failures = 0;
     }
     e->failures++;
     e->last_ms = now_ms;
-    if (e->failures >= FREE_FAILURES) {
-        unsigned doublings = e->failures - FREE_FAILURES;
+    if (e->failures >= THROTTLE_FREE_FAILURES) {
+        unsigned doublings = e->failures - THROTTLE_FREE_FAILURES;
         uint64_t pause = doublings > 20 ? max_ms : (uint64_t)1000 << doublings;
         e->until_ms = now_ms + (pause < max_ms ? pause : max_ms);
     }

@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 
-enum { THROTTLE_ENTRIES = 4096 };
+enum { THROTTLE_ENTRIES = 4096, THROTTLE_FREE_FAILURES = 5, THROTTLE_FORGET_MS = 3600000 };
 
 struct throttle_entry {
     uint64_t key; /* hash of the name; 0: free */
@@ -21,9 +21,13 @@ struct throttle {
     struct throttle_entry accounts[THROTTLE_ENTRIES], addresses[THROTTLE_ENTRIES];
 };
 
-/* 0, or the milliseconds to wait. */
-uint64_t throttle_ask(const struct throttle *t, struct str account, struct str address,
-                      uint64_t now_ms);
+struct throttle_state {
+    uint64_t wait_ms; /* 0: one may try */
+    uint32_t left;    /* failures that cost nothing */
+};
+
+struct throttle_state throttle_ask(const struct throttle *t, struct str account, struct str address,
+                                   uint64_t now_ms);
 void throttle_failed(struct throttle *t, struct str account, struct str address, uint64_t now_ms);
 void throttle_succeeded(struct throttle *t, struct str account, struct str address);
 

@@ -2,38 +2,39 @@
 
 #include <errno.h>
 
+#include "conflict/structured.h"
+
 enum { KEY_MAX = 255 };
+
+static bool is_bare(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < 0x21 || s.p[i] > 0x7e || strchr("\",;\\", s.p[i])) {
+            return false;
+        }
+    }
+    return true;
+}
 
 int idempotency_key(struct arena *a, struct str value, struct str *ret)
 {
-    struct {
-        char p[KEY_MAX];
-        size_t n;
-    } key = {.n = 0};
-    struct str s = str_trim(value);
-    bool quoted = s.n >= 2 && s.p[0] == '"';
-    if (quoted && s.p[s.n - 1] != '"') {
-        return -EBADMSG;
-    }
-    for (size_t i = quoted; i < s.n - quoted; i++) {
-        char c = s.p[i];
-        if (quoted && c == '\\') {
-            if (++i >= s.n - 1 || (s.p[i] != '"' && s.p[i] != '\\')) {
-                return -EBADMSG;
-            }
-            c = s.p[i];
-        } else if (c < 0x21 || c > 0x7e || c == '"' || (!quoted && memchr(",;\\", c, 3))) {
+    struct str key = str_trim(value);
+    struct sf_item item;
+    if (key.n && key.p[0] == '"') {
+        if (sf_read_item(a, &key, 1, &item) < 0 || item.n_parameters) {
             return -EBADMSG;
         }
-        if (key.n == KEY_MAX) {
+        key = item.text;
+        if (str_chr(key, ' ') >= 0) {
             return -EBADMSG;
         }
-        key.p[key.n++] = c;
-    }
-    if (key.n == 0) {
+    } else if (!is_bare(key)) {
         return -EBADMSG;
     }
-    *ret = arena_dup(a, str_make(key.p, key.n));
+    if (key.n == 0 || key.n > KEY_MAX) {
+        return -EBADMSG;
+    }
+    *ret = arena_dup(a, key);
     return 0;
 }
 

@@ -12,6 +12,7 @@ static struct str type_of(unsigned status)
     case 403:
         return STR("permission_error");
     case 404:
+    case 410:
         return STR("not_found_error");
     case 413:
         return STR("request_too_large");

@@ -11,6 +11,7 @@ static struct str status_name(unsigned status)
     case 403:
         return STR("PERMISSION_DENIED");
     case 404:
+    case 410:
         return STR("NOT_FOUND");
     case 409:
         return STR("ABORTED");

@@ -1,4 +1,5 @@
 /* Stage 3: is there room for one more call. */
+#include "conflict/rate_limit.h"
 #include "gateway/call.h"
 
 static bool take(const struct snap_limit *l)
@@ -22,7 +23,8 @@ static enum next refuse(struct call *c, const struct snap_limit *l)
     struct call_error e = {.status = 429,
                            .code = "concurrency_limit",
                            .outcome = OUTCOME_REFUSED,
-                           .retry_after_ms = 1000 + (uint32_t)(worker_random(c->w) % 1000),
+                           .retry_after_ms =
+                               (uint32_t)retry_after_spread(1000, worker_random(c->w)),
                            .should_retry = true};
     c->w->metrics.refused_by_limit++;
     return call_fail(

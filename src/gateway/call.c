@@ -243,6 +243,9 @@ void call_own_fields(struct call *c)
         memcpy(at + 14, c->id, 30);
         memcpy(at + 14 + 30 + 2 + 12, c->id, 30);
     }
+    if (c->model) {
+        http_lines(c->req, c->model->lifecycle);
+    }
 }
 
 enum next call_fail(struct call *c, const struct call_error *e, const char *fmt, ...)

@@ -123,6 +123,7 @@ static enum next one_model(struct call *c, enum family shape)
             .status = 404, .code = "model_not_found", .param = "model", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "The model \"%.*s\" is not known here.", STR_ARG(name));
     }
+    c->model = m; /* its lifecycle is told */
     add_model(&b, shape, m);
     return call_reply(c, 200, json_type(), buf_str(&b));
 }
@@ -144,6 +145,7 @@ enum next page_models(struct call *c)
 {
     const struct snapshot *s = c->hold->snap;
     enum family shape = shape_of(c);
+    uint64_t now_us = clock_wall_us();
     struct buf b = {.arena = &c->req->arena};
     struct str first = {0}, last = {0};
     if (c->ep.model.n) {
@@ -154,7 +156,8 @@ enum next page_models(struct call *c)
                                             : STR("{\"models\":["));
     for (size_t i = 0; i < s->n_models; i++) {
         const struct snap_model *m = &s->models[i];
-        if (!m->listed || !snap_key_may(c->key, m->name)) {
+        if (!m->listed || (m->sunset_us && m->sunset_us <= now_us) ||
+            !snap_key_may(c->key, m->name)) {
             continue;
         }
         if (last.n) {

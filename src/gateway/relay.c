@@ -4,6 +4,7 @@
  *   EVENTS  server-sent events, whole events only, so that an event of ours never lands inside one
  * of theirs; usage is picked up, and taken out when only we had asked for it OPAQUE  bodies we
  * cannot or need not look into (audio, compressed, a JSON array stream) */
+#include "conflict/rate_limit.h"
 #include "gateway/call.h"
 
 enum relay_mode { RELAY_PLAIN, RELAY_EVENTS, RELAY_OPAQUE };
@@ -289,7 +290,8 @@ void relay_stop(struct call *c)
     struct call_error e = {.status = 503,
                            .code = "server_stopping",
                            .outcome = OUTCOME_TIMEOUT,
-                           .retry_after_ms = 1000,
+                           .retry_after_ms =
+                               (uint32_t)retry_after_spread(1000, worker_random(c->w)),
                            .should_retry = true};
     http_up_cancel(c->up);
     c->up = NULL;

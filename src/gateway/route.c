@@ -1,5 +1,6 @@
 /* Stage 5: which target takes the call: the best priority that has one left, then by weight,
  * passing by those that could not be reached a moment ago while there are others. */
+#include "conflict/rate_limit.h"
 #include "gateway/call.h"
 
 enum { TARGETS_MAX = 64 };
@@ -96,6 +97,12 @@ static enum next find_model(struct call *c)
         return call_fail(c, &e, "The key \"%.*s\" may not use the model \"%.*s\".",
                          STR_ARG(c->key->id), STR_ARG(c->asked));
     }
+    if (c->model->sunset_us && c->model->sunset_us <= clock_wall_us()) {
+        e.status = 410;
+        e.code = "model_retired";
+        return call_fail(c, &e, "The model \"%.*s\" is not served any more; see the Link field.",
+                         STR_ARG(c->asked));
+    }
     return admit_model(c);
 }
 
@@ -104,7 +111,8 @@ static enum next none_left(struct call *c)
     struct call_error e = {.status = 503,
                            .code = "no_target",
                            .outcome = OUTCOME_UPSTREAM_FAILED,
-                           .retry_after_ms = 1000 + (uint32_t)(worker_random(c->w) % 1000),
+                           .retry_after_ms =
+                               (uint32_t)retry_after_spread(1000, worker_random(c->w)),
                            .should_retry = true};
     for (uint32_t i = 0; i < c->model->n_targets; i++) {
         if (usable(c, &c->model->targets[i])) {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "conflict/http_date.h"
+#include "conflict/lifecycle.h"
 #include "model/names.h"
 
 void snapshot_unref(struct snapshot *s)
@@ -349,6 +351,30 @@ static const struct snap_limit *limit_for(const struct compiler *c, enum policy_
     return names_find(&c->limit_of[scope], subject, &at) ? &c->limits[at] : NULL;
 }
 
+static void compile_lifecycle(struct compiler *c, const struct config_model *from,
+                              struct snap_model *m)
+{
+    struct buf b = {.arena = c->a};
+    int64_t deprecated_us = 0, sunset_us = 0;
+    if (!from->deprecated_at.n && !from->sunset_at.n) {
+        return;
+    }
+    (void)!time_parse(from->deprecated_at, &deprecated_us); /* 0 when it is not given */
+    (void)!time_parse(from->sunset_at, &sunset_us);
+    struct lifecycle l = {.deprecated_s = deprecated_us / 1000000,
+                          .sunset_s = sunset_us / 1000000,
+                          .about = from->notice};
+    if (!l.about.n) {
+        l.about = arena_printf(c->a, "/v1/models/%.*s", STR_ARG(from->id));
+    }
+    if (from->successor.n) {
+        l.successor = arena_printf(c->a, "/v1/models/%.*s", STR_ARG(from->successor));
+    }
+    lifecycle_fields(&b, &l);
+    m->lifecycle = buf_str(&b);
+    m->sunset_us = (uint64_t)sunset_us;
+}
+
 static void compile_declared(struct compiler *c, const struct config_model *m)
 {
     struct snap_target *targets = arena_zalloc(c->a, (m->n_targets + 1) * sizeof *targets);
@@ -364,6 +390,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .n_targets = (uint32_t)m->n_targets,
                              .listed = true,
                              .limit = limit_for(c, SCOPE_MODEL, m->id)};
+    compile_lifecycle(c, m, &out);
     out.name = m->id;
     insert_model(c, out);
     for (size_t i = 0; i < m->n_aliases; i++) {

@@ -55,7 +55,9 @@ struct snap_model {
     struct str name;                   /* what clients ask for */
     const struct snap_target *targets; /* by priority */
     uint32_t n_targets;
-    bool listed; /* appears in /v1/models */
+    bool listed;          /* appears in /v1/models */
+    struct str lifecycle; /* lines of its answers: Deprecation, Sunset, Link; empty: it stays */
+    uint64_t sunset_us;   /* wall clock, from when on it is gone; 0: never */
     const struct snap_limit *limit;
 };
 

@@ -53,6 +53,8 @@ struct config_model {
     size_t n_aliases;
     struct config_target *targets;
     size_t n_targets;
+    struct str deprecated_at, sunset_at; /* times; empty: neither */
+    struct str successor, notice;        /* a model's name, a page's URL; empty: none */
 };
 
 struct config_key {

@@ -1,3 +1,4 @@
+#include "conflict/http_date.h"
 #include "model/resource_kind.h"
 
 static const struct field target_fields[] = {
@@ -62,13 +63,48 @@ static const struct field model_fields[] = {
      .max = 64,
      .at = AT(config_model, targets),
      .at_n = AT(config_model, n_targets)},
+    {.name = "deprecated_at",
+     .help = "From when on it should not be used any more; its answers say so in Deprecation.",
+     .type = FIELD_TEXT,
+     .rule = &rule_time,
+     .at = AT(config_model, deprecated_at)},
+    {.name = "sunset_at",
+     .help = "From when on calls are answered 410; until then answers say so in Sunset.",
+     .type = FIELD_TEXT,
+     .rule = &rule_time,
+     .at = AT(config_model, sunset_at)},
+    {.name = "successor",
+     .help = "The name of the model that takes its place.",
+     .type = FIELD_TEXT,
+     .rule = &rule_model,
+     .at = AT(config_model, successor)},
+    {.name = "notice",
+     .help = "The URL of a page that tells about its end.",
+     .type = FIELD_TEXT,
+     .rule = &rule_base_url,
+     .at = AT(config_model, notice)},
 };
+
+static void finish_model(struct kind_reader *r, const struct json *j, const struct path *path,
+                         void *to)
+{
+    const struct config_model *m = to;
+    struct path at = {.up = path, .name = STR("sunset_at")};
+    int64_t deprecated, sunset;
+    if (m->deprecated_at.n && m->sunset_at.n && time_parse(m->deprecated_at, &deprecated) == 0 &&
+        time_parse(m->sunset_at, &sunset) == 0 && sunset < deprecated) {
+        mistake_add(r->mistakes, json_get(j, at.name), &at,
+                    "\"%.*s\" is before deprecated_at; allowed: that time or a later one",
+                    STR_ARG(m->sunset_at));
+    }
+}
 
 const struct kind kind_model = {
     .name = "model",
     .help = "A name that clients use, and who answers to it.",
     .size = sizeof(struct config_model),
     KIND_FIELDS(model_fields),
+    .finish = finish_model,
 };
 
 const struct resource_kind resource_model = {

@@ -3,6 +3,7 @@
 struct org {
     struct str name;
     int64_t session_hours, idempotency_hours;
+    bool require_idempotency_key;
 };
 
 static const struct field fields[] = {
@@ -25,6 +26,11 @@ static const struct field fields[] = {
      .max = 720,
      .fallback = "24",
      .at = AT(org, idempotency_hours)},
+    {.name = "require_idempotency_key",
+     .help = "Whether what creates or acts (POST) must come with an Idempotency-Key.",
+     .type = FIELD_BOOL,
+     .fallback = "false",
+     .at = AT(org, require_idempotency_key)},
 };
 
 static const struct kind kind_org = {

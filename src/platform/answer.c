@@ -5,6 +5,7 @@
 
 #include "conflict/diff.h"
 #include "conflict/http_date.h"
+#include "conflict/rate_limit.h"
 #include "http/negotiate.h"
 #include "platform/visit.h"
 
@@ -187,8 +188,7 @@ static struct json *problem_tree(struct visit *v, struct str instance)
     struct arena *a = &v->work;
     struct json *j = json_new(a, JSON_OBJECT), *retry = json_new(a, JSON_OBJECT);
     bool chinese = accept_language(visit_field(v, STR("accept-language")), languages) == 1;
-    struct str slug = problem_slug(a, t);
-    set_text(v, j, "type", arena_printf(a, "%.*s/problems/%.*s", STR_ARG(v->base), STR_ARG(slug)));
+    set_text(v, j, "type", problem_uri(a, t, v->base));
     set_text(v, j, "title", str_of(chinese ? t->title_zh : t->title));
     json_set(j, STR("status"), json_new_int(a, t->status));
     set_text(v, j, "detail", f->detail);
@@ -267,18 +267,28 @@ static struct str conflict_id(struct arena *a)
     return str_make(p, 23);
 }
 
-/* What SDKs that retry a 409 blindly understand, and Retry-After in whole seconds, at most 60. */
+/* How long to wait: spread, so that those who were refused together do not come back together; never
+ * more than a minute where SDKs sleep as long as they are told (of a 409). */
+static void settle_pause(struct visit *v, const struct problem_type *t)
+{
+    uint32_t *ms = &v->refusal.retry_after_ms;
+    if (*ms && t->status != 409) {
+        *ms = (uint32_t)retry_after_spread(*ms, randombytes_random());
+    } else if (*ms > 60000) {
+        *ms = 60000;
+    }
+}
+
+/* What SDKs that retry a 409 blindly understand. */
 static void retry_fields(struct visit *v, const struct problem_type *t)
 {
-    uint32_t ms = v->refusal.retry_after_ms;
     bool unchanged = t->retry == RETRY_UNCHANGED;
     if (t->status == 409 || t->status == 412 || t->status == 503) {
         answer_line(v, "x-should-retry", unchanged ? "true" : "false");
     }
-    if (ms && unchanged) {
-        ms = ms > 60000 ? 60000 : ms;
-        answer_line(v, "retry-after", "%u", (ms + 999) / 1000);
-        answer_line(v, "retry-after-ms", "%u", ms);
+    if (v->refusal.retry_after_ms && unchanged) {
+        v->answer.fields.arena = &v->work;
+        retry_after_fields(&v->answer.fields, v->refusal.retry_after_ms);
     }
 }
 
@@ -290,6 +300,7 @@ void refusal_answer(struct visit *v, struct db *db)
     struct str instance = is_conflict
                               ? arena_printf(&v->work, "/api/v1/conflicts/%.*s", STR_ARG(id))
                               : (struct str){0};
+    settle_pause(v, t);
     struct json *j = problem_tree(v, instance);
     if (is_conflict) {
         count_conflict(v, t);

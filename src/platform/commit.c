@@ -336,15 +336,10 @@ static struct str kept_body(struct writing *w)
 static int keep_answer(struct writing *w)
 {
     struct visit *v = w->v;
-    struct resource settings;
-    int64_t hours = 24;
     if (!w->key.n || w->dry_run) {
         return 0;
     }
-    if (resource_get(w->db, &v->work, STR("settings"), STR("org"), false, &settings) == 0) {
-        const struct json *h = json_get(own_fields(v, &settings), STR("idempotency_hours"));
-        hours = h && json_int(h->text, &hours) == 0 ? hours : 24;
-    }
+    int64_t hours = setting_int(v, w->db, "idempotency_hours", 24);
     const struct idempotent i = {
         .scope = w->scope,
         .key = w->key,

@@ -12,7 +12,7 @@
 
 struct describing {
     struct arena *arena;
-    struct json *doc, *paths, *operations;
+    struct json *doc, *paths, *operations, *repeats; /* repeats: x-idempotency of writes */
 };
 
 static struct json *text(struct describing *d, struct str s)
@@ -78,8 +78,7 @@ static struct json *reference(struct describing *d, struct str to)
 static struct json *example_of(struct describing *d, const struct problem_type *t)
 {
     struct json *example = json_new(d->arena, JSON_OBJECT), *v = json_new(d->arena, JSON_OBJECT);
-    json_set(v, STR("type"),
-             text(d, arena_printf(d->arena, "/problems/%.*s", STR_ARG(problem_slug(d->arena, t)))));
+    json_set(v, STR("type"), text(d, problem_uri(d->arena, t, (struct str){0})));
     json_set(v, STR("title"), text(d, str_of(t->title)));
     json_set(v, STR("status"), json_new_int(d->arena, t->status));
     json_set(v, STR("detail"), text(d, str_of(t->what)));
@@ -118,6 +117,13 @@ static void describe_problems(struct describing *d)
         if (t->status == 429 || t->status == 503) {
             json_set(member(d, r, STR("headers")), STR("Retry-After"),
                      reference(d, STR("#/components/headers/Retry-After")));
+        }
+        if (t->status == 429) {
+            struct json *headers = member(d, r, STR("headers"));
+            json_set(headers, STR("RateLimit"),
+                     reference(d, STR("#/components/headers/RateLimit")));
+            json_set(headers, STR("RateLimit-Policy"),
+                     reference(d, STR("#/components/headers/RateLimit-Policy")));
         }
     }
 }
@@ -228,6 +234,9 @@ static void describe(struct describing *d, const struct route *r, const struct r
         next = c->next;
         json_set(operation, c->key, c);
     }
+    if (k && (r->flags & ROUTE_WRITE)) {
+        json_set(operation, STR("x-idempotency"), json_clone(a, d->repeats));
+    }
     add_problems(d, operation);
     add_path_parameters(d, item, path);
     json_set(item, str_of(method_of(r)), operation);
@@ -283,8 +292,10 @@ static struct json *describe_all(struct arena *a)
     must(json_parse(a, str_of(openapi_text), &d.doc, &e) == 0);
     d.paths = json_get(d.doc, STR("paths"));
     d.operations = json_get(d.doc, STR("operations"));
+    d.repeats = json_get(d.doc, STR("repeats"));
     json_set(json_get(d.doc, STR("info")), STR("version"), text(&d, STR(ACCORD_VERSION)));
     json_remove(d.doc, STR("operations"));
+    json_remove(d.doc, STR("repeats"));
     describe_problems(&d);
     for (const struct resource_kind *const *k = resource_kinds; *k; k++) {
         describe_kind(&d, *k);

@@ -30,6 +30,16 @@ const struct problem_type problem_types[PROBLEM_COUNT] = {
                                          "Idempotency-Key takes one quoted string or one bare "
                                          "token of 1 to 255 visible characters.",
                                          "Send one key, in one line. Nothing was done."},
+    [PROBLEM_IDEMPOTENCY_KEY_REQUIRED] = {400, "idempotency_key_required", RETRY_NEVER,
+                                          "An Idempotency-Key is required",
+                                          "必须提供 Idempotency-Key",
+                                          "The settings of this organisation ask for an "
+                                          "Idempotency-Key on everything that creates or "
+                                          "acts, so that a request whose answer got lost can be "
+                                          "sent again without being done twice.",
+                                          "Send the request with Idempotency-Key, a new random "
+                                          "text for each new request and the same "
+                                          "one for its repeats. Nothing was done."},
     [PROBLEM_CONFLICTING_CONDITIONS] =
         {400, "conflicting_conditions", RETRY_AFTER_REFETCH, "Two conditions contradict each other",
          "条件相互矛盾", "The revision in the body and If-Match speak of different states.",
@@ -144,9 +154,10 @@ const struct problem_type problem_types[PROBLEM_COUNT] = {
          "需要前置条件",
          "Changes need to say which state they change, so that nobody's work is lost.",
          "Read the resource and send its ETag in If-Match. If-Match: * means whatever it is now."},
-    [PROBLEM_TOO_MANY_ATTEMPTS] = {429, "too_many_attempts", RETRY_UNCHANGED, "Too many attempts",
-                                   "尝试次数过多", "Sign-in failed too often in a short time.",
-                                   "Wait as long as Retry-After says."},
+    [PROBLEM_TOO_MANY_ATTEMPTS] =
+        {429, "too_many_attempts", RETRY_UNCHANGED,
+         "Request cannot be satisfied as assigned quota has been exceeded", "请求超出配额",
+         "Sign-in failed too often in a short time.", "Wait as long as Retry-After says."},
     [PROBLEM_INTERNAL] = {500, "internal", RETRY_NEVER, "A fault of the server", "服务器内部错误",
                           "The server did something wrong; it was logged under the request's id.",
                           "Tell the operator the request_id."},
@@ -193,6 +204,14 @@ struct str problem_slug(struct arena *a, const struct problem_type *t)
     return s;
 }
 
+struct str problem_uri(struct arena *a, const struct problem_type *t, struct str base)
+{
+    struct str slug = problem_slug(a, t);
+    return t->status == 429 /* that one others have defined, draft-ietf-httpapi-ratelimit-headers */
+               ? STR("https://iana.org/assignments/http-problem-types#quota-exceeded")
+               : arena_printf(a, "%.*s/problems/%.*s", STR_ARG(base), STR_ARG(slug));
+}
+
 /* ---- their pages ---- */
 
 static const char *retry_words(enum retry_class c)
@@ -226,10 +245,7 @@ void problem_page_json(struct buf *b, const struct problem_type *t, struct str b
 {
     struct arena a = {0};
     struct json *j = json_new(&a, JSON_OBJECT);
-    struct str slug = problem_slug(&a, t);
-    json_set(
-        j, STR("type"),
-        json_new_str(&a, arena_printf(&a, "%.*s/problems/%.*s", STR_ARG(base), STR_ARG(slug))));
+    json_set(j, STR("type"), json_new_str(&a, problem_uri(&a, t, base)));
     json_set(j, STR("status"), json_new_int(&a, t->status));
     json_set(j, STR("code"), json_new_str(&a, str_of(t->code)));
     json_set(j, STR("title"), json_new_str(&a, str_of(t->title)));

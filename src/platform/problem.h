@@ -18,6 +18,7 @@ enum problem_id {
     PROBLEM_MALFORMED_FIELD,
     PROBLEM_BAD_QUERY,
     PROBLEM_IDEMPOTENCY_KEY_INVALID,
+    PROBLEM_IDEMPOTENCY_KEY_REQUIRED,
     PROBLEM_CONFLICTING_CONDITIONS,
     PROBLEM_UNAUTHENTICATED,
     PROBLEM_SIGN_IN_FAILED,
@@ -65,6 +66,8 @@ extern const struct problem_type problem_types[PROBLEM_COUNT];
 const struct problem_type *problem_named(struct str name);
 /* "already-exists" */
 struct str problem_slug(struct arena *a, const struct problem_type *t);
+/* Its `type`; `base` is "http://host:port". */
+struct str problem_uri(struct arena *a, const struct problem_type *t, struct str base);
 const char *retry_class_name(enum retry_class c);
 
 /* The page of /problems/NAME. */

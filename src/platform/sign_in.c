@@ -5,6 +5,7 @@
 #include "auth/key.h"
 #include "auth/password.h"
 #include "conflict/http_date.h"
+#include "conflict/rate_limit.h"
 #include "platform/route.h"
 #include "platform/write.h"
 
@@ -129,19 +130,6 @@ static bool password_is_good(struct visit *v, struct db *db, struct str user, st
 
 /* ---- sessions ---- */
 
-static int64_t session_hours(struct visit *v, struct db *db)
-{
-    struct resource r;
-    int64_t hours = HOURS_DEFAULT;
-    if (resource_get(db, &v->work, STR("settings"), STR("org"), false, &r) == 0) {
-        const struct json *h = json_get(own_fields(v, &r), STR("session_hours"));
-        if (h && json_int(h->text, &hours) < 0) {
-            hours = HOURS_DEFAULT;
-        }
-    }
-    return hours;
-}
-
 static int add_audit(struct visit *v, struct db *db, const char *action, struct str user)
 {
     struct str who = arena_printf(&v->work, "user:%.*s", STR_ARG(user));
@@ -160,7 +148,7 @@ static int begin_session(struct visit *v, struct db *db, struct str user)
     struct arena *a = &v->work;
     struct str cookie = secret_reveal(key_make_as(a, SESSION_PREFIX));
     struct str csrf = secret_reveal(key_make_as(a, CSRF_PREFIX));
-    int64_t hours = session_hours(v, db);
+    int64_t hours = setting_int(v, db, "session_hours", HOURS_DEFAULT);
     const struct session s = {
         .digest = digest_of(v, cookie),
         .user = user,
@@ -188,13 +176,37 @@ static int begin_session(struct visit *v, struct db *db, struct str user)
     return 0;
 }
 
-static uint64_t ask_throttle(struct visit *v, struct str account)
+static struct throttle_state ask_throttle(struct visit *v, struct str account)
 {
     struct platform *p = v->platform;
     pthread_mutex_lock(&p->throttle_lock);
-    uint64_t ms = throttle_ask(&p->throttle, account, v->address, (uint64_t)v->now_us / 1000);
+    struct throttle_state s =
+        throttle_ask(&p->throttle, account, v->address, (uint64_t)v->now_us / 1000);
     pthread_mutex_unlock(&p->throttle_lock);
-    return ms;
+    return s;
+}
+
+/* What is left of the failures that cost nothing, and how long the pause is. */
+static void tell_limit(struct visit *v, const struct throttle_state *s)
+{
+    const struct rate_limit l = {.policy = STR("sign-in"),
+                                 .quota = THROTTLE_FREE_FAILURES,
+                                 .window_s = THROTTLE_FORGET_MS / 1000,
+                                 .left = s->left,
+                                 .reset_ms = s->wait_ms};
+    v->answer.fields.arena = &v->work;
+    rate_limit_fields(&v->answer.fields, &l);
+}
+
+static void refuse_attempt(struct visit *v, const struct throttle_state *s)
+{
+    struct json *violated = json_new(&v->work, JSON_ARRAY);
+    refuse(v, PROBLEM_TOO_MANY_ATTEMPTS, "Sign-in failed too often; wait %llu seconds.",
+           (unsigned long long)(s->wait_ms + 999) / 1000);
+    v->refusal.retry_after_ms = (uint32_t)s->wait_ms;
+    json_append(violated, json_new_str(&v->work, STR("sign-in")));
+    json_set(refusal_members(v), STR("violated-policies"), violated);
+    tell_limit(v, s);
 }
 
 static void tell_throttle(struct visit *v, struct str account, bool right)
@@ -225,11 +237,9 @@ int sign_in(struct visit *v, struct db *db)
         return 0;
     }
     struct str account = folded(v, str_first(given[0], 254));
-    uint64_t wait_ms = ask_throttle(v, account);
-    if (wait_ms) {
-        refuse(v, PROBLEM_TOO_MANY_ATTEMPTS, "Sign-in failed too often; wait %llu seconds.",
-               (unsigned long long)(wait_ms + 999) / 1000);
-        v->refusal.retry_after_ms = (uint32_t)wait_ms;
+    struct throttle_state state = ask_throttle(v, account);
+    if (state.wait_ms) {
+        refuse_attempt(v, &state);
         return 0;
     }
     int r = resource_by_unique(db, &v->work, STR("user"), STR("/email"), account, &user);
@@ -243,6 +253,8 @@ int sign_in(struct visit *v, struct db *db)
     if (!right) {
         refuse(v, PROBLEM_SIGN_IN_FAILED,
                "There is no user with this e-mail address and password.");
+        state = ask_throttle(v, account);
+        tell_limit(v, &state);
         return 0;
     }
     return begin_session(v, db, user);

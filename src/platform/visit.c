@@ -35,13 +35,14 @@ struct str visit_field(const struct visit *v, struct str name)
 
 struct etag_list visit_lines(struct visit *v, struct str name)
 {
-    struct str *lines = arena_alloc(&v->in, FIELD_LINES_MAX * sizeof *lines);
+    struct str *lines = arena_alloc(&v->in, (v->head.n_fields + 1) * sizeof *lines);
     struct etag_list list = {.lines = lines};
-    for (uint32_t i = 0; i < v->head.n_fields && list.n < FIELD_LINES_MAX; i++) {
+    for (uint32_t i = 0; i < v->head.n_fields; i++) {
         if (str_ieq(h1_name(&v->head, &v->head.fields[i]), name)) {
             lines[list.n++] = h1_value(&v->head, &v->head.fields[i]);
         }
     }
+    arena_trim(&v->in, lines, (v->head.n_fields + 1) * sizeof *lines, list.n * sizeof *lines);
     return list;
 }
 
@@ -208,6 +209,13 @@ static void check_access(struct visit *v)
     }
 }
 
+/* Only writes of resources keep their answers for repeats: who sends a key to another is told. */
+static bool ignores_key(const struct visit *v)
+{
+    return (v->route->flags & ROUTE_WRITE) && !v->kind && v->answer.status &&
+           visit_field(v, STR("idempotency-key")).p;
+}
+
 static int run(struct store_job *j, struct db *db)
 {
     struct visit *v = (struct visit *)j; /* its first member */
@@ -224,6 +232,9 @@ static int run(struct store_job *j, struct db *db)
     }
     if (r == 0 && v->refusal.set) {
         refusal_answer(v, v->job.write ? db : NULL);
+    }
+    if (ignores_key(v)) {
+        answer_line(v, "idempotency-status", "ignored");
     }
     return r;
 }

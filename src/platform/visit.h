@@ -23,7 +23,7 @@
 
 struct route;
 
-enum { VISIT_ARGS = 4, FIELD_LINES_MAX = 64 };
+enum { VISIT_ARGS = 4 };
 
 /* Who asks. */
 struct principal {

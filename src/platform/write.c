@@ -84,12 +84,28 @@ static bool takes_type(struct writing *w)
     return true;
 }
 
+/* Where the settings ask for a key, a POST without one is not done. */
+static bool needs_key(struct writing *w)
+{
+    struct visit *v = w->v;
+    const struct json *required =
+        v->head.method == M_POST ? setting(v, w->db, "require_idempotency_key") : NULL;
+    if (!required || required->type != JSON_TRUE) {
+        return false;
+    }
+    refuse(v, PROBLEM_IDEMPOTENCY_KEY_REQUIRED,
+           "Idempotency-Key is missing; the settings ask for one on every POST.");
+    answer_line(v, "link", "<%.*s/problems/idempotency-key-required>; rel=\"describedby\"",
+                STR_ARG(v->base));
+    return true;
+}
+
 static bool read_idempotency_key(struct writing *w)
 {
     struct visit *v = w->v;
     struct etag_list lines = visit_lines(v, STR("idempotency-key"));
     if (lines.n == 0) {
-        return true;
+        return !needs_key(w);
     }
     if (lines.n > 1 || idempotency_key(&v->work, lines.lines[0], &w->key) < 0) {
         refuse(v, PROBLEM_IDEMPOTENCY_KEY_INVALID,

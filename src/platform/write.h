@@ -77,6 +77,9 @@ int tell_refusal(struct writing *w, int error, const struct resource_refusal *wh
  * carried over, secrets that are masked stay. 0; or refused with 422 (w->v->refusal is set). */
 int complete_document(struct writing *w, struct json *given, struct document *ret);
 struct json *own_fields(struct visit *v, const struct resource *r);
+/* A field of the settings; NULL: not set. */
+const struct json *setting(struct visit *v, struct db *db, const char *name);
+int64_t setting_int(struct visit *v, struct db *db, const char *name, int64_t fallback);
 /* Removes id, revision, etag, created and updated from a representation. */
 void strip_metadata(struct json *tree);
 /* Secrets, digests and hashes of w->doc into w->out. */

@@ -26,6 +26,21 @@ struct json *own_fields(struct visit *v, const struct resource *r)
                : json_new(&v->work, JSON_OBJECT);
 }
 
+const struct json *setting(struct visit *v, struct db *db, const char *name)
+{
+    struct resource r;
+    return resource_get(db, &v->work, STR("settings"), STR("org"), false, &r) == 0
+               ? json_get(own_fields(v, &r), str_of(name))
+               : NULL;
+}
+
+int64_t setting_int(struct visit *v, struct db *db, const char *name, int64_t fallback)
+{
+    const struct json *j = setting(v, db, name);
+    int64_t n;
+    return j && json_int(j->text, &n) == 0 ? n : fallback;
+}
+
 void document_hash(struct arena *a, struct str id, const struct json *tree, struct str *ret)
 {
     uint8_t hash[crypto_generichash_BYTES_MIN];

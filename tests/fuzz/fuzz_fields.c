@@ -1,9 +1,10 @@
-/* The small fields of requests: lists of entity tags, dates, Idempotency-Key, Prefer, cookies,
- * queries. Whatever comes, the answer is within the bytes; what is printed is read as the same. */
+/* The small fields of requests: lists of entity tags, dates, Idempotency-Key, Prefer, structured
+ * fields, cookies, queries. Whatever comes, the answer is within the bytes; what is printed is read as the same. */
 #include "base/must.h"
 #include "conflict/etag.h"
 #include "conflict/http_date.h"
 #include "conflict/request_fields.h"
+#include "conflict/structured.h"
 #include "http/negotiate.h"
 #include "http/query.h"
 
@@ -39,6 +40,29 @@ static void dates(struct arena *a, struct str s)
     }
 }
 
+/* What can be read can be written, and that is written as itself. */
+static void structured(struct arena *a, struct str s)
+{
+    struct sf_member *all, *again;
+    size_t n, n_again;
+    struct buf first = {.arena = a}, second = {.arena = a};
+    if (sf_read_dictionary(a, &s, 1, &all, &n) == 0) {
+        must(sf_write_dictionary(&first, all, n) == 0);
+        struct str text = buf_str(&first);
+        must(sf_read_dictionary(a, &text, 1, &again, &n_again) == 0 && n == n_again);
+        must(sf_write_dictionary(&second, again, n_again) == 0);
+        must(str_eq(text, buf_str(&second)));
+    }
+    first = second = (struct buf){.arena = a};
+    if (sf_read_list(a, &s, 1, &all, &n) == 0) {
+        must(sf_write_list(&first, all, n) == 0);
+        struct str text = buf_str(&first);
+        must(sf_read_list(a, &text, 1, &again, &n_again) == 0 && n == n_again);
+        must(sf_write_list(&second, again, n_again) == 0);
+        must(str_eq(text, buf_str(&second)));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct arena a = {0};
@@ -47,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct query q;
     tags(s);
     dates(&a, s);
+    structured(&a, s);
     must(idempotency_key(&a, s, &key) < 0 || (key.n > 0 && key.n <= 255));
     prefer_line(&p, s);
     must(p.wait_s >= -1);

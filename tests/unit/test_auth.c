@@ -38,25 +38,26 @@ static void failures_cost_time(void **state)
     struct str ana = STR("ana"), here = STR("10.0.0.1"), there = STR("10.0.0.2");
     for (int i = 0; i < 4; i++) {
         throttle_failed(t, ana, here, 1000);
-        assert_int_equal(throttle_ask(t, ana, here, 1000), 0);
+        assert_int_equal(throttle_ask(t, ana, here, 1000).wait_ms, 0);
     }
     throttle_failed(t, ana, here, 1000);
-    assert_int_equal(throttle_ask(t, ana, there, 1000), 1000);
-    assert_int_equal(throttle_ask(t, STR("bob"), here, 1000), 1000);
-    assert_int_equal(throttle_ask(t, STR("bob"), there, 1000), 0);
-    assert_int_equal(throttle_ask(t, ana, here, 2000), 0);
+    assert_int_equal(throttle_ask(t, ana, there, 1000).wait_ms, 1000);
+    assert_int_equal(throttle_ask(t, STR("bob"), here, 1000).wait_ms, 1000);
+    assert_int_equal(throttle_ask(t, STR("bob"), there, 1000).wait_ms, 0);
+    assert_int_equal(throttle_ask(t, ana, here, 2000).wait_ms, 0);
     for (int i = 0; i < 30; i++) {
         throttle_failed(t, ana, here, 2000);
     }
-    assert_int_equal(throttle_ask(t, ana, there, 2000), 60000); /* never locked out for long */
-    assert_int_equal(throttle_ask(t, STR("bob"), here, 2000), 900000);
+    assert_int_equal(throttle_ask(t, ana, there, 2000).wait_ms,
+                     60000); /* never locked out for long */
+    assert_int_equal(throttle_ask(t, STR("bob"), here, 2000).wait_ms, 900000);
     throttle_succeeded(t, ana, here);
-    assert_int_equal(throttle_ask(t, ana, there, 2000), 0);
+    assert_int_equal(throttle_ask(t, ana, there, 2000).wait_ms, 0);
     throttle_failed(t, STR("late"), there, 1000);
     for (int i = 0; i < 4; i++) {
         throttle_failed(t, STR("late"), there, 4000000); /* the first is forgotten by then */
     }
-    assert_int_equal(throttle_ask(t, STR("late"), STR("x"), 4000000), 0);
+    assert_int_equal(throttle_ask(t, STR("late"), STR("x"), 4000000).wait_ms, 0);
     free(t);
 }
 

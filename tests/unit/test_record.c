@@ -223,7 +223,7 @@ static void lengths_of_text(void **state)
 static void full_ring(void **state)
 {
     (void)state;
-    struct record_ring *r = aligned_alloc(64, sizeof *r);
+    struct record_ring *r = aligned_alloc(_Alignof(struct record_ring), sizeof *r);
     memset(r, 0, sizeof *r);
     atomic_store(&r->head, UINT32_MAX - 100); /* the counters wrap */
     atomic_store(&r->tail, UINT32_MAX - 100);
@@ -273,7 +273,7 @@ static void *consume(void *arg)
 static void across_threads(void **state)
 {
     (void)state;
-    struct record_ring *r = aligned_alloc(64, sizeof *r);
+    struct record_ring *r = aligned_alloc(_Alignof(struct record_ring), sizeof *r);
     memset(r, 0, sizeof *r);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, consume, r), 0);
