@@ -99,6 +99,7 @@ static void take_snapshot(struct worker *w, struct snapshot *s)
             hold_free(old);
         }
     }
+    w->generation = s->generation;
 }
 
 /* ---- memory goes back when the load is over ---- */

@@ -40,6 +40,7 @@ struct worker {
     struct http_client *client;
     struct listener **listeners;
     struct snap_hold *hold;
+    _Atomic uint64_t generation; /* of `hold`, for others to read */
     struct metrics metrics;
     struct record_ring *ring;
     struct retry_budget retry_budget;

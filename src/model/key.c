@@ -53,6 +53,7 @@ static const struct field key_fields[] = {
     {.name = "rotated_at",
      .help = "When the secret was made anew.",
      .type = FIELD_TEXT,
+     .rule = &rule_time,
      .platform = true,
      .read_only = true,
      .at = AT(config_key, rotated_at)},

@@ -4,8 +4,6 @@
 
 #include "model/names.h"
 
-enum { LIST_MAX = 1000 };
-
 static const char *type_name(const struct json *j)
 {
     switch (j->type) {
@@ -246,7 +244,7 @@ static void decode_reference(struct kind_reader *r, const struct field *f, const
 static bool count_is_right(struct kind_reader *r, const struct field *f, const struct json *j,
                            const struct path *path, size_t n)
 {
-    size_t max = f->max ? (size_t)f->max : LIST_MAX;
+    size_t max = f->max ? (size_t)f->max : FIELD_LIST_MAX;
     if (n < (size_t)f->min || n > max) {
         mistake_add(r->mistakes, j, path, "%zu stand here; allowed: %lld to %zu", n,
                     (long long)f->min, max);

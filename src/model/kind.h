@@ -13,6 +13,8 @@
 #include "model/mistake.h"
 #include "model/rule.h"
 
+enum { FIELD_LIST_MAX = 1000 }; /* elements, where a row does not say another number */
+
 enum field_type {                  /* decoded as */
                   FIELD_TEXT,      /* struct str */
                   FIELD_TEXTS,     /* struct str *, size_t */
@@ -43,6 +45,7 @@ struct field {
     const char *const *choices; /* NULL-terminated */
     const char *const *later;   /* choices of the product that this version does not know to do */
     const char *fallback;       /* the default, as text */
+    const char *example;        /* JSON; NULL: made from what the row says */
     const char *may_be_unset;   /* FIELD_SECRET: ${this} alone, not set, means that none is given */
     const char
         *fallback_help; /* what the documentation says of the default when it is not `fallback` */
@@ -105,6 +108,9 @@ bool field_is_here(const struct field *f, bool platform);
 
 /* "…" and the last four characters of a secret that has at least 12. */
 struct str secret_mask(struct arena *a, struct secret s);
+
+/* What a client might send to create one: every field that must be there, and the texts. */
+struct json *kind_example(struct arena *a, const struct kind *k);
 
 /* The JSON Schema (2020-12) of a kind: as a part of a file, where values may be taken from
  * variables; or as a resource of the platform. */

@@ -47,6 +47,9 @@ static struct json *text_schema(struct arena *a, const struct rule *rule, bool p
         return j;
     }
     json_set(j, STR("pattern"), text(a, rule->pattern));
+    if (rule->format && platform) {
+        json_set(j, STR("format"), text(a, rule->format));
+    }
     return or_variable(a, j, platform);
 }
 
@@ -64,6 +67,9 @@ static struct json *choice_schema(struct arena *a, const struct field *f, bool p
 static struct json *int_schema(struct arena *a, const struct field *f, bool platform)
 {
     struct json *j = typed(a, "integer");
+    if (platform) {
+        json_set(j, STR("format"), text(a, "int64"));
+    }
     json_set(j, STR("minimum"), json_new_int(a, f->min));
     json_set(j, STR("maximum"), json_new_int(a, f->max));
     return or_variable(a, j, platform);
@@ -73,12 +79,8 @@ static struct json *list_schema(struct arena *a, const struct field *f, struct j
 {
     struct json *j = typed(a, "array");
     json_set(j, STR("items"), items);
-    if (f->min) {
-        json_set(j, STR("minItems"), json_new_int(a, f->min));
-    }
-    if (f->max) {
-        json_set(j, STR("maxItems"), json_new_int(a, f->max));
-    }
+    json_set(j, STR("minItems"), json_new_int(a, f->min));
+    json_set(j, STR("maxItems"), json_new_int(a, f->max ? f->max : FIELD_LIST_MAX));
     return j;
 }
 

@@ -103,6 +103,7 @@ static const struct field policy_fields[] = {
      .at = AT(config_policy, id)},
     {.name = "applies_to",
      .help = "Whom it is about.",
+     .example = "{\"org\": true}",
      .type = FIELD_OBJECT,
      .required = true,
      .kind = &kind_applies,

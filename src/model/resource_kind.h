@@ -100,6 +100,10 @@ bool secret_is_mask(struct str s);
 /* The schema of a resource as clients see it, `id`, `revision` and the other members that every
  * resource has included. */
 struct json *resource_schema(struct arena *a, const struct resource_kind *k);
+/* The same as a merge patch. */
+struct json *patch_schema(struct arena *a, const struct resource_kind *k);
+/* One as it could be answered. */
+struct json *resource_example(struct arena *a, const struct resource_kind *k);
 
 /* States and actions of what is a secret of somebody: keys, tokens. */
 enum { SECRET_ACTIONS = 2 };

@@ -59,6 +59,7 @@ static bool check_name(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_name = {
     .allowed = "1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or a digit",
     .pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    .example = "weather",
     .check = check_name,
 };
 
@@ -72,6 +73,7 @@ static bool check_model(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_model = {
     .allowed = "1 to 256 characters without spaces and '*', no '/' at its ends",
     .pattern = "^[^\\s*/]([^\\s*]*[^\\s*/])?$",
+    .example = "assistant",
     .check = check_model,
 };
 
@@ -85,6 +87,7 @@ static bool check_upstream(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_upstream = {
     .allowed = "1 to 512 characters without spaces",
     .pattern = "^\\S+$",
+    .example = "gpt-5-mini",
     .check = check_upstream,
 };
 
@@ -99,6 +102,7 @@ static bool check_model_pattern(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_model_pattern = {
     .allowed = "a model's name, or the beginning of one followed by '*'",
     .pattern = "^[^\\s*]*\\*?$",
+    .example = "gpt-*",
     .check = check_model_pattern,
 };
 
@@ -194,6 +198,8 @@ const struct rule rule_base_url = {
     .allowed = "http:// or https://, a host, and if needed :PORT and /PATH; no user, no query, "
                "no fragment",
     .pattern = "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s/?#@]+(/[^\\s?#]*)?$",
+    .format = "uri",
+    .example = "https://api.example.com/v1",
     .check = check_base_url,
 };
 
@@ -243,6 +249,7 @@ const struct rule rule_listen = {
     .allowed = "ADDRESS:PORT, [IPV6]:PORT, :PORT for all IPv4 addresses, or unix:/PATH",
     .pattern = "^(unix:\\S+|(\\[[0-9A-Fa-f:.]+\\]|[0-9.]*|\\*|[Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt])"
                ":[0-9]{1,5})$",
+    .example = "127.0.0.1:4090",
     .check = check_listen,
 };
 
@@ -256,6 +263,7 @@ static bool check_path(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_path = {
     .allowed = "the path of a file or a directory",
     .pattern = "^[^\\n]+$",
+    .example = "/etc/accord/key.pem",
     .check = check_path,
 };
 
@@ -269,6 +277,7 @@ static bool check_secret(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_secret = {
     .allowed = "1 to 8192 visible ASCII characters",
     .pattern = "^\\S+$",
+    .example = "secret-of-the-provider",
     .check = check_secret,
 };
 
@@ -283,6 +292,7 @@ static bool check_database_url(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_database_url = {
     .allowed = "postgresql://USER:PASSWORD@HOST:PORT/NAME",
     .pattern = "^postgres(ql)?://\\S*$",
+    .example = "postgresql://accord@localhost/accord",
     .check = check_database_url,
 };
 
@@ -296,5 +306,6 @@ static bool check_key_secret(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_key_secret = {
     .allowed = "16 to 512 visible ASCII characters",
     .pattern = "^\\S{16,512}$",
+    .example = "sk-accord-0123456789abcdef",
     .check = check_key_secret,
 };

@@ -9,6 +9,8 @@ struct rule {
     const char *allowed; /* for people: "HOST:PORT, [IPV6]:PORT, :PORT or unix:/PATH" */
     const char *pattern; /* ECMA regular expression for the schema, may be NULL; never stricter than
                             check */
+    const char *format;  /* of JSON Schema, such as "date-time"; may be NULL */
+    const char *example; /* one that keeps it */
     /* Whether `text` keeps the rule; `*ret` is it in its one tidy form (in `a` when it differs). */
     bool (*check)(struct arena *a, struct str text, struct str *ret);
 };

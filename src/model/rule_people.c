@@ -29,6 +29,7 @@ static bool check_title(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_title = {
     .allowed = "1 to 120 characters on one line, no spaces at its ends",
     .pattern = "^\\S(.{0,118}\\S)?$",
+    .example = "Weather",
     .check = check_title,
 };
 
@@ -42,6 +43,7 @@ static bool check_description(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_description = {
     .allowed = "at most 4000 characters",
     .pattern = "^[\\s\\S]{0,4000}$",
+    .example = "Forecasts for Canada",
     .check = check_description,
 };
 
@@ -87,6 +89,8 @@ static bool check_email(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_email = {
     .allowed = "an e-mail address such as ana@example.com",
     .pattern = "^[^\\s@]+@[A-Za-z0-9.-]+$",
+    .format = "email",
+    .example = "ana@example.com",
     .check = check_email,
 };
 
@@ -129,6 +133,8 @@ static bool check_time(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_time = {
     .allowed = "a time in UTC such as 2027-01-31T18:00:00Z",
     .pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?Z$",
+    .format = "date-time",
+    .example = "2027-01-31T18:00:00Z",
     .check = check_time,
 };
 
@@ -153,6 +159,7 @@ static bool check_prefix(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_prefix = {
     .allowed = "a path such as /weather/v1: letters, digits, '-', '.', '_', '~' between slashes",
     .pattern = "^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$",
+    .example = "/weather/v1",
     .check = check_prefix,
 };
 
@@ -174,6 +181,7 @@ static bool check_permission(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_permission = {
     .allowed = "a permission such as application.update, application.* or *",
     .pattern = "^[a-z._*-]{1,64}$",
+    .example = "application.read",
     .check = check_permission,
 };
 
@@ -187,5 +195,6 @@ static bool check_password(struct arena *a, struct str s, struct str *ret)
 const struct rule rule_password = {
     .allowed = "12 to 256 characters",
     .pattern = "^.{12,256}$",
+    .example = "correct horse battery",
     .check = check_password,
 };

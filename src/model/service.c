@@ -62,6 +62,7 @@ static const struct field fields[] = {
      .at = AT(service, description)},
     {.name = "kind",
      .help = "rest: requests go to its upstreams; ai: calls go to its models.",
+     .example = "\"ai\"",
      .type = FIELD_CHOICE,
      .choices = kinds,
      .fallback = "rest",

@@ -60,6 +60,7 @@ static const struct field fields[] = {
     {.name = "rotated_at",
      .help = "When the secret was made anew.",
      .type = FIELD_TEXT,
+     .rule = &rule_time,
      .read_only = true,
      .at = AT(token, rotated_at)},
 };

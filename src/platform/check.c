@@ -269,9 +269,6 @@ int stage_check(struct writing *w)
         return 0;
     }
     if (w->mode == WRITE_DELETE) {
-        if (w->kind->single) {
-            refuse(v, PROBLEM_METHOD_NOT_ALLOWED, "The settings can be changed, not deleted.");
-        }
         return 0;
     }
     if (w->mode == WRITE_APPLY && !w->manager.n) {

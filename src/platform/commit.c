@@ -251,7 +251,7 @@ int stage_store(struct writing *w)
         fill(w);
     }
     w->unchanged = is_unchanged(w);
-    if (w->unchanged || w->dry_run) {
+    if (w->unchanged) {
         return 0;
     }
     r = write_row(w, &why);
@@ -271,7 +271,7 @@ static void answer_representation(struct writing *w, const struct resource *r, u
 {
     struct visit *v = w->v;
     struct buf b = {.arena = &v->work};
-    bool shows_secret = !secret_empty(w->issued) && !w->dry_run;
+    bool shows_secret = !secret_empty(w->issued) && !w->v->dry_run;
     if (w->prefer.minimal && !shows_secret) {
         answer_empty(v, status == 201 ? 201 : 204);
         answer_line(v, "preference-applied", "return=minimal");
@@ -314,7 +314,7 @@ static int settle_wait(struct writing *w)
 {
     struct str kind = str_of(w->kind->kind->name);
     bool is_key = str_eq(kind, STR("key")) && (w->action || w->mode == WRITE_DELETE);
-    if (w->unchanged || w->dry_run || (!is_key && w->prefer.wait_s < 0)) {
+    if (w->unchanged || w->v->dry_run || (!is_key && w->prefer.wait_s < 0)) {
         return 0;
     }
     return change_last(w->db, &w->v->answer.wait_seq);
@@ -336,7 +336,7 @@ static struct str kept_body(struct writing *w)
 static int keep_answer(struct writing *w)
 {
     struct visit *v = w->v;
-    if (!w->key.n || w->dry_run) {
+    if (!w->key.n || w->v->dry_run) {
         return 0;
     }
     int64_t hours = setting_int(v, w->db, "idempotency_hours", 24);
@@ -380,7 +380,7 @@ int replay_answer(struct writing *w, const struct idempotent *had)
 int stage_answer(struct writing *w)
 {
     const struct resource *r = w->unchanged ? &w->now : &w->out.r;
-    bool created = !w->exists && !w->dry_run;
+    bool created = !w->exists && !w->v->dry_run;
     if (w->mode == WRITE_DELETE) {
         answer_empty(w->v, 204);
         answer_line(w->v, "cache-control", "no-store");

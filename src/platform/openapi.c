@@ -157,7 +157,7 @@ static struct str permission_of(struct describing *d, const struct route *r,
         break;
     }
     return arena_printf(d->arena, "Needs the permission `%s.%s`.", k->kind->name,
-                        action ? action->name : r->permission);
+                        action && r->method == M_POST ? action->name : r->permission);
 }
 
 /* The parameters of the path stand at its item, for all of its methods. */
@@ -203,12 +203,73 @@ static const char *method_of(const struct route *r)
                                   : "delete";
 }
 
+static bool ends_at(struct describing *d, const struct json *schema, const struct resource_kind *k,
+                    const char *suffix)
+{
+    const struct json *to = schema ? json_get(schema, STR("$ref")) : NULL;
+    struct str name = capital(d->arena, str_of(k->kind->name));
+    return to && str_eq(to->text, arena_printf(d->arena, "#/components/schemas/%.*s%s",
+                                               STR_ARG(name), suffix));
+}
+
+static void set_example(struct describing *d, struct json *body, const struct resource_kind *k)
+{
+    struct json *content = json_get(body, STR("content"));
+    for (struct json *media = content ? content->first : NULL; media; media = media->next) {
+        const struct json *schema = json_get(media, STR("schema"));
+        if (ends_at(d, schema, k, "")) {
+            json_set(media, STR("example"), resource_example(d->arena, k));
+        } else if (ends_at(d, schema, k, "Input")) {
+            json_set(media, STR("example"), kind_example(d->arena, k->kind));
+        } else if (ends_at(d, schema, k, "Page")) {
+            struct json *page = json_new(d->arena, JSON_OBJECT);
+            struct json *items = json_new(d->arena, JSON_ARRAY);
+            json_append(items, resource_example(d->arena, k));
+            json_set(page, STR("items"), items);
+            json_set(media, STR("example"), page);
+        }
+    }
+}
+
+/* An example to each body that is a resource of the kind, or a page of them. */
+static void add_examples(struct describing *d, struct json *operation,
+                         const struct resource_kind *k)
+{
+    struct json *responses = json_get(operation, STR("responses"));
+    struct json *sent = json_get(operation, STR("requestBody"));
+    for (struct json *r = responses ? responses->first : NULL; k && r; r = r->next) {
+        set_example(d, r, k);
+    }
+    if (k && sent) {
+        set_example(d, sent, k);
+    }
+}
+
+/* "approve*" of the POST, "mayApprove*" of the GET. */
+static const char *action_name(struct describing *d, const struct route *r,
+                               const struct action *action)
+{
+    struct str name = str_of(action->name);
+    return arena_dupz(d->arena, arena_printf(d->arena, "%s%.*s*", r->name,
+                                             STR_ARG(r->name[0] ? capital(d->arena, name) : name)));
+}
+
+static struct str action_summary(struct describing *d, const struct route *r,
+                                 const struct resource_kind *k, const struct action *action)
+{
+    struct str name = str_of(action->name);
+    return r->method == M_GET ? arena_printf(d->arena, "Ask whether the %s can be changed by %.*s",
+                                             k->kind->name, STR_ARG(name))
+                              : arena_printf(d->arena, "%.*s the %s",
+                                             STR_ARG(capital(d->arena, name)), k->kind->name);
+}
+
 static void describe(struct describing *d, const struct route *r, const struct resource_kind *k,
                      const struct action *action)
 {
     struct arena *a = d->arena;
     struct json *operation = json_new(a, JSON_OBJECT), *tags = json_new(a, JSON_ARRAY), *next;
-    const char *name = action ? arena_dupz(a, arena_printf(a, "%s*", action->name)) : r->name;
+    const char *name = action ? action_name(d, r, action) : r->name;
     struct str path = path_of(d, r, k, action);
     struct json *item = member(d, d->paths, path);
     json_append(tags, text(d, k ? str_of(k->plural)
@@ -217,9 +278,7 @@ static void describe(struct describing *d, const struct route *r, const struct r
                                   : STR("server")));
     json_set(operation, STR("operationId"), text(d, named(d, name, k, true)));
     json_set(operation, STR("summary"),
-             text(d, action ? arena_printf(a, "%.*s the %s",
-                                           STR_ARG(capital(a, str_of(action->name))), k->kind->name)
-                            : named(d, r->summary, k, false)));
+             text(d, action ? action_summary(d, r, k, action) : named(d, r->summary, k, false)));
     json_set(operation, STR("description"),
              text(d, arena_printf(a, "%s%s%.*s", action ? action->help : "", action ? " " : "",
                                   STR_ARG(permission_of(d, r, k, action)))));
@@ -237,6 +296,7 @@ static void describe(struct describing *d, const struct route *r, const struct r
     if (k && (r->flags & ROUTE_WRITE)) {
         json_set(operation, STR("x-idempotency"), json_clone(a, d->repeats));
     }
+    add_examples(d, operation, k);
     add_problems(d, operation);
     add_path_parameters(d, item, path);
     json_set(item, str_of(method_of(r)), operation);
@@ -249,16 +309,49 @@ static struct json *page_schema(struct describing *d, struct str name)
 {
     struct json *j =
         json_clone(d->arena, json_get(json_get(json_get(d->doc, STR("components")), STR("schemas")),
-                                      STR("RecordPage")));
+                                      STR("Page")));
     struct json *items = json_get(json_get(j, STR("properties")), STR("items"));
     json_set(items, STR("items"),
              reference(d, arena_printf(d->arena, "#/components/schemas/%.*s", STR_ARG(name))));
     return j;
 }
 
-static bool has_route(const struct resource_kind *k, const struct route *r)
+static struct json *told(struct describing *d, const char *help)
 {
-    return !k->single || (r->handler != delete_resource && r->handler != create_resource);
+    struct json *j = json_new(d->arena, JSON_OBJECT);
+    json_set(j, STR("type"), text(d, STR("string")));
+    json_set(j, STR("description"), text(d, str_of(help)));
+    json_set(j, STR("readOnly"), json_new_bool(d->arena, true));
+    return j;
+}
+
+/* As it is answered (with `fields` any part of it), as it is sent whole, and as a merge patch. */
+static void add_schemas(struct describing *d, struct json *schemas, const struct resource_kind *k,
+                        struct str name)
+{
+    struct arena *a = d->arena;
+    static const char *const always[] = {"id", "revision", "etag"};
+    struct json *answered = resource_schema(a, k), *required = json_new(a, JSON_ARRAY);
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++) {
+        json_append(required, text(d, str_of(always[i])));
+    }
+    json_remove(answered, STR("required"));
+    json_set(answered, STR("required"), required);
+    struct json *properties = json_get(answered, STR("properties"));
+    json_set(properties, STR("action"), told(d, "What made this state; only in the history."));
+    struct json *base = told(d, "The revision that a merge started from; only in its answer.");
+    json_get(base, STR("type"))->text = STR("integer");
+    json_set(base, STR("format"), text(d, STR("int64")));
+    json_set(base, STR("minimum"), json_new_int(a, 1));
+    json_set(base, STR("maximum"), json_new_int(a, 9007199254740991));
+    json_set(properties, STR("merged_from"), base);
+    if (k->issues != ISSUED_NONE) {
+        json_set(properties, STR("secret"),
+                 told(d, "The secret; only in the answer to what has made it, and never again."));
+    }
+    json_set(schemas, name, answered);
+    json_set(schemas, arena_printf(a, "%.*sInput", STR_ARG(name)), resource_schema(a, k));
+    json_set(schemas, arena_printf(a, "%.*sPatch", STR_ARG(name)), patch_schema(a, k));
 }
 
 static void describe_kind(struct describing *d, const struct resource_kind *k)
@@ -269,17 +362,17 @@ static void describe_kind(struct describing *d, const struct resource_kind *k)
     json_set(tag, STR("name"), text(d, str_of(k->plural)));
     json_set(tag, STR("description"), text(d, str_of(k->kind->help)));
     json_append(json_get(d->doc, STR("tags")), tag);
-    json_set(schemas, name, resource_schema(d->arena, k));
+    add_schemas(d, schemas, k, name);
     json_set(schemas, arena_printf(d->arena, "%.*sPage", STR_ARG(name)), page_schema(d, name));
     for (size_t i = 0; i < n_routes; i++) {
         const struct route *r = &routes[i];
-        if (r->access != ACCESS_VERB || !has_route(k, r)) {
+        if (r->access != ACCESS_VERB || !route_of_kind(r, k)) {
             continue;
         }
-        for (size_t n = 0; r->handler == act_on_resource && n < k->n_actions; n++) {
+        for (size_t n = 0; (r->flags & ROUTE_ACTION) && n < k->n_actions; n++) {
             describe(d, r, k, &k->actions[n]);
         }
-        if (r->handler != act_on_resource) {
+        if (!(r->flags & ROUTE_ACTION)) {
             describe(d, r, k, NULL);
         }
     }
@@ -300,6 +393,7 @@ static struct json *describe_all(struct arena *a)
     for (const struct resource_kind *const *k = resource_kinds; *k; k++) {
         describe_kind(&d, *k);
     }
+    json_remove(json_get(json_get(d.doc, STR("components")), STR("schemas")), STR("Page"));
     for (size_t i = 0; i < n_routes; i++) {
         if (routes[i].access != ACCESS_VERB) {
             describe(&d, &routes[i], NULL, NULL);

@@ -21,8 +21,12 @@ static struct json *parsed(struct visit *v, struct str text)
     return text.n && json_parse(&v->work, text, &j, &e) == 0 ? j : NULL;
 }
 
-static bool read_limit(struct visit *v, uint64_t *ret_limit, uint64_t *ret_cursor)
+static bool read_limit(struct visit *v, const char *const *parameters, uint64_t *ret_limit,
+                       uint64_t *ret_cursor)
 {
+    if (!known_parameters(v, parameters)) {
+        return false;
+    }
     struct str limit = query_get(&v->query, STR("limit"));
     struct str cursor = query_get(&v->query, STR("cursor"));
     *ret_limit = LIMIT_DEFAULT;
@@ -83,11 +87,12 @@ static struct json *audit_json(struct visit *v, const struct audit *e)
 
 int list_audit(struct visit *v, struct db *db)
 {
+    static const char *const parameters[] = {"limit", "cursor", "who", "kind", "id", NULL};
     struct json *items = json_new(&v->work, JSON_ARRAY);
     struct audit *all;
     uint64_t limit, before;
     size_t n;
-    if (!read_limit(v, &limit, &before)) {
+    if (!read_limit(v, parameters, &limit, &before)) {
         return 0;
     }
     int r = audit_list(db, &v->work, query_get(&v->query, STR("who")),
@@ -142,12 +147,13 @@ static struct json *conflict_json(struct visit *v, const struct conflict_record 
 
 int list_conflicts(struct visit *v, struct db *db)
 {
+    static const char *const parameters[] = {"limit", "cursor", "who", "kind", "resource_id", NULL};
     struct json *items = json_new(&v->work, JSON_ARRAY);
     struct conflict_record *all;
     uint64_t limit, before;
     size_t n;
     int64_t next = 0;
-    if (!read_limit(v, &limit, &before)) {
+    if (!read_limit(v, parameters, &limit, &before)) {
         return 0;
     }
     int r = conflict_list(
@@ -202,7 +208,13 @@ int read_status(struct visit *v, struct db *db)
     json_set(j, STR("version"), json_new_str(a, STR(ACCORD_VERSION)));
     json_set(j, STR("generation"), json_new_int(a, (int64_t)g->generation));
     json_set(j, STR("compile_us"), json_new_int(a, (int64_t)g->compile_us));
-    json_set(j, STR("workers"), json_new_int(a, g->n_workers));
+    struct json *workers = json_new(a, JSON_ARRAY);
+    for (unsigned i = 0; i < g->n_workers; i++) {
+        struct json *w = json_new(a, JSON_OBJECT);
+        json_set(w, STR("generation"), json_new_int(a, (int64_t)g->workers[i].generation));
+        json_append(workers, w);
+    }
+    json_set(j, STR("workers"), workers);
     json_set(j, STR("draining"), json_new_bool(a, g->draining));
     json_set(j, STR("change_seq"), json_new_int(a, last));
     json_set(j, STR("applied_seq"), json_new_int(a, v->platform->applied_seq));
@@ -214,6 +226,9 @@ int read_status(struct visit *v, struct db *db)
     json_set(store, STR("reads"), json_new_int(a, (int64_t)s.reads));
     json_set(store, STR("reruns"), json_new_int(a, (int64_t)s.reruns));
     json_set(j, STR("store"), store);
+    struct json *ledger = json_new(a, JSON_OBJECT);
+    json_set(ledger, STR("lines_lost"), json_new_int(a, (int64_t)ledger_lost(g->ledger)));
+    json_set(j, STR("ledger"), ledger);
     answer_json(v, 200, j);
     answer_line(v, "cache-control", "no-store");
     return 0;

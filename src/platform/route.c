@@ -24,9 +24,13 @@ const struct route routes[] = {
     {M_GET, "/{kind}/{id}/history/{revision}", VERB("read"), read_revision, 0, "read*Revision",
      "Read a * as it was"},
     {M_GET, "/{kind}/{id}/diff", VERB("read"), read_diff, 0, "diff*", "Compare two states of a *"},
+    {M_GET, "/{kind}/{id}/restore", VERB("read"), read_action, 0, "mayRestore*",
+     "Ask whether a * can be restored"},
     {M_POST, "/{kind}/{id}/restore", VERB("update"), restore_resource, CHANGE, "restore*",
      "Make a * again what it was"},
-    {M_POST, "/{kind}/{id}/{action}", VERB("update"), act_on_resource, CHANGE, "", ""},
+    {M_GET, "/{kind}/{id}/{action}", VERB("read"), read_action, ROUTE_ACTION, "may", ""},
+    {M_POST, "/{kind}/{id}/{action}", VERB("update"), act_on_resource, CHANGE | ROUTE_ACTION, "",
+     ""},
 
     {M_GET, "/me", KNOWN, read_me, 0, "readMe", "Who you are and what you may do"},
     {M_PUT, "/me/password", KNOWN, change_password, CHANGE, "changePassword",
@@ -115,10 +119,18 @@ static bool has_action(const struct resource_kind *k, struct str name)
     return false;
 }
 
+bool route_of_kind(const struct route *r, const struct resource_kind *k)
+{
+    return !k->single || (r->handler != delete_resource && r->handler != create_resource);
+}
+
 /* "/{kind}/{id}/{action}" is there only for the actions of the kind. */
 static bool is_there(const struct visit *v, const struct route *r)
 {
-    return r->handler != act_on_resource || has_action(v->kind, v->args[1]);
+    if (v->kind && !route_of_kind(r, v->kind)) {
+        return false;
+    }
+    return !(r->flags & ROUTE_ACTION) || has_action(v->kind, v->args[1]);
 }
 
 static void add_method(struct buf *allow, const char *name)

@@ -17,6 +17,7 @@ enum {
     ROUTE_BODY = 2,     /* it takes a body */
     ROUTE_NO_STORE = 4, /* answered on the worker */
     ROUTE_STREAM = 8,   /* the answer goes on: watch */
+    ROUTE_ACTION = 16,  /* one for each action of the kind */
 };
 
 struct route {
@@ -39,10 +40,13 @@ enum route_found { ROUTE_FOUND, ROUTE_NOWHERE, ROUTE_WRONG_METHOD };
  * the methods of the path when it is there with others. */
 enum route_found route_find(struct visit *v, struct buf *allow);
 
+/* Whether the kind has that route: what there is one of is neither created nor deleted. */
+bool route_of_kind(const struct route *r, const struct resource_kind *k);
+
 /* The handlers. */
 visit_handler list_resources, read_resource, read_history, read_revision, read_diff;
 visit_handler create_resource, replace_resource, patch_resource, delete_resource;
-visit_handler restore_resource, act_on_resource;
+visit_handler restore_resource, act_on_resource, read_action;
 visit_handler watch_resources;
 visit_handler read_me, sign_in, sign_out, change_password, redeem_link;
 visit_handler list_audit, list_conflicts, read_conflict, read_status, read_openapi;

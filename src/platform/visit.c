@@ -236,7 +236,7 @@ static int run(struct store_job *j, struct db *db)
     if (ignores_key(v)) {
         answer_line(v, "idempotency-status", "ignored");
     }
-    return r;
+    return r == 0 && v->dry_run && !v->refusal.set ? -ECANCELED : r;
 }
 
 static void on_done(struct loop_task *t);
@@ -264,7 +264,7 @@ static void on_done(struct loop_task *t)
 {
     struct visit *v = (struct visit *)((char *)t - offsetof(struct visit, job.done));
     let_go(v);
-    if (v->job.result < 0) {
+    if (v->job.result < 0 && v->job.result != -ECANCELED) { /* that is a dry run, and answered */
         arena_reset(&v->work);
         v->answer = (struct answer){0};
         v->refusal = (struct refusal){0};

@@ -82,7 +82,8 @@ struct visit {
     struct principal who;
     struct answer answer;
     struct refusal refusal;
-    bool busy; /* the store has it, or it waits for the workers */
+    bool dry_run; /* a write that is done, answered, and not kept */
+    bool busy;    /* the store has it, or it waits for the workers */
     struct visit *next_waiting;
     struct loop_task applied;
     struct watch *watch; /* a stream of changes, watch.c */
@@ -124,6 +125,21 @@ struct json *refusal_members(struct visit *v);
 void refusal_answer(struct visit *v, struct db *db);
 /* The store's error as a refusal: 503. */
 void refuse_store(struct visit *v, int error);
+
+/* Reads the resource of the path for GET: whether the asker may, conditions, ETag and the fields that
+ * go with it. `*ret_ok` false: it is answered or refused already. */
+int begin_reading(struct visit *v, struct db *db, struct resource *ret, bool *ret_ok);
+
+/* ---- the query (parameters.c); false: refused ---- */
+
+/* Whether all names that stand there are among these (NULL-terminated). */
+bool known_parameters(struct visit *v, const char *const *names);
+/* true or false; not there: false. */
+bool flag_parameter(struct visit *v, const char *name, bool *ret);
+/* `fields`: which members of the kind's resources are to be answered; p NULL: all. */
+bool fields_parameter(struct visit *v, struct str *ret);
+/* Whether resources of the kind have a member of this name. */
+bool kind_shows(const struct kind *k, struct str name);
 
 /* ---- who asks (identify.c) ---- */
 

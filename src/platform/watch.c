@@ -237,9 +237,13 @@ void watch_stop(struct visit *v)
 
 int watch_resources(struct visit *v, struct db *db)
 {
+    static const char *const parameters[] = {"id", NULL};
     struct str last = str_trim(visit_field(v, STR("last-event-id")));
     uint64_t n;
     int64_t after;
+    if (!known_parameters(v, parameters)) {
+        return 0;
+    }
     if (last.n && (str_to_u64(last, &n) < 0 || n > INT64_MAX)) {
         refuse(v, PROBLEM_MALFORMED_FIELD,
                "Last-Event-ID must be the id of an event of this stream.");

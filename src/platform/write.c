@@ -120,15 +120,15 @@ static bool read_idempotency_key(struct writing *w)
 
 static int stage_head(struct writing *w)
 {
+    static const char *const parameters[] = {"dry_run", "force", "manager", NULL};
     struct visit *v = w->v;
     struct etag_list prefers = visit_lines(v, STR("prefer"));
     w->prefer = PREFER_NONE;
     for (size_t i = 0; i < prefers.n; i++) {
         prefer_line(&w->prefer, prefers.lines[i]);
     }
-    if (takes_type(w) && read_idempotency_key(w)) {
-        w->dry_run = str_eq(query_get(&v->query, STR("dry_run")), STR("true"));
-        w->force = str_eq(query_get(&v->query, STR("force")), STR("true"));
+    if (takes_type(w) && read_idempotency_key(w) && known_parameters(v, parameters) &&
+        flag_parameter(v, "dry_run", &v->dry_run) && flag_parameter(v, "force", &w->force)) {
         w->manager = query_get(&v->query, STR("manager"));
     }
     return 0;

@@ -43,7 +43,7 @@ struct writing {
     struct resource_write out;
     struct secret issued; /* shown once */
     struct str manager;   /* of WRITE_APPLY: "file:prod.yaml" */
-    bool force, dry_run;
+    bool force;
     bool unchanged;
 };
 

@@ -306,7 +306,7 @@ static void through_the_ledger(void **state)
     assert_true(fd >= 0);
     struct record_ring *rings[2];
     for (int i = 0; i < 2; i++) {
-        rings[i] = aligned_alloc(64, sizeof **rings);
+        rings[i] = aligned_alloc(_Alignof(struct record_ring), sizeof **rings);
         memset(rings[i], 0, sizeof **rings);
     }
     struct ledger *l = NULL;
