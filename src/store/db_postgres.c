@@ -5,13 +5,13 @@
  *
  * All names are in the schema `accord`. */
 #include <errno.h>
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/must.h"
 #include "net/loop.h"
 #include "store/driver.h"
+#include "store/libpq.h"
 
 enum {
     STATEMENTS = 256,
@@ -89,7 +89,7 @@ static void forget_statements(struct postgres *p)
 
 static bool is_alive(const struct postgres *p)
 {
-    return p->conn && PQstatus(p->conn) == CONNECTION_OK;
+    return p->conn && pq.status(p->conn) == CONNECTION_OK;
 }
 
 static int connect_now(struct postgres *p)
@@ -104,23 +104,23 @@ static int connect_now(struct postgres *p)
     if (now < p->retry_us) {
         return -ECONNREFUSED;
     }
-    PQfinish(p->conn);
-    p->conn = PQconnectdbParams(names, values, 1);
+    pq.finish(p->conn);
+    p->conn = pq.connectdbParams(names, values, 1);
     forget_statements(p);
     if (!is_alive(p)) {
-        keep_error(p, PQerrorMessage(p->conn));
+        keep_error(p, pq.errorMessage(p->conn));
         p->retry_us = now + RETRY_US;
         return -ECONNREFUSED;
     }
-    PQsetNoticeProcessor(p->conn, NULL, NULL);
-    return PQenterPipelineMode(p->conn) ? 0 : -EIO;
+    pq.setNoticeProcessor(p->conn, NULL, NULL);
+    return pq.enterPipelineMode(p->conn) ? 0 : -EIO;
 }
 
 /* ---- the pipeline ---- */
 
 static int send_failed(struct postgres *p)
 {
-    keep_error(p, PQerrorMessage(p->conn));
+    keep_error(p, pq.errorMessage(p->conn));
     return is_alive(p) ? -EIO : p->committing ? -ECONNRESET : -EAGAIN;
 }
 
@@ -158,7 +158,7 @@ static int send_statement(struct postgres *p, const struct db_stmt *stmt,
     must(n <= ARGS);
     snprintf(name, sizeof name, "s%zu", at);
     if (!p->cache[at].prepared && !is_queued(p, at)) {
-        if (!PQsendPrepare(p->conn, name, stmt->postgres ? stmt->postgres : stmt->sql, 0, NULL)) {
+        if (!pq.sendPrepare(p->conn, name, stmt->postgres ? stmt->postgres : stmt->sql, 0, NULL)) {
             return send_failed(p);
         }
         p->queue[p->n_queue++] = (struct waiting){PREPARE, at};
@@ -175,7 +175,7 @@ static int send_statement(struct postgres *p, const struct db_stmt *stmt,
             snprintf(numbers[i], sizeof numbers[i], "%lld", (long long)args[i].i);
         }
     }
-    bool ok = PQsendQueryPrepared(p->conn, name, (int)n, values, lengths, formats, 0);
+    bool ok = pq.sendQueryPrepared(p->conn, name, (int)n, values, lengths, formats, 0);
     arena_reset(&texts);
     if (!ok) {
         return send_failed(p);
@@ -188,17 +188,17 @@ static int send_statement(struct postgres *p, const struct db_stmt *stmt,
 static int flush_pipeline(struct postgres *p, PGresult **ret)
 {
     int error = 0;
-    if (!PQpipelineSync(p->conn)) {
+    if (!pq.pipelineSync(p->conn)) {
         return send_failed(p);
     }
     for (size_t i = 0; i < p->n_queue; i++) {
-        PGresult *r = PQgetResult(p->conn);
-        ExecStatusType status = PQresultStatus(r);
+        PGresult *r = pq.getResult(p->conn);
+        ExecStatusType status = pq.resultStatus(r);
         bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
         if (!ok && !error) {
-            error = r && is_alive(p) ? error_of(PQresultErrorField(r, PG_DIAG_SQLSTATE))
+            error = r && is_alive(p) ? error_of(pq.resultErrorField(r, PG_DIAG_SQLSTATE))
                                      : send_failed(p);
-            keep_error(p, r ? PQresultErrorMessage(r) : PQerrorMessage(p->conn));
+            keep_error(p, r ? pq.resultErrorMessage(r) : pq.errorMessage(p->conn));
         }
         if (ok && p->queue[i].kind == PREPARE) {
             p->cache[p->queue[i].statement].prepared = true;
@@ -206,14 +206,14 @@ static int flush_pipeline(struct postgres *p, PGresult **ret)
         if (ok && p->queue[i].kind == WANTED && ret) {
             *ret = r;
         } else {
-            PQclear(r);
+            pq.clear(r);
         }
         if (r) {
-            PQclear(PQgetResult(p->conn)); /* the NULL behind it */
+            pq.clear(pq.getResult(p->conn)); /* the NULL behind it */
         }
     }
     p->n_queue = 0;
-    PQclear(PQgetResult(p->conn)); /* of the sync */
+    pq.clear(pq.getResult(p->conn)); /* of the sync */
     if (!is_alive(p) && !error) {
         error = send_failed(p);
     }
@@ -224,27 +224,27 @@ static int flush_pipeline(struct postgres *p, PGresult **ret)
 
 static struct db_value value_of(struct arena *a, const PGresult *r, int row, int column)
 {
-    if (PQgetisnull(r, row, column)) {
+    if (pq.getisnull(r, row, column)) {
         return db_null();
     }
-    const char *text = PQgetvalue(r, row, column);
-    Oid type = PQftype(r, column);
+    const char *text = pq.getvalue(r, row, column);
+    Oid type = pq.ftype(r, column);
     if (type == OID_INT8 || type == OID_INT4) {
         return db_int(strtoll(text, NULL, 10));
     }
     if (type == OID_BYTEA) {
         size_t n;
-        unsigned char *bytes = PQunescapeBytea((const unsigned char *)text, &n);
+        unsigned char *bytes = pq.unescapeBytea((const unsigned char *)text, &n);
         struct db_value v = db_blob(arena_dup(a, str_make((char *)bytes, n)));
-        PQfreemem(bytes);
+        pq.freemem(bytes);
         return v;
     }
-    return db_text(arena_dup(a, str_make(text, (size_t)PQgetlength(r, row, column))));
+    return db_text(arena_dup(a, str_make(text, (size_t)pq.getlength(r, row, column))));
 }
 
 static void copy_rows(struct arena *a, const PGresult *r, struct db_rows *ret)
 {
-    int rows = PQntuples(r), columns = PQnfields(r);
+    int rows = pq.ntuples(r), columns = pq.nfields(r);
     struct db_value *v = arena_alloc(a, (size_t)(rows * columns + 1) * sizeof *v);
     for (int i = 0; i < rows; i++) {
         for (int c = 0; c < columns; c++) {
@@ -273,9 +273,9 @@ static int run(struct db *db, struct arena *a, const struct db_stmt *stmt,
         copy_rows(a, result, ret);
     }
     if (r == 0 && result && ret_changed) {
-        *ret_changed = strtoll(PQcmdTuples(result), NULL, 10);
+        *ret_changed = strtoll(pq.cmdTuples(result), NULL, 10);
     }
-    PQclear(result);
+    pq.clear(result);
     return r;
 }
 
@@ -315,7 +315,7 @@ static void rollback(struct db *db)
     static const struct db_stmt stmt = {"ROLLBACK", NULL};
     struct postgres *p = of(db);
     p->committing = false;
-    if (is_alive(p) && PQtransactionStatus(p->conn) != PQTRANS_IDLE) {
+    if (is_alive(p) && pq.transactionStatus(p->conn) != PQTRANS_IDLE) {
         char error[sizeof p->db.error];
         memcpy(error, p->db.error, sizeof error);
         if (plain(db, &stmt) == 0) {
@@ -349,23 +349,23 @@ static int script(struct db *db, const char *sql)
 {
     struct postgres *p = of(db);
     int r = p->n_queue ? flush_pipeline(p, NULL) : 0;
-    if (r < 0 || !PQexitPipelineMode(p->conn)) {
+    if (r < 0 || !pq.exitPipelineMode(p->conn)) {
         return r < 0 ? r : send_failed(p);
     }
-    PGresult *result = PQexec(p->conn, sql);
-    ExecStatusType status = PQresultStatus(result);
+    PGresult *result = pq.exec(p->conn, sql);
+    ExecStatusType status = pq.resultStatus(result);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-        keep_error(p, PQresultErrorMessage(result));
-        r = is_alive(p) ? error_of(PQresultErrorField(result, PG_DIAG_SQLSTATE)) : -ECONNREFUSED;
+        keep_error(p, pq.resultErrorMessage(result));
+        r = is_alive(p) ? error_of(pq.resultErrorField(result, PG_DIAG_SQLSTATE)) : -ECONNREFUSED;
     }
-    PQclear(result);
-    return PQenterPipelineMode(p->conn) || r < 0 ? r : send_failed(p);
+    pq.clear(result);
+    return pq.enterPipelineMode(p->conn) || r < 0 ? r : send_failed(p);
 }
 
 static void close_db(struct db *db)
 {
     struct postgres *p = of(db);
-    PQfinish(p->conn);
+    pq.finish(p->conn);
     free(p->url);
     free(p);
 }
@@ -385,11 +385,15 @@ static const struct db_driver driver = {
 
 int db_postgres_open(struct str url, struct db **ret, struct buf *errors)
 {
+    int r = libpq_load(errors);
+    if (r < 0) {
+        return r;
+    }
     struct postgres *p = mem_zalloc(sizeof *p);
     p->db.driver = &driver;
     p->url = mem_zalloc(url.n + 1);
     memcpy(p->url, url.p, url.n);
-    int r = connect_now(p);
+    r = connect_now(p);
     if (r < 0) {
         buf_printf(errors, "the database cannot be reached: %s", p->db.error);
         close_db(&p->db);
@@ -413,12 +417,12 @@ bool db_postgres_heard(struct db *db)
     struct postgres *p = of(db);
     PGnotify *n;
     bool heard = false;
-    if (!is_alive(p) || !PQconsumeInput(p->conn)) {
+    if (!is_alive(p) || !pq.consumeInput(p->conn)) {
         return false;
     }
-    while ((n = PQnotifies(p->conn))) {
+    while ((n = pq.notifies(p->conn))) {
         heard = true;
-        PQfreemem(n);
+        pq.freemem(n);
     }
     return heard;
 }
@@ -426,5 +430,5 @@ bool db_postgres_heard(struct db *db)
 int db_postgres_socket(const struct db *db)
 {
     const struct postgres *p = (const struct postgres *)db;
-    return is_alive(p) ? PQsocket(p->conn) : -1;
+    return is_alive(p) ? pq.socket(p->conn) : -1;
 }
