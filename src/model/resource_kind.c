@@ -2,13 +2,11 @@
 
 #include <errno.h>
 
-/* One line for each kind. */
 const struct resource_kind *const resource_kinds[] = {
-    &resource_settings,    &resource_team,         &resource_user,
-    &resource_membership,  &resource_role,         &resource_token,
-    &resource_provider,    &resource_credential,   &resource_model,
-    &resource_application, &resource_key,          &resource_service,
-    &resource_policy,      &resource_subscription, NULL,
+#define KIND(name) &resource_##name,
+#include "kinds_list.h"
+#undef KIND
+    NULL,
 };
 
 const char *const secret_states[] = {"active", "revoked", NULL};

@@ -1,6 +1,6 @@
 /* The kinds of resources of the platform: a table of fields (kind.h) with what the platform must
  * know besides: the name of its path, its states and actions, whose it is. To add a kind is to add
- * a file and its line in resource_kind.c. */
+ * a file and its line in the list of src/meson.build. */
 #ifndef MODEL_RESOURCE_KIND_H
 #define MODEL_RESOURCE_KIND_H
 
@@ -111,9 +111,9 @@ extern const char *const secret_states[];
 extern const struct action secret_actions[SECRET_ACTIONS];
 
 extern const struct kind kind_team, kind_user, kind_application, kind_service;
-extern const struct resource_kind resource_settings, resource_team, resource_user,
-    resource_membership, resource_role, resource_token, resource_provider, resource_credential,
-    resource_model, resource_application, resource_key, resource_service, resource_policy,
-    resource_subscription;
+/* resource_settings, resource_team ... */
+#define KIND(name) extern const struct resource_kind resource_##name;
+#include "kinds_list.h"
+#undef KIND
 
 #endif

@@ -1,213 +1,49 @@
-#include "model/kinds.h"
+#include "model/resource_kind.h"
 
-#define HOUR_MS 3600000
-#define DAY_MS  (24 * HOUR_MS)
-
-#define MS(field, standard, text)                                                                  \
-    {                                                                                              \
-        .name = #field, .help = text, .type = FIELD_INT, .min = 0, .max = DAY_MS,                  \
-        .fallback = standard, .at = AT(config_timeouts, field)                                     \
-    }
-
-static const struct field timeout_fields[] = {
-    MS(connect_ms, "5000", "To connect to an upstream, TLS included."),
-    MS(first_byte_ms, "600000", "From a request sent to the first byte of its answer."),
-    MS(idle_ms, "300000", "Between two reads of an answer."),
-    MS(total_ms, "3600000", "A whole call."),
-    MS(client_header_ms, "10000", "For a client to send a request's head, from its first byte."),
-    MS(client_body_ms, "30000", "Between two reads of a request's body."),
-    MS(client_idle_ms, "75000", "A kept-alive connection without a request."),
-    MS(client_write_ms, "60000", "A client that takes no byte."),
-    MS(keepalive_ping_ms, "15000", "Silence in a stream before a ping is sent to the client."),
-    MS(drain_ms, "30000", "For running calls to end after SIGTERM."),
+struct org {
+    struct str name;
+    int64_t session_hours, idempotency_hours;
+    bool require_idempotency_key;
 };
 
-static const struct kind kind_timeouts = {
-    .name = "set of timeouts",
-    .help = "Deadlines in milliseconds; 0 means none.",
-    .size = sizeof(struct config_timeouts),
-    KIND_FIELDS(timeout_fields),
-};
-
-static const struct field limits_fields[] = {
-    {.name = "max_body_bytes",
-     .help = "Longest request body; a longer one is answered 413.",
-     .type = FIELD_INT,
-     .min = 1024,
-     .max = (int64_t)1 << 40,
-     .fallback = "67108864",
-     .at = AT(config_limits, max_body_bytes)},
-    {.name = "max_header_bytes",
-     .help = "Longest request head; a longer one is answered 431.",
-     .type = FIELD_INT,
-     .min = 1024,
-     .max = 1 << 20,
-     .fallback = "65536",
-     .at = AT(config_limits, max_header_bytes)},
-    {.name = "max_connections",
-     .help = "Most client connections of one worker.",
+static const struct field fields[] = {
+    {.name = "name",
+     .help = "What the organisation is called.",
+     .type = FIELD_TEXT,
+     .rule = &rule_title,
+     .at = AT(org, name)},
+    {.name = "session_hours",
+     .help = "How long somebody who signed in stays so.",
      .type = FIELD_INT,
      .min = 1,
-     .max = 10000000,
-     .fallback = "50000",
-     .at = AT(config_limits, max_connections)},
-};
-
-static const struct kind kind_limits = {
-    .name = "set of limits",
-    .help = "What one client may ask of the server.",
-    .size = sizeof(struct config_limits),
-    KIND_FIELDS(limits_fields),
-};
-
-static const struct field tls_fields[] = {
-    {.name = "certificate",
-     .help = "A PEM file with the certificate and its chain.",
-     .type = FIELD_TEXT,
-     .rule = &rule_path,
-     .at = AT(config_tls, certificate)},
-    {.name = "key",
-     .help = "A PEM file with the private key.",
-     .type = FIELD_TEXT,
-     .rule = &rule_path,
-     .at = AT(config_tls, key)},
-};
-
-static void finish_tls(struct kind_reader *r, const struct json *j, const struct path *path,
-                       void *to)
-{
-    const struct config_tls *tls = to;
-    if ((tls->certificate.n > 0) != (tls->key.n > 0)) {
-        mistake_add(r->mistakes, j, path, "certificate and key are both needed, or none of them");
-    }
-}
-
-static const struct kind kind_tls = {
-    .name = "TLS setting",
-    .help = "With it, clients speak TLS on every listener.",
-    .size = sizeof(struct config_tls),
-    KIND_FIELDS(tls_fields),
-    .finish = finish_tls,
-};
-
-static const struct field database_fields[] = {
-    {.name = "url",
-     .help =
-         "A PostgreSQL that several servers share, as postgresql://USER:PASSWORD@HOST/NAME; all "
-         "of them need the same master key. ACCORD_DATABASE_URL stands for it.",
-     .type = FIELD_SECRET,
-     .rule = &rule_database_url,
-     .fallback_help = "SQLite in the data directory",
-     .at = AT(config_database, url)},
-    {.name = "connections",
-     .help = "How many connections to it are open.",
+     .max = 720,
+     .fallback = "12",
+     .at = AT(org, session_hours)},
+    {.name = "idempotency_hours",
+     .help = "How long the answer to a request with an Idempotency-Key is kept for its repeats.",
      .type = FIELD_INT,
      .min = 1,
-     .max = 60,
-     .fallback = "4",
-     .at = AT(config_database, connections)},
-};
-
-static const struct kind kind_database = {
-    .name = "database setting",
-    .help = "Where the state of the platform is.",
-    .size = sizeof(struct config_database),
-    KIND_FIELDS(database_fields),
-};
-
-static const struct field settings_fields[] = {
-    {.name = "listen",
-     .help = "Where it listens; one address or a list.",
-     .type = FIELD_TEXTS,
-     .rule = &rule_listen,
-     .one_or_many = true,
-     .min = 1,
-     .max = 64,
-     .fallback = "127.0.0.1:4090",
-     .at = AT(config, listen),
-     .at_n = AT(config, n_listen)},
-    {.name = "tls",
-     .help = "The certificate of the server.",
-     .type = FIELD_OBJECT,
-     .kind = &kind_tls,
-     .at = AT(config, tls)},
-    {.name = "data",
-     .help = "The directory that holds keys and state; made when it is not there.",
-     .type = FIELD_TEXT,
-     .rule = &rule_path,
-     .fallback = "./data",
-     .at = AT(config, data)},
-    {.name = "workers",
-     .help = "How many event loops run; 0 means as many as the cores it may use.",
-     .type = FIELD_INT,
-     .min = 0,
-     .max = 1024,
-     .fallback = "0",
-     .at = AT(config, workers)},
-    {.name = "access_log",
-     .help = "Where the log line of each call goes: stderr, off, or the path of a file.",
-     .type = FIELD_TEXT,
-     .rule = &rule_path,
-     .fallback = "stderr",
-     .at = AT(config, access_log)},
-    {.name = "environment_providers",
-     .help = "Whether providers are made from the API keys found in the environment.",
+     .max = 720,
+     .fallback = "24",
+     .at = AT(org, idempotency_hours)},
+    {.name = "require_idempotency_key",
+     .help = "Whether what creates or acts (POST) must come with an Idempotency-Key.",
      .type = FIELD_BOOL,
-     .fallback = "true",
-     .at = AT(config, environment_providers)},
-    {.name = "timeouts",
-     .help = "Deadlines in milliseconds; 0 means none.",
-     .type = FIELD_OBJECT,
-     .kind = &kind_timeouts,
-     .at = AT(config, timeouts)},
-    {.name = "limits",
-     .help = "What one client may ask of the server.",
-     .type = FIELD_OBJECT,
-     .kind = &kind_limits,
-     .at = AT(config, limits)},
-    {.name = "database",
-     .help = "Where the state of the platform is.",
-     .type = FIELD_OBJECT,
-     .kind = &kind_database,
-     .at = AT(config, database)},
-    {.name = "providers",
-     .help = "Who answers model calls.",
-     .type = FIELD_OBJECTS,
-     .kind = &kind_provider,
-     .merge_key = "id",
-     .max = 1000,
-     .at = AT(config, providers),
-     .at_n = AT(config, n_providers)},
-    {.name = "models",
-     .help = "Names that clients use. Without any, every model of every provider is reachable as "
-             "PROVIDER/MODEL, and a bare name goes to the provider that lists it.",
-     .type = FIELD_OBJECTS,
-     .kind = &kind_model,
-     .merge_key = "id",
-     .max = 10000,
-     .at = AT(config, models),
-     .at_n = AT(config, n_models)},
-    {.name = "keys",
-     .help = "Secrets of the applications that call.",
-     .type = FIELD_OBJECTS,
-     .kind = &kind_key,
-     .merge_key = "id",
-     .max = 100000,
-     .at = AT(config, keys),
-     .at_n = AT(config, n_keys)},
-    {.name = "policies",
-     .help = "Limits, attached to everybody, to a key or to a model.",
-     .type = FIELD_OBJECTS,
-     .kind = &kind_policy,
-     .merge_key = "id",
-     .max = 10000,
-     .at = AT(config, policies),
-     .at_n = AT(config, n_policies)},
+     .fallback = "false",
+     .at = AT(org, require_idempotency_key)},
 };
 
-const struct kind kind_settings = {
-    .name = "configuration",
-    .help = "The configuration of Accord.",
-    .size = sizeof(struct config),
-    KIND_FIELDS(settings_fields),
+static const struct kind kind_org = {
+    .name = "settings",
+    .help = "What holds for the whole organisation.",
+    .size = sizeof(struct org),
+    KIND_FIELDS(fields),
+};
+
+const struct resource_kind resource_settings = {
+    .kind = &kind_org,
+    .plural = "settings",
+    .id_prefix = "",
+    .id_rule = &rule_name,
+    .single = true,
 };

@@ -143,7 +143,7 @@ static int run(struct db *db, struct arena *a, const struct db_stmt *stmt,
     struct sqlite *s = of(db);
     struct db_rows rows = {0};
     struct db_value *v = NULL;
-    sqlite3_stmt *st;
+    sqlite3_stmt *st = NULL;
     size_t cap = 0;
     int r = prepared(s, stmt, &st), step;
     if (r < 0) {

@@ -1,6 +1,7 @@
 """Several servers on one PostgreSQL: one order of all changes, and what happens when it goes away."""
 
 import random
+import subprocess
 import threading
 import time
 
@@ -8,6 +9,7 @@ import pytest
 
 from linear import linearizable
 from platform_api import ADMIN_TOKEN, Api, is_problem, name, parallel, start_platform
+from postgres import Cluster, find_programs
 from test_linear import Recorder, clean
 from wire import wait_for
 
@@ -148,3 +150,45 @@ def test_another_master_key_is_told(nodes, postgres, tmp_path):
     with pytest.raises(AssertionError, match="master key is not the one"):
         start_platform(tmp_path / "c", env={"ACCORD_DATABASE_URL": postgres.url})
     assert Api(nodes[0].address, ADMIN_TOKEN).get("/me").status_code == 200
+
+
+def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path):
+    """The disk of PostgreSQL: writes are 503 while it is full, reads and calls go on where they can, and
+    everything that was acknowledged is there when there is room again."""
+    if not find_programs():
+        pytest.skip("PostgreSQL is not installed")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=110m", "tmpfs", str(disk)],
+                      capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a tmpfs")
+    cluster = server = None
+    try:
+        cluster = Cluster(disk / "cluster")
+        server = start_platform(tmp_path / "a", env={"ACCORD_DATABASE_URL": cluster.url})
+        api, made = Api(server.address), []
+        for i in range(20000):
+            response = api.post("/teams", {"id": f"full-{i}", "name": f"full {i}",
+                                           "description": "x" * 4000})
+            if response.status_code != 201:
+                break
+            made.append(f"full-{i}")
+        is_problem(response, 503)
+        assert response.headers["x-should-retry"] in ("true", "false") and len(made) > 100
+        assert server.call("POST", "/v1/chat/completions",
+                           {"model": "sim/echo", "messages": []}).status == 200
+        subprocess.run(["mount", "-o", "remount,size=400m", str(disk)], check=True)
+        if not cluster.answers():  # it ends itself when it cannot write its log
+            if cluster.process.poll() is None:
+                cluster.stop("immediate")
+            cluster.start()
+        wait_for(lambda: api.post("/teams", {"name": "again"}).status_code in (201, 409),
+                 timeout=30)
+        for team in made[-300:] + made[:50]:
+            assert api.get(f"/teams/{team}").status_code == 200, team
+    finally:
+        if server:
+            server.stop()
+        if cluster:
+            cluster.remove()
+        subprocess.run(["umount", "-l", str(disk)], check=False)
