@@ -65,9 +65,13 @@ static void finish(struct gather *g)
     struct call *c = g->call;
     if (c) {
         struct buf b = {.arena = &c->req->arena};
+        const struct gateway *gw = g->home->gateway;
         c->gather = NULL;
         print_process(&b, g);
         metrics_print(&b, &g->sum);
+        if (gw->visits) {
+            gw->visits->metrics(gw->visits_arg, &b);
+        }
         call_reply(c, 200, STR("text/plain; version=0.0.4; charset=utf-8"), buf_str(&b));
         call_back_to(c, STAGE_settle);
         call_run(c);

@@ -75,6 +75,8 @@ struct visit_ops {
     void (*stop)(struct call *c);    /* the server stops: come to an end */
     /* The server refuses the request (http_server_ops.refused): write the answer, no more. */
     void (*refused)(void *arg, struct call *c, unsigned status, const char *why);
+    /* Adds lines to /metrics. Any thread. */
+    void (*metrics)(void *arg, struct buf *b);
 };
 
 struct gateway {

@@ -223,15 +223,6 @@ static void shorten(struct json *j)
     }
 }
 
-static void count_conflict(struct visit *v, const struct problem_type *t)
-{
-    unsigned which = t->status == 412                              ? 2
-                     : &problem_types[PROBLEM_ALREADY_EXISTS] == t ? 0
-                     : t->retry == RETRY_AFTER_MERGE               ? 1
-                                                                   : 3;
-    v->platform->conflicts[which]++;
-}
-
 /* A refused write is a record of its own. */
 static int record(struct visit *v, struct db *db, const struct json *whole, struct str id)
 {
@@ -303,7 +294,7 @@ void refusal_answer(struct visit *v, struct db *db)
     settle_pause(v, t);
     struct json *j = problem_tree(v, instance);
     if (is_conflict) {
-        count_conflict(v, t);
+        platform_count_conflict(v->platform, v->refusal.kind, v->refusal.id);
         if (!db || record(v, db, j, id) < 0) { /* better an answer without a record than none */
             json_remove(j, STR("instance"));
         }

@@ -4,9 +4,12 @@
 
 #include "auth/throttle.h"
 #include "gateway/worker.h"
+#include "platform/problem.h"
 #include "store/store.h"
 
 #include <pthread.h>
+
+enum { KINDS_COUNTED = 40 };
 
 struct platform {
     struct store *store;
@@ -14,8 +17,8 @@ struct platform {
     bool tls; /* clients speak TLS: cookies are Secure, links are https */
     pthread_mutex_t throttle_lock;
     struct throttle throttle;
-    /* Refused writes, by what they were: counted for /metrics. */
-    _Atomic uint64_t conflicts[4]; /* already_exists, edit conflicts, 412, others */
+    _Atomic uint64_t conflicts[KINDS_COUNTED + 1][PROBLEM_COUNT]; /* by kind (the last: none that is
+                                                                     known) and problem */
     /* Visits whose answers wait until the workers know of their change. */
     pthread_mutex_t waiting_lock;
     struct visit *waiting;
@@ -23,6 +26,10 @@ struct platform {
 };
 
 extern const struct visit_ops platform_visits;
+
+/* metrics.c: counts a refused write; prints what /metrics tells of the platform. Any thread. */
+void platform_count_conflict(struct platform *p, struct str kind, enum problem_id id);
+void platform_metrics(void *arg, struct buf *b);
 
 void platform_init(struct platform *p, struct store *s, struct gateway *g, bool tls);
 

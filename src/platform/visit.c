@@ -462,4 +462,5 @@ const struct visit_ops platform_visits = {
     .probe = probe,
     .stop = stop,
     .refused = refused,
+    .metrics = platform_metrics,
 };

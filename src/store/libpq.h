@@ -7,14 +7,16 @@
 
 #include "base/buf.h"
 
-#define LIBPQ_FUNCTIONS(X)                                                                         \
-    X(clear)                                                                                       \
-    X(cmdTuples) X(connectdbParams) X(consumeInput) X(enterPipelineMode) X(errorMessage) X(exec)   \
-        X(exitPipelineMode) X(finish) X(freemem) X(ftype) X(getResult) X(getisnull) X(getlength)   \
-            X(getvalue) X(nfields) X(notifies) X(ntuples) X(pipelineSync) X(resultErrorField)      \
-                X(resultErrorMessage) X(resultStatus) X(sendPrepare) X(sendQueryPrepared)          \
-                    X(setNoticeProcessor) X(socket) X(status) X(transactionStatus)                 \
-                        X(unescapeBytea)
+/* The formatter takes them for casts. */
+/* clang-format off */
+#define LIBPQ_FUNCTIONS(X) \
+    X(clear) X(cmdTuples) X(connectdbParams) X(consumeInput) X(enterPipelineMode) \
+    X(errorMessage) X(exec) X(exitPipelineMode) X(finish) X(freemem) \
+    X(ftype) X(getResult) X(getisnull) X(getlength) X(getvalue) \
+    X(nfields) X(notifies) X(ntuples) X(pipelineSync) X(resultErrorField) \
+    X(resultErrorMessage) X(resultStatus) X(sendPrepare) X(sendQueryPrepared) X(setNoticeProcessor) \
+    X(socket) X(status) X(transactionStatus) X(unescapeBytea)
+/* clang-format on */
 
 #define LIBPQ_MEMBER(name) __typeof__(PQ##name) *name;
 struct libpq {

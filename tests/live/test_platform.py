@@ -552,3 +552,16 @@ def test_what_there_is_one_of_is_neither_created_nor_deleted(api):
     for response in (api.post("/settings", {}), api.delete("/settings/org", match="*")):
         is_problem(response, 405, "method_not_allowed")
     assert "POST" not in api.send("OPTIONS", "/settings").headers["Allow"]
+
+
+def test_conflicts_are_counted(server, api):
+    made = api.team()
+    count = lambda code: sum(  # noqa: E731
+        int(line.split()[1]) for line in server.call("GET", "/metrics").body.decode().splitlines()
+        if line.startswith(f'accord_conflicts_total{{kind="team",code="{code}"}}'))
+    before = count("already_exists"), count("precondition_failed")
+    is_problem(api.post("/teams", {"name": made["name"]}), 409)
+    is_problem(api.patch(f"/teams/{made['id']}", {"name": "x"}, match='"9-00000000"'), 412)
+    assert (count("already_exists"), count("precondition_failed")) == (before[0] + 1, before[1] + 1)
+    text = server.call("GET", "/metrics").body.decode()
+    assert "accord_store_writable 1" in text and "accord_store_commits_total" in text
