@@ -93,7 +93,7 @@ def curve(measured, colour, words):
     x, y = points[-1]
     return (f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>'
-            f'<text x="{min(x + 8, LEFT + WIDTH - 150):.1f}" y="{y - 8 if n < 8 else y + 18:.1f}" '
+            f'<text x="{min(x + 8, LEFT + WIDTH - 215):.1f}" y="{y - 8 if n < 8 else y + 18:.1f}" '
             f'fill="{colour}">{words}: {n} of {WRITERS}, {attempts} attempts, {took:.2g} s</text>')
 
 
