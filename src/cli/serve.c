@@ -17,6 +17,7 @@
 #include "cli/cli.h"
 #include "cli/startup.h"
 #include "gateway/worker.h"
+#include "platform/housekeeping.h"
 #include "platform/world.h"
 
 enum { WORKERS_MAX = 64, LISTEN_MAX = 16 };
@@ -31,6 +32,7 @@ struct server {
     struct platform platform;
     struct world world;
     struct store_watcher watcher; /* of commits */
+    struct housekeeping housekeeping;
     struct timer changed;
     struct secret admin_link;
     struct record_ring *rings[WORKERS_MAX];
@@ -476,6 +478,7 @@ static int run(struct server *s)
         return CLI_FAILED;
     }
     store_watch(s->platform.store, &s->watcher);
+    housekeeping_start(&s->housekeeping, &s->platform, s->control);
     const int watched[] = {SIGHUP, SIGTERM, SIGINT};
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
         loop_on_signal(s->control, watched[i], on_signal, s);
@@ -505,6 +508,7 @@ static void clean(struct server *s)
     free(s->gateway.workers);
     store_close(s->platform.store);
     timer_clear(&s->changed);
+    housekeeping_stop(&s->housekeeping);
     loop_free(s->control);
     snapshot_unref(s->snap);
     world_free(&s->world);

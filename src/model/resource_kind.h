@@ -28,6 +28,12 @@ struct action {
 /* Secrets that the platform makes, shows once and keeps as a digest. */
 enum issued { ISSUED_NONE, ISSUED_KEY, ISSUED_TOKEN };
 
+/* "a" or "an", for messages. */
+static inline const char *article_of(const char *kind)
+{
+    return strchr("aeio", kind[0]) ? "an" : "a"; /* a user */
+}
+
 struct resource_kind {
     const struct kind *kind;
     const char *plural;    /* its path under /api/v1, and the member of accord.yaml */

@@ -4,6 +4,7 @@ struct org {
     struct str name;
     int64_t session_hours, idempotency_hours;
     bool require_idempotency_key;
+    int64_t keep_revisions;
 };
 
 static const struct field fields[] = {
@@ -31,6 +32,13 @@ static const struct field fields[] = {
      .type = FIELD_BOOL,
      .fallback = "false",
      .at = AT(org, require_idempotency_key)},
+    {.name = "keep_revisions",
+     .help = "How many states of each resource are kept, the present one included; 0 keeps all.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 1000000,
+     .fallback = "0",
+     .at = AT(org, keep_revisions)},
 };
 
 static const struct kind kind_org = {

@@ -13,7 +13,7 @@ static struct str text_of(const struct json *j, const char *name)
 
 /* ---- who manages it ---- */
 
-static struct json *managers_of(struct visit *v, const struct resource *r)
+struct json *managers_of(struct visit *v, const struct resource *r)
 {
     struct json *j;
     struct json_error e;
@@ -22,8 +22,7 @@ static struct json *managers_of(struct visit *v, const struct resource *r)
                : json_new(&v->work, JSON_OBJECT);
 }
 
-/* Who has the field at `pointer`: the entry that is nearest above it. */
-static struct str manager_at(const struct json *managers, struct str pointer)
+struct str manager_at(const struct json *managers, struct str pointer)
 {
     for (;;) {
         const struct json *m = json_get(managers, pointer);
@@ -76,10 +75,10 @@ static int check_new_team(struct writing *w)
         team = (struct str){0}; /* a new team belongs to nobody yet */
     }
     if (!may(v, w->kind, verb, team)) {
-        refuse(v, PROBLEM_FORBIDDEN, "%.*s may not %s a %s%s%.*s%s; that needs %s.%s.",
-               STR_ARG(v->who.name), verb, w->kind->kind->name, team.n ? " of the team \"" : "",
-               STR_ARG(team), team.n ? "\"" : " of the whole organisation", w->kind->kind->name,
-               verb);
+        refuse(v, PROBLEM_FORBIDDEN, "%.*s may not %s %s %s%s%.*s%s; that needs %s.%s.",
+               STR_ARG(v->who.name), verb, article_of(w->kind->kind->name), w->kind->kind->name,
+               team.n ? " of the team \"" : "", STR_ARG(team),
+               team.n ? "\"" : " of the whole organisation", w->kind->kind->name, verb);
     }
     return 0;
 }
@@ -262,6 +261,18 @@ static void act(struct writing *w)
     }
 }
 
+/* A file: people and programs are managers of what they change by who they are. */
+static bool is_manager(struct str s)
+{
+    enum { MANAGER_MAX = 200 };
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) {
+            return false;
+        }
+    }
+    return str_starts(s, STR("file:")) && s.n > 5 && s.n <= MANAGER_MAX + 5;
+}
+
 int stage_check(struct writing *w)
 {
     struct visit *v = w->v;
@@ -271,8 +282,11 @@ int stage_check(struct writing *w)
     if (w->mode == WRITE_DELETE) {
         return 0;
     }
-    if (w->mode == WRITE_APPLY && !w->manager.n) {
-        refuse(v, PROBLEM_BAD_QUERY, "manager: missing: who applies, such as file:prod.yaml.");
+    if (w->mode == WRITE_APPLY && !is_manager(w->manager)) {
+        refuse(v, PROBLEM_BAD_QUERY,
+               "manager: \"%.*s\" is not allowed; allowed: file: and a name of 1 to 200 "
+               "characters, such as file:prod.yaml.",
+               STR_ARG(str_first(w->manager, 80)));
         return 0;
     }
     settle_token(w);

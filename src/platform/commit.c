@@ -236,8 +236,7 @@ int stage_store(struct writing *w)
                                  .created_us = w->now.created_us,
                                  .created_by = w->now.created_by,
                                  .updated_us = v->now_us,
-                                 .updated_by = w->mode == WRITE_APPLY && w->manager.n ? w->manager
-                                                                                      : v->who.name,
+                                 .updated_by = v->who.name,
                                  .action = action_name(w)};
     if (w->exists && w->out.r.updated_us <= w->now.updated_us) { /* the clock was set back */
         w->out.r.updated_us = w->now.updated_us + 1;

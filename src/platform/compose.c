@@ -153,11 +153,42 @@ static int acted(struct writing *w, struct json **ret)
     return 0;
 }
 
+/* Whether everything at and below `pointer` is the manager's. */
+static bool is_all_of(const struct json *managers, struct str pointer, struct str manager)
+{
+    for (const struct json *m = managers->first; m; m = m->next) {
+        if (m->key.n > pointer.n && str_starts(m->key, pointer) && m->key.p[pointer.n] == '/' &&
+            !str_eq(m->text, manager)) {
+            return false;
+        }
+    }
+    return str_eq(manager_at(managers, pointer), manager);
+}
+
+static bool is_set_by_server(const struct kind *k, struct str name)
+{
+    for (size_t i = 0; i < k->n_fields; i++) {
+        if (str_eq(name, str_of(k->fields[i].name))) {
+            return k->fields[i].read_only;
+        }
+    }
+    return false;
+}
+
 /* The fields that one manager declares; those it declared before and does not any more go. */
 static int applied(struct writing *w, struct json **ret)
 {
-    struct json *tree = json_clone(&w->v->work, w->own);
-    struct json *patch = without_metadata(w, w->body);
+    struct arena *a = &w->v->work;
+    struct json *tree = json_clone(a, w->own), *patch = without_metadata(w, w->body);
+    struct json *managers = w->exists ? managers_of(w->v, &w->now) : json_new(a, JSON_OBJECT);
+    for (struct json *c = w->own->first; c; c = c->next) {
+        struct buf pointer = {.arena = a};
+        json_pointer_add(&pointer, c->key);
+        if (!json_get(patch, c->key) && !is_set_by_server(w->kind->kind, c->key) &&
+            is_all_of(managers, buf_str(&pointer), w->manager)) {
+            json_remove(tree, c->key);
+        }
+    }
     *ret = json_merge_patch(&w->v->work, tree, patch);
     return 0;
 }
@@ -249,8 +280,8 @@ int stage_merge(struct writing *w)
     merge3(&v->work, w->base_own, w->own, yours.tree, &rules, &m);
     if (m.n_conflicts) {
         refuse(v, PROBLEM_EDIT_CONFLICT,
-               "%zu of your changes touch fields that changed since revision %lld.", m.n_conflicts,
-               (long long)w->base.revision);
+               "%zu of your changes touch%s fields that changed since revision %lld.",
+               m.n_conflicts, m.n_conflicts == 1 ? "es" : "", (long long)w->base.revision);
         tell_edit_conflict(w, &w->base, w->base_own, yours.tree);
         return 0;
     }

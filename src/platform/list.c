@@ -49,7 +49,8 @@ static bool read_query(struct listing *l)
     l->descending = str_starts(sort, STR("-"));
     l->sort = str_from(sort, l->descending);
     if (sort.p && !kind_shows(v->kind->kind, l->sort)) {
-        refuse(v, PROBLEM_BAD_QUERY, "sort: a %s has no field \"%.*s\".", v->kind->kind->name,
+        refuse(v, PROBLEM_BAD_QUERY, "sort: %s %s has no field \"%.*s\".",
+               article_of(v->kind->kind->name), v->kind->kind->name,
                STR_ARG(str_first(l->sort, 80)));
         return false;
     }
@@ -62,8 +63,8 @@ static bool read_query(struct listing *l)
             refuse(
                 v, PROBLEM_BAD_QUERY,
                 "\"%.*s\" is not a parameter of this list; allowed: limit, cursor, sort, fields, "
-                "and the fields of a %s to filter by.",
-                STR_ARG(str_first(name, 80)), v->kind->kind->name);
+                "and the fields of %s %s to filter by.",
+                STR_ARG(str_first(name, 80)), article_of(v->kind->kind->name), v->kind->kind->name);
             return false;
         }
     }

@@ -42,7 +42,7 @@ static struct str named(struct describing *d, const char *pattern, const struct 
     struct str one = str_of(k ? k->kind->name : ""), many = str_of(k ? k->plural : "");
     for (const char *p = pattern; *p; p++) {
         if (*p == 'a' && p[1] == ' ' && p[2] == '*' && k) {
-            buf_addz(&b, strchr("aeio", k->kind->name[0]) ? "an" : "a");
+            buf_addz(&b, article_of(k->kind->name));
         } else if (*p == '*' && k) {
             bool plural = p[1] == 's' && (p[2] == 0 || p[2] == ' ');
             struct str s = plural ? many : one;

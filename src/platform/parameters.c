@@ -62,7 +62,8 @@ bool fields_parameter(struct visit *v, struct str *ret)
     while (rest.n) {
         bool more = str_cut(&rest, ',', &one);
         if (!kind_shows(v->kind->kind, one) || (more && !rest.n)) {
-            refuse(v, PROBLEM_BAD_QUERY, "fields: a %s has no field \"%.*s\".", v->kind->kind->name,
+            refuse(v, PROBLEM_BAD_QUERY, "fields: %s %s has no field \"%.*s\".",
+                   article_of(v->kind->kind->name), v->kind->kind->name,
                    STR_ARG(str_first(one, 80)));
             return false;
         }

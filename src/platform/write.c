@@ -44,7 +44,8 @@ int may_read_past(struct visit *v, struct db *db, bool *ret_ok)
     r = known ? team_of(v, db, v->kind, known, &team) : 0;
     if (r == 0 &&
         (!known || (!may(v, v->kind, "read", team) && !is_own(v, v->kind, known, "read")))) {
-        refuse(v, PROBLEM_NOT_FOUND, "There never was a %s \"%.*s\".", v->kind->kind->name,
+        refuse(v, PROBLEM_NOT_FOUND, "There never was %s %s \"%.*s\".",
+               article_of(v->kind->kind->name), v->kind->kind->name,
                STR_ARG(str_first(v->args[0], 200)));
         return 0;
     }
@@ -351,10 +352,11 @@ static void refuse_unconditional(struct writing *w)
 {
     struct visit *v = w->v;
     if (!w->exists) {
-        refuse(v, PROBLEM_PRECONDITION_REQUIRED,
-               "To create a %s under this id send If-None-Match: *, so that one that somebody else "
-               "creates meanwhile is not overwritten.",
-               w->kind->kind->name);
+        refuse(
+            v, PROBLEM_PRECONDITION_REQUIRED,
+            "To create %s %s under this id send If-None-Match: *, so that one that somebody else "
+            "creates meanwhile is not overwritten.",
+            article_of(w->kind->kind->name), w->kind->kind->name);
         json_set(refusal_members(v), STR("required_header"),
                  json_new_str(&v->work, STR("If-None-Match")));
         return;

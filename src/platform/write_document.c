@@ -180,8 +180,8 @@ int complete_document(struct writing *w, struct json *given, struct document *re
     struct mistakes m = {.arena = a};
     if (given->type != JSON_OBJECT) {
         struct path root = {0};
-        mistake_add(&m, NULL, &root, "the body must be an object that describes a %s",
-                    w->kind->kind->name);
+        mistake_add(&m, NULL, &root, "the body must be an object that describes %s %s",
+                    article_of(w->kind->kind->name), w->kind->kind->name);
         refuse_invalid(w, &m);
         return 0;
     }

@@ -13,6 +13,9 @@ int refuse_stale(struct writing *w);
 
 /* check.c */
 int stage_check(struct writing *w);
+/* The managers of a resource's fields; who has the field at `pointer`: the entry nearest above it. */
+struct json *managers_of(struct visit *v, const struct resource *r);
+struct str manager_at(const struct json *managers, struct str pointer);
 
 /* commit.c */
 int stage_store(struct writing *w);

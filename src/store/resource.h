@@ -113,6 +113,10 @@ __attribute__((warn_unused_result)) int resource_delete(struct db *db, struct ar
                                                         struct resource_write *w, int64_t expected,
                                                         struct resource_refusal *refusal);
 
+/* Drops the states of the past but the last `keep`. */
+__attribute__((warn_unused_result)) int resource_prune(struct db *db, struct str kind,
+                                                       struct str id, int64_t keep);
+
 /* Secrets and digests of one. */
 __attribute__((warn_unused_result)) int resource_secrets(struct db *db, struct arena *a,
                                                          struct str kind, struct str id,

@@ -292,3 +292,13 @@ int resource_delete(struct db *db, struct arena *a, struct resource_write *w, in
     r = r < 0 ? r : write_revision(db, &w->r);
     return r < 0 ? r : write_change(db, a, &w->r);
 }
+
+int resource_prune(struct db *db, struct str kind, struct str id, int64_t keep)
+{
+    static const struct db_stmt stmt = {
+        "DELETE FROM revision WHERE kind = $1 AND id = $2 AND revision <= "
+        "(SELECT MAX(revision) FROM revision WHERE kind = $1 AND id = $2) - $3",
+        NULL};
+    const struct db_value args[] = {db_text(kind), db_text(id), db_int(keep)};
+    return db_run(db, &stmt, args, 3, NULL);
+}

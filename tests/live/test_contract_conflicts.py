@@ -423,6 +423,20 @@ def test_apply_takes_only_what_is_its_own(api, team):
     assert api.get(path).json()["description"] == "by two"
 
 
+def test_apply_takes_back_what_it_does_not_declare_any_more(api):
+    path = f"/teams/{name('apply')}"
+    apply = lambda manager, body: api.patch(  # noqa: E731
+        f"{path}?manager=file:{manager}.yaml", body, kind=APPLY)
+    assert apply("one", {"name": path, "description": "by one"}).status_code == 201
+    assert "description" not in apply("one", {"name": path}).json()
+    assert api.patch(path, {"description": "by hand"}, match="*").status_code == 200
+    answer = apply("one", {"name": path})  # what a person has set since is theirs
+    assert answer.status_code == 200 and answer.json()["description"] == "by hand"
+    assert answer.json()["updated_by"] == "user:admin"  # who did it, whatever file it was
+    for manager in ("", "user:boss", "file:", "file:a%00b", "file:" + "x" * 201):
+        is_problem(api.patch(f"{path}?manager={manager}", {"name": path}, kind=APPLY), 400)
+
+
 # ---- the naive client, who is understood, too ----
 
 def test_a_plain_loop_gets_a_message(api, server):

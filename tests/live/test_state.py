@@ -139,6 +139,32 @@ def test_a_clock_that_was_set_back(tmp_path):
         server.stop()
 
 
+def test_what_time_makes_superfluous_goes(tmp_path):
+    server = start_platform(tmp_path / "a")
+    api = Api(server.address)
+    team = api.team(id="many")
+    for n in range(9):
+        assert api.patch("/teams/many", {"description": str(n)}, match="*").status_code == 200
+    assert api.post("/teams", {"name": "key"}, headers={"Idempotency-Key": "k"}).status_code == 201
+    assert api.patch("/settings/org", {"keep_revisions": 3}, match="*").status_code == 200
+    server.stop()
+    database = tmp_path / "a" / "data" / "state.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE idempotent SET expires_us = 1")
+    server = start_platform(tmp_path / "a")
+    try:
+        api = Api(server.address)
+        revisions = lambda: [  # noqa: E731
+            s["revision"] for s in api.get("/teams/many/history").json()["items"]]
+        wait_for(lambda: revisions() == [10, 9, 8], timeout=15)
+        assert api.get("/teams/many").json()["description"] == "8"
+        assert api.get(f"/teams/many/history/{team['revision']}").status_code == 404
+        with sqlite3.connect(database) as connection:
+            assert connection.execute("SELECT count(*) FROM idempotent").fetchone() == (0,)
+    finally:
+        server.stop()
+
+
 # ---- older states ----
 
 ROOT = Path(__file__).parents[2]
