@@ -5,13 +5,29 @@
 #include "cli/cli.h"
 #include "cli/resource.h"
 #include "http/query.h"
+#include "model/names.h"
 
 struct applying {
     struct request *q;
     struct str manager; /* "file:team.yaml" */
     size_t created, changed, unchanged, failed;
+    struct names made; /* "kind/id" of what this run has created */
     int exit;
 };
+
+static struct str made_name(struct applying *p, struct str kind, struct str id)
+{
+    return arena_printf(&p->q->rest.arena, "%.*s/%.*s", STR_ARG(kind), STR_ARG(id));
+}
+
+/* A dry run keeps nothing, so what refers to something new of the same file finds it missing. */
+static bool is_only_dry(struct applying *p, const struct rest_answer *a)
+{
+    const struct json *missing = json_get(a->json, STR("missing"));
+    return p->q->dry_run && a->status == 422 && missing &&
+           names_find(&p->made, made_name(p, rest_text(missing, "kind"), rest_text(missing, "id")),
+                      NULL);
+}
 
 static struct str apply_path(struct applying *p, const struct resource_kind *k, struct str id)
 {
@@ -55,7 +71,8 @@ static void apply_one(struct applying *p, const struct resource_kind *k, const s
     e = e ? e
           : rest_call(r, "PATCH", apply_path(p, k, id),
                       STR("Content-Type: application/apply-patch+json\r\n"), buf_str(&body), &a);
-    e = e ? e : rest_verdict(r, &a);
+    bool dry = !e && is_only_dry(p, &a);
+    e = e || dry ? e : rest_verdict(r, &a);
     if (e) {
         tell_conflicts(&a);
         fprintf(stderr, "accord apply: the %s \"%.*s\" is not applied\n", k->kind->name,
@@ -65,6 +82,9 @@ static void apply_one(struct applying *p, const struct resource_kind *k, const s
         return;
     }
     bool fresh = before.status == 404, same = !fresh && str_eq(before.etag, a.etag);
+    if (fresh) {
+        names_add(&p->made, made_name(p, str_of(k->kind->name), id), 0, NULL);
+    }
     *(fresh ? &p->created : same ? &p->unchanged : &p->changed) += 1;
     if (!same) {
         printf("%s %s %.*s\n", fresh ? "created" : "changed", k->kind->name, STR_ARG(id));
@@ -104,8 +124,10 @@ int cli_apply(int argc, char **argv)
         return r ? r - 1 : CLI_FAILED;
     }
     const char *name = strrchr(q.file, '/');
-    struct applying p = {
-        .q = &q, .manager = arena_printf(&q.rest.arena, "file:%s", name ? name + 1 : q.file)};
+    struct applying p = {.q = &q,
+                         .made.arena = &q.rest.arena,
+                         .manager =
+                             arena_printf(&q.rest.arena, "file:%s", name ? name + 1 : q.file)};
     apply_all(&p, tree);
     printf("%s%zu created, %zu changed, %zu unchanged%s", q.dry_run ? "dry run: " : "", p.created,
            p.changed, p.unchanged, p.failed ? "" : "\n");

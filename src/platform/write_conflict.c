@@ -235,6 +235,10 @@ static void tell_missing(struct writing *w, const struct resource_refusal *why)
     json_set(e, STR("detail"), text(v, detail));
     json_append(errors, e);
     json_set(refusal_members(v), STR("errors"), errors);
+    struct json *missing = object(v);
+    json_set(missing, STR("kind"), text(v, why->kind));
+    json_set(missing, STR("id"), text(v, why->id));
+    json_set(refusal_members(v), STR("missing"), missing);
 }
 
 static void tell_blocking(struct writing *w, const struct resource_refusal *why)

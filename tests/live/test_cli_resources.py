@@ -146,6 +146,21 @@ def test_apply_owns_its_fields(cli, admin, tmp_path):
     assert cli("delete", "team", team).returncode == 0  # applied is not declared
 
 
+def test_a_dry_run_of_a_file_whose_parts_refer_to_each_other(cli, admin, tmp_path):
+    team, application, key = name("team"), name("app"), name("key")
+    file = tmp_path / "all of it.yaml"
+    file.write_text(f"teams:\n  - {{id: {team}, name: {team}}}\n"
+                    f"applications:\n  - {{id: {application}, name: A, team: {team}}}\n"
+                    f"keys:\n  - {{id: {key}, application: {application}}}\n")
+    dry = cli("apply", "-f", str(file), "--dry-run")
+    assert dry.returncode == 0 and "dry run: 3 created" in dry.stdout, dry.stderr
+    assert admin.get(f"/keys/{key}").status_code == 404
+    assert "3 created" in cli("apply", "-f", str(file)).stdout
+    file.write_text(f"applications:\n  - {{id: {application}-2, name: A, team: {team}-2}}\n")
+    wrong = cli("apply", "-f", str(file), "--dry-run")
+    assert wrong.returncode != 0 and f'there is no team "{team}-2"' in wrong.stderr
+
+
 def test_login_with_a_link_and_with_a_password(cli, tmp_path):
     server = start_platform(tmp_path / "server")
     try:
