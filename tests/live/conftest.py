@@ -1,6 +1,8 @@
 """Fixtures that start the real thing. See README.md."""
 
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -84,13 +86,16 @@ def accord(start, upstream):
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """A PostgreSQL for the whole run."""
     if not find_programs():
         pytest.skip("PostgreSQL is not installed")
-    cluster = Cluster(tmp_path_factory.mktemp("postgres") / "cluster")
+    # Not below pytest's own directory, which another run of it closes to all other users.
+    home = Path(tempfile.mkdtemp(prefix="accord-postgres-"))
+    cluster = Cluster(home / "cluster")
     yield cluster
     cluster.remove()
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -2,8 +2,10 @@
 
 import random
 import subprocess
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -157,8 +159,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path):
     everything that was acknowledged is there when there is room again."""
     if not find_programs():
         pytest.skip("PostgreSQL is not installed")
-    disk = tmp_path / "disk"
-    disk.mkdir()
+    disk = Path(tempfile.mkdtemp(prefix="accord-disk-"))  # where another user may go, too
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=110m", "tmpfs", str(disk)],
                       capture_output=True, check=False).returncode:
         pytest.skip("no right to mount a tmpfs")
@@ -192,3 +193,4 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path):
         if cluster:
             cluster.remove()
         subprocess.run(["umount", "-l", str(disk)], check=False)
+        disk.rmdir()
