@@ -1,6 +1,7 @@
 """Fixtures that start the real thing. See README.md."""
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -83,6 +84,18 @@ def start(tmp_path):
 def accord(start, upstream):
     """The usual server in front of the usual upstream."""
     return start(config_for(upstream.url))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MiB of its own."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(where)],
+                      capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a tmpfs")
+    yield where
+    subprocess.run(["umount", "-l", str(where)], check=False)
 
 
 @pytest.fixture(scope="session")

@@ -25,17 +25,6 @@ CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m","messages":[]}'
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    where = tmp_path / "disk"
-    where.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(where)],
-                      capture_output=True, check=False).returncode:
-        pytest.skip("no right to mount a tmpfs")
-    yield where
-    subprocess.run(["umount", "-l", str(where)], check=False)
-
-
 def fill(api):
     """Until the disk is full; the last answer."""
     for i in range(2000):
@@ -128,6 +117,45 @@ def test_F4_64_parallel_creates_of_one_user(server):
     finally:
         for sock in sockets:
             sock.close()
+
+
+def subscription(api):
+    team = api.team()["id"]
+    application = api.create("applications", name="A", team=team)["id"]
+    service = api.create("services", name="S", team=team, prefix=f"/{name('race')}")["id"]
+    return f"/subscriptions/{api.create('subscriptions', application=application, service=service)['id']}"
+
+
+@pytest.mark.race
+@pytest.mark.parametrize("second", ["approve", "cancel", "refuse"])
+def test_F6_two_decisions_at_once(api, second):
+    """Of two that start from the same state one is done; the other is told which."""
+    for _ in range(15):
+        path = subscription(api)
+        tag = api.etag(path)
+        answers = parallel(2, lambda i: api.post(  # noqa: B023
+            f"{path}/{('approve', second)[i]}", headers={"If-Match": tag}))  # noqa: B023
+        statuses = sorted(a.status_code for a in answers)
+        assert statuses == [200, 412], [a.text for a in answers]
+        winner = ("approve", second)[[a.status_code for a in answers].index(200)]
+        state = {"approve": "approved", "cancel": "cancelled", "refuse": "refused"}[winner]
+        now = api.get(path).json()
+        assert (now["state"], now["revision"]) == (state, 2)
+        trail = [e["action"] for e in api.get(f"/audit?id={now['id']}").json()["items"]]
+        assert trail == [winner, "create"]
+
+
+@pytest.mark.race
+def test_F5_an_edit_against_a_delete(api):
+    """Either the edit was first and the delete is refused, or the delete was and nothing is there."""
+    for _ in range(30):
+        made = api.team()
+        path, tag = f"/teams/{made['id']}", made["etag"]
+        edit, delete = parallel(2, lambda i: (  # noqa: B023
+            api.patch(path, {"description": "x"}, match=tag) if i == 0  # noqa: B023
+            else api.delete(path, match=tag)).status_code)  # noqa: B023
+        assert (edit, delete) in ((200, 412), (404, 204)), (edit, delete)
+        assert api.get(path).status_code == (200 if edit == 200 else 404)
 
 
 def test_H10_a_patch_for_whatever_it_is_now_is_of_the_latest(api):
