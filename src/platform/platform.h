@@ -22,7 +22,7 @@ struct platform {
     /* Visits whose answers wait until the workers know of their change. */
     pthread_mutex_t waiting_lock;
     struct visit *waiting;
-    int64_t applied_seq; /* the last change that all workers know of */
+    _Atomic int64_t applied_seq; /* the last change that all workers know of */
 };
 
 extern const struct visit_ops platform_visits;

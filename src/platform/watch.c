@@ -15,7 +15,9 @@ struct watch {
     int64_t after; /* the last change that was looked at */
     struct str id; /* only this one; empty: all */
     struct buf out;
-    bool reading, again, full, gone, over;
+    bool reading, again, full, gone; /* the worker's: again: changes came while it was read */
+    bool more,
+        over; /* the store's while it reads: the piece was full; nobody may see it any more */
 };
 
 static void add_event(struct watch *w, const struct change *c, const struct resource *now)
@@ -73,7 +75,7 @@ static int read_changes(struct watch *w, struct db *db)
         }
     }
     if (r == 0) {
-        w->again = w->again || n == PIECE;
+        w->more = n == PIECE;
         w->after = n == PIECE ? all[n - 1].seq : last;
     }
     return r;
@@ -110,7 +112,7 @@ static void read_on(struct watch *w)
     }
     w->reading = true;
     v->worker->visits++;
-    w->again = false;
+    w->again = w->more = false;
     v->job.run = run;
     v->job.write = false;
     v->job.done.run = on_read;
@@ -159,7 +161,7 @@ static void on_read(struct loop_task *t)
         loop_timer(v->loop, &w->ping, PING_MS);
         w->full = http_queued(v->call->req) > QUEUED_MAX;
     }
-    if (w->again) {
+    if (w->again || w->more) {
         read_on(w);
     }
 }
@@ -224,7 +226,7 @@ void watch_drained(struct visit *v)
     struct watch *w = v->watch;
     if (w->full && http_queued(v->call->req) == 0) {
         w->full = false;
-        if (w->again) {
+        if (w->again || w->more) {
             read_on(w);
         }
     }

@@ -4,6 +4,7 @@ change is live for calls."""
 import json
 import re
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -565,3 +566,36 @@ def test_conflicts_are_counted(server, api):
     assert (count("already_exists"), count("precondition_failed")) == (before[0] + 1, before[1] + 1)
     text = server.call("GET", "/metrics").body.decode()
     assert "accord_store_writable 1" in text and "accord_store_commits_total" in text
+
+
+@pytest.mark.race
+def test_a_watch_misses_nothing_under_many_writers(server, api):
+    """Eight writers, three readers of the stream: each sees every change, once, in its order."""
+    prefix, writers, each = name("seen"), 8, 25
+    results = [[] for _ in range(3)]
+
+    def read(seen):
+        with requests.get(f"{api.base}/teams/watch", stream=True, timeout=30,
+                          headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as stream:
+            ready.wait()
+            for line in stream.iter_lines():
+                if line.startswith(b"data: "):
+                    given = json.loads(line[6:])["id"]
+                    if given.startswith(prefix):
+                        seen.append(given)
+                    if len(seen) == writers * each:
+                        return
+
+    ready = threading.Barrier(4)
+    readers = [threading.Thread(target=read, args=(seen,)) for seen in results]
+    for reader in readers:
+        reader.start()
+    ready.wait()
+    parallel(writers, lambda w: [api.team(id=f"{prefix}-{w}-{n}") for n in range(each)])
+    for reader in readers:
+        reader.join(20)
+    assert [len(seen) for seen in results] == [writers * each] * 3
+    assert results[0] == results[1] == results[2] and len(set(results[0])) == writers * each
+    for w in range(writers):
+        mine = [int(i.rpartition("-")[2]) for i in results[0] if i.startswith(f"{prefix}-{w}-")]
+        assert mine == list(range(each))
