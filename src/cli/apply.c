@@ -88,6 +88,10 @@ static void apply_one(struct applying *p, const struct resource_kind *k, const s
     *(fresh ? &p->created : same ? &p->unchanged : &p->changed) += 1;
     if (!same) {
         printf("%s %s %.*s\n", fresh ? "created" : "changed", k->kind->name, STR_ARG(id));
+        struct str secret = rest_text(a.json, "secret");
+        if (secret.n && k->issues != ISSUED_NONE) {
+            printf("  its secret, shown once: %.*s\n", STR_ARG(secret));
+        }
     }
 }
 

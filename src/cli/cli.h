@@ -40,6 +40,7 @@ int cli_create(int argc, char **argv);
 int cli_edit(int argc, char **argv);
 int cli_apply(int argc, char **argv);
 int cli_delete(int argc, char **argv);
+int cli_action(int argc, char **argv); /* argv[0] is its name: revoke, approve ... */
 int cli_history(int argc, char **argv);
 int cli_diff(int argc, char **argv);
 int cli_watch(int argc, char **argv);

@@ -164,15 +164,20 @@ static int settle(struct editing *e)
         if (r == CLI_CONFLICT) {
             show_conflict(&a);
         }
-        int answer = r == CLI_CONFLICT ? ask() : isatty(STDIN_FILENO) ? 'e' : 't';
+        int refused = r, answer = r == CLI_CONFLICT ? ask() : isatty(STDIN_FILENO) ? 'e' : 't';
         if (answer == 't') {
             return r;
         }
         merge = answer == 'm';
         r = merge || r != CLI_CONFLICT ? CLI_OK : rebase(e);
         if (r == CLI_OK && answer == 'e') {
+            const struct json *before = e->mine;
             r = write_file(e, e->mine);
             r = r ? r : run_editor(e);
+            if (r == CLI_OK && refused != CLI_CONFLICT && json_equal(before, e->mine)) {
+                fputs("accord edit: it was not changed, so it is refused as before\n", stderr);
+                return refused;
+            }
         }
         if (r != CLI_OK) {
             return r;

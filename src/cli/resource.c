@@ -247,6 +247,9 @@ int cli_create(int argc, char **argv)
         if (!r) {
             print_one(&q, a.json);
         }
+        if (!r && q.dry_run) {
+            fputs("accord create: a dry run: nothing was kept\n", stderr);
+        }
     } else {
         r = r ? r - 1 : CLI_FAILED;
     }
@@ -266,6 +269,41 @@ static int etag_of(struct request *q, struct str *ret)
     int r =
         call(q, "GET", request_path(q, q->operands[1], ""), (struct str){0}, (struct str){0}, &a);
     *ret = a.etag;
+    return r;
+}
+
+/* revoke, rotate, approve ...: of the state that is there now, or the one that is named. */
+int cli_action(int argc, char **argv)
+{
+    struct request q = {0};
+    struct rest_answer a;
+    struct str etag;
+    int r = request_read(&q, argv[0], argc, argv, TAKES_KIND | TAKES_MATCH, 2, OPERANDS_MAX);
+    if (r) {
+        request_end(&q);
+        return r - 1;
+    }
+    struct json *body = json_new(&q.rest.arena, JSON_OBJECT);
+    struct buf text = {.arena = &q.rest.arena}, to = {.arena = &q.rest.arena};
+    for (size_t i = 2; i < q.n; i++) {
+        if (!strchr(q.operands[i], '=')) {
+            fprintf(stderr, "accord %s: \"%s\" is not FIELD=VALUE\n", argv[0], q.operands[i]);
+            request_end(&q);
+            return CLI_USAGE;
+        }
+        set_field(&q, body, q.operands[i]);
+    }
+    json_print(&text, body, 0);
+    buf_printf(&to, "/%s", argv[0]);
+    r = etag_of(&q, &etag);
+    r = r ? r
+          : call(&q, "POST",
+                 request_path(&q, q.operands[1], arena_dupz(&q.rest.arena, buf_str(&to))),
+                 if_match(&q, etag), buf_str(&text), &a);
+    if (!r) {
+        print_one(&q, a.json);
+    }
+    request_end(&q);
     return r;
 }
 

@@ -114,8 +114,10 @@ static struct str key_line(struct rest *r)
 
 static int unreachable(const struct rest *r, const char *why)
 {
-    fprintf(stderr, "accord %s: %.*s cannot be reached: %s\n", r->command, STR_ARG(r->address),
-            why);
+    fprintf(stderr,
+            "accord %s: %.*s cannot be reached: %s; --address URL, ACCORD_ADDRESS or `accord "
+            "login` say where the server is\n",
+            r->command, STR_ARG(r->address), why);
     return CLI_UNREACHABLE;
 }
 

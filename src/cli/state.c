@@ -24,7 +24,7 @@ struct request {
     char *state;    /* DIR/state.db */
 };
 
-/* Options, and where the state is. */
+/* Options, and where the state is. 0: go on; else 1 more than the exit code. */
 static int read_request(struct request *q, int argc, char **argv, bool takes_file)
 {
     const struct args_option options[] = {
@@ -38,23 +38,23 @@ static int read_request(struct request *q, int argc, char **argv, bool takes_fil
         argc--;
     }
     if (args_read(q->name, argc, argv, options, &r) < 0) {
-        return r;
+        return r + 1;
     }
     if (takes_file && !q->file) {
         fprintf(stderr, "accord %s: FILE is missing; `accord help %s` shows how\n", q->name,
                 q->name);
-        return CLI_USAGE;
+        return CLI_USAGE + 1;
     }
     struct config_overrides over = {.data = str_of(q->data), .key_exists = keyfile_has};
     if (config_load(&q->arena, q->config, &over, &c, &errors) < 0) {
         fwrite(errors.p, 1, errors.n, stderr);
-        return CLI_CONFIG;
+        return CLI_CONFIG + 1;
     }
     q->dir = c->data;
     q->url = secret_reveal(c->database.url);
     q->url = q->url.n ? q->url : str_of(getenv("ACCORD_DATABASE_URL"));
     q->state = arena_dupz(&q->arena, arena_printf(&q->arena, "%.*s/state.db", STR_ARG(q->dir)));
-    return CLI_OK;
+    return 0;
 }
 
 /* PostgreSQL has better tools of its own for this. */
@@ -85,9 +85,9 @@ int cli_backup(int argc, char **argv)
     struct request q = {.name = "backup"};
     struct buf errors = {0};
     int r = read_request(&q, argc, argv, true);
-    if (r != CLI_OK) {
+    if (r) {
         arena_reset(&q.arena);
-        return r == CLI_USAGE && argc > 1 && !strcmp(argv[1], "--help") ? CLI_OK : r;
+        return r - 1;
     }
     r = is_shared(&q, &errors, "pg_dump") ? -EINVAL : backup_save(q.state, q.file, &errors);
     if (r == 0) {
@@ -104,9 +104,9 @@ int cli_restore(int argc, char **argv)
     struct request q = {.name = "restore"};
     struct buf errors = {0};
     int r = read_request(&q, argc, argv, true);
-    if (r != CLI_OK) {
+    if (r) {
         arena_reset(&q.arena);
-        return r;
+        return r - 1;
     }
     r = is_shared(&q, &errors, "pg_restore") ? -EINVAL : backup_load(q.file, q.state, &errors);
     if (r == 0) {
@@ -135,9 +135,9 @@ int cli_audit_verify(int argc, char **argv)
     struct buf errors = {0};
     struct store *s = NULL;
     int r = read_request(&q, argc, argv, false);
-    if (r != CLI_OK) {
+    if (r) {
         arena_reset(&q.arena);
-        return r;
+        return r - 1;
     }
     const struct store_options o = {
         .data_dir = q.dir, .url = q.url, .master_key = str_of(getenv("ACCORD_MASTER_KEY"))};
@@ -164,9 +164,9 @@ int cli_key_rotate_master(int argc, char **argv)
     int64_t schema;
     size_t n = 0;
     int r = read_request(&q, argc, argv, false);
-    if (r != CLI_OK) {
+    if (r) {
         arena_reset(&q.arena);
-        return r;
+        return r - 1;
     }
     const struct store_options o = {.data_dir = q.dir, .url = q.url};
     if (running_server(&q.arena, q.dir)) {

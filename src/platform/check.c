@@ -201,9 +201,9 @@ static void check_fields_of_others(struct writing *w, const struct changes *c,
         return;
     }
     refuse(v, PROBLEM_MANAGED_ELSEWHERE,
-           "%zu field%s of the %s \"%.*s\" belong to %.*s; apply with force to take them over.",
+           "%zu field%s of the %s \"%.*s\" belong%s to %.*s; apply with force to take over.",
            json_count(list), list->first->next ? "s" : "", w->kind->kind->name, STR_ARG(w->id),
-           STR_ARG(first));
+           list->first->next ? "" : "s", STR_ARG(first));
     tell_current(v, w->kind, &w->now);
     json_set(refusal_members(v), STR("conflicts"), list);
     json_set(refusal_members(v), STR("manager"), json_new_str(&v->work, first));

@@ -161,6 +161,35 @@ def test_a_dry_run_of_a_file_whose_parts_refer_to_each_other(cli, admin, tmp_pat
     assert wrong.returncode != 0 and f'there is no team "{team}-2"' in wrong.stderr
 
 
+def test_actions_have_commands(cli, admin):
+    key = name("key")
+    made = cli("create", "key", key)
+    assert "secret: sk-accord-" in made.stdout
+    rotated = cli("rotate", "key", key, "overlap_s=5")
+    assert rotated.returncode == 0 and "secret: sk-accord-" in rotated.stdout, rotated.stderr
+    revoked = cli("revoke", "key", key, "note=lost")
+    assert revoked.returncode == 0 and "state: revoked" in revoked.stdout, revoked.stderr
+    again = cli("revoke", "key", key)
+    assert again.returncode == 6 and "revoked" in again.stderr
+    assert cli("approve", "team", "x").returncode != 0
+    assert admin.get(f"/keys/{key}").json()["state"] == "revoked"
+
+
+def test_apply_shows_the_secret_of_a_key_that_it_makes(cli, tmp_path):
+    file = tmp_path / "keys.yaml"
+    file.write_text(f"keys:\n- id: {name('key')}\n")
+    assert "secret" not in cli("apply", "-f", str(file), "--dry-run").stdout
+    assert "its secret, shown once: sk-accord-" in cli("apply", "-f", str(file)).stdout
+    assert "secret" not in cli("apply", "-f", str(file)).stdout
+
+
+def test_help_does_nothing_else(cli):
+    for command in ("restore", "backup", "revoke"):
+        helped = cli(command, "--help")
+        assert helped.returncode == 0 and f"accord {command}" in helped.stdout
+        assert helped.stderr == "", helped.stderr
+
+
 def test_login_with_a_link_and_with_a_password(cli, tmp_path):
     server = start_platform(tmp_path / "server")
     try:
