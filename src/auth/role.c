@@ -72,9 +72,15 @@ bool permission_covers(struct str pattern, struct str permission)
 
 void grants_add(struct grants *g, const struct str *permissions, size_t n, struct str team)
 {
-    if (g->n < GRANTS_MAX) {
-        g->all[g->n++] = (struct grant){permissions, n, team};
+    if (g->n == g->cap) {
+        struct grant *old = g->all;
+        g->cap = g->cap ? 2 * g->cap : 4;
+        g->all = arena_alloc(g->arena, g->cap * sizeof *g->all);
+        if (g->n) {
+            memcpy(g->all, old, g->n * sizeof *old);
+        }
     }
+    g->all[g->n++] = (struct grant){permissions, n, team};
 }
 
 static bool any_covers(const struct str *patterns, size_t n, struct str permission)

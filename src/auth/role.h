@@ -15,8 +15,6 @@
 
 #include "base/arena.h"
 
-enum { GRANTS_MAX = 64 };
-
 /* Permissions in one scope. */
 struct grant {
     const struct str *permissions;
@@ -25,8 +23,9 @@ struct grant {
 };
 
 struct grants {
-    struct grant all[GRANTS_MAX];
-    size_t n;
+    struct grant *all;
+    size_t n, cap;
+    struct arena *arena;      /* of `all` */
     const struct str *scopes; /* of a token: what it may at most; NULL: no limit */
     size_t n_scopes;
 };
@@ -38,7 +37,6 @@ extern const char *const role_names[]; /* NULL-terminated */
 /* Whether `pattern` ("application.*") allows `permission`, which may be a pattern itself. */
 bool permission_covers(struct str pattern, struct str permission);
 
-/* Adds; beyond GRANTS_MAX nothing is added (and so nothing more is allowed). */
 void grants_add(struct grants *g, const struct str *permissions, size_t n, struct str team);
 /* Whether the token's scopes allow it at all. */
 bool grants_in_scope(const struct grants *g, struct str permission);

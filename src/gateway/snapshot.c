@@ -393,6 +393,12 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
     compile_lifecycle(c, m, &out);
     out.name = m->id;
     insert_model(c, out);
+}
+
+/* After all ids: no alias takes the place of one. */
+static void compile_aliases(struct compiler *c, const struct config_model *m)
+{
+    struct snap_model out = *find_model(c->s, m->id);
     for (size_t i = 0; i < m->n_aliases; i++) {
         out.name = m->aliases[i];
         insert_model(c, out);
@@ -440,6 +446,10 @@ static void compile_models(struct compiler *c)
     c->s->_model_slots = arena_zalloc(c->a, (c->s->_model_mask + 1) * sizeof(uint32_t));
     for (size_t i = 0; i < cfg->n_models; i++) {
         compile_declared(c, &cfg->models[i]);
+    }
+    c->s->models = c->models;
+    for (size_t i = 0; i < cfg->n_models; i++) {
+        compile_aliases(c, &cfg->models[i]);
     }
     for (size_t i = 0; i < cfg->n_providers; i++) {
         compile_names(c, &cfg->providers[i], &c->providers[i], true);

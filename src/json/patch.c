@@ -347,10 +347,15 @@ struct json *json_merge_patch(struct arena *a, const struct json *target, const 
     struct json *to =
         target && target->type == JSON_OBJECT ? json_clone(a, target) : json_new(a, JSON_OBJECT);
     for (const struct json *c = patch->first; c; c = c->next) {
-        if (c->type == JSON_NULL) {
+        /* Looked for in what was there, not in what has been added: no name stands in a patch
+         * twice, and it may have very many. */
+        const struct json *had = json_get(target, c->key);
+        if (had && c->type == JSON_NULL) {
             json_remove(to, c->key);
-        } else {
-            json_set(to, arena_dup(a, c->key), json_merge_patch(a, json_get(to, c->key), c));
+        } else if (had) {
+            json_set(to, arena_dup(a, c->key), json_merge_patch(a, had, c));
+        } else if (c->type != JSON_NULL) {
+            json_add(to, arena_dup(a, c->key), json_merge_patch(a, NULL, c));
         }
     }
     return to;

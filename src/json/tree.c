@@ -95,6 +95,14 @@ struct json *json_set(struct json *object, struct str key, struct json *value)
     return value;
 }
 
+struct json *json_add(struct json *object, struct str key, struct json *value)
+{
+    must(object->type == JSON_OBJECT);
+    value->key = key;
+    append(object, value);
+    return value;
+}
+
 bool json_remove(struct json *object, struct str key)
 {
     must(object->type == JSON_OBJECT);

@@ -38,6 +38,8 @@ struct json *json_clone(struct arena *a, const struct json *j); /* deep; text is
 struct json *json_get(const struct json *j, struct str key);
 /* Sets (replaces or appends) a member; returns value. The key is not copied. */
 struct json *json_set(struct json *object, struct str key, struct json *value);
+/* The same for a name that is known not to be there: nothing is looked for. */
+struct json *json_add(struct json *object, struct str key, struct json *value);
 bool json_remove(struct json *object, struct str key);
 void json_append(struct json *array, struct json *value);
 size_t json_count(const struct json *j); /* children */

@@ -112,5 +112,6 @@ const struct resource_kind resource_model = {
     .plural = "models",
     .id_prefix = "model_",
     .id_rule = &rule_model,
+    .also_named = "aliases",
     .in_file = true,
 };

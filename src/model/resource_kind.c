@@ -207,6 +207,20 @@ static void gather_together(struct gatherer *g, const struct resource_kind *k)
     add_unique(g, buf_str(&field), buf_str(&value));
 }
 
+/* The id and the further names, of which no other resource may have one. */
+static void gather_names(struct gatherer *g, const struct resource_kind *k, struct str id)
+{
+    struct json *list = k->also_named ? json_get(g->d->tree, str_of(k->also_named)) : NULL;
+    if (k->also_named) {
+        add_unique(g, STR("/name"), id);
+    }
+    for (const struct json *c = list ? list->first : NULL; c; c = c->next) {
+        if (!str_eq(c->text, id)) {
+            add_unique(g, STR("/name"), c->text);
+        }
+    }
+}
+
 /* A table has the id as a field; in a document of the platform it stands aside. */
 static struct json *with_id(struct arena *a, const struct kind *k, struct str id,
                             const struct json *from)
@@ -246,6 +260,7 @@ int document_read(struct arena *a, const struct resource_kind *k, struct str id,
     drop_not_own(d.tree, k->kind);
     gather(&g, k->kind, d.decoded, (struct str){0}, true);
     gather_together(&g, k);
+    gather_names(&g, k, id);
     *ret = d;
     return 0;
 }

@@ -46,6 +46,8 @@ struct resource_kind {
                           the whole organisation's; "id": it is the team */
     const char *self;  /* the reference to the user who may act on it besides; NULL: none */
     const char *const *together; /* fields whose values together are unique; NULL-terminated */
+    const char *also_named;      /* a list of further names: they and the ids are one set of unique
+                                    ones; NULL: none */
     const char *const *while_in; /* ... while in one of these states; NULL: always */
     enum issued issues;
     bool single;  /* there is one, with the id "org", and it cannot be deleted */

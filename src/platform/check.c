@@ -58,16 +58,15 @@ static bool is_managed_elsewhere(struct writing *w)
 
 /* ---- what they may ---- */
 
-/* A new resource, or one that moves to another team: they must be allowed to there, too. */
-static int check_new_team(struct writing *w)
+int check_new_team(struct writing *w, const struct json *tree)
 {
     struct visit *v = w->v;
     struct str team;
     const char *verb = w->exists ? "update" : "create";
     bool own = w->kind->issues == ISSUED_TOKEN && v->who.user.n &&
-               str_eq(text_of(w->doc.tree, "user"), v->who.user) &&
+               str_eq(text_of(tree, "user"), v->who.user) &&
                grants_in_scope(&v->who.grants, STR("token.create"));
-    int r = team_of_tree(v, w->db, w->kind, w->id, w->doc.tree, NULL, &team);
+    int r = team_of_tree(v, w->db, w->kind, w->id, tree, NULL, &team);
     if (r < 0 || own || (w->exists && (w->action || str_eq(team, w->team)))) {
         return r;
     }
@@ -294,7 +293,7 @@ int stage_check(struct writing *w)
     if (r < 0 || v->refusal.set) {
         return r;
     }
-    r = check_new_team(w);
+    r = check_new_team(w, w->doc.tree);
     if (r < 0 || v->refusal.set) {
         return r;
     }

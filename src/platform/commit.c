@@ -87,11 +87,21 @@ static int check_given_secret(struct writing *w)
     return r == -ENOENT ? 0 : r;
 }
 
+/* A user's digests are one-time links, which end with the password. */
+static bool sets_password(const struct writing *w)
+{
+    bool sets = false;
+    for (size_t i = 0; i < w->out.n_secrets; i++) {
+        sets = sets || str_eq(w->out.secrets[i].name, STR("/password"));
+    }
+    return sets;
+}
+
 static int settle_digests(struct writing *w)
 {
     bool rotate = w->action && w->action->effect == EFFECT_ROTATE;
     bool revoke = w->action && w->action->effect == EFFECT_REVOKE;
-    w->out.keep_digests = true;
+    w->out.keep_digests = !sets_password(w);
     if (w->kind->issues == ISSUED_NONE) {
         return 0;
     }
@@ -119,11 +129,7 @@ static int end_sessions(struct writing *w)
     struct str kind = str_of(w->kind->kind->name), user = {0};
     if (str_eq(kind, STR("user"))) {
         bool role = !str_eq(text_of(w->own, "role"), text_of(w->doc.tree, "role"));
-        bool password = false;
-        for (size_t i = 0; i < w->out.n_secrets; i++) {
-            password |= str_eq(w->out.secrets[i].name, STR("/password"));
-        }
-        user = role || password || w->action || w->mode == WRITE_DELETE ? w->id : user;
+        user = role || sets_password(w) || w->action || w->mode == WRITE_DELETE ? w->id : user;
     } else if (str_eq(kind, STR("membership"))) {
         user = text_of(w->own, "user");
     }

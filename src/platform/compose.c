@@ -61,8 +61,10 @@ static int restored(struct writing *w, struct json **ret)
         refuse(v, PROBLEM_INVALID, "revision: missing: the revision to restore.");
         return 0;
     }
+    bool seen = false;
     int r = resource_at(w->db, &v->work, str_of(w->kind->kind->name), w->id, revision, &past);
-    if (r == -ENOENT || (r == 0 && !past.document.n)) {
+    r = r < 0 ? r : may_read(v, w->db, w->kind, &past, &seen);
+    if (r == -ENOENT || (r == 0 && (!past.document.n || !seen))) {
         refuse(v, PROBLEM_INVALID,
                "revision: there is no state %lld of the %s \"%.*s\" to restore.",
                (long long)revision, w->kind->kind->name, STR_ARG(w->id));
@@ -300,8 +302,10 @@ static bool base_of(struct writing *w, struct resource *ret)
     if (!revision && !etag_revision(str_trim(visit_field(v, STR("if-match"))), &revision, &hash)) {
         return false;
     }
+    bool seen;
     return resource_at(w->db, &v->work, kind, w->id, revision, ret) == 0 && ret->document.n &&
-           (!hash.n || str_eq(hash, ret->hash));
+           (!hash.n || str_eq(hash, ret->hash)) && may_read(v, w->db, w->kind, ret, &seen) == 0 &&
+           seen;
 }
 
 /* What the request wanted, made from its base; NULL when it cannot be told. Refuses nothing: that

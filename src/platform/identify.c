@@ -1,11 +1,13 @@
 /* Who asks, and what they may. */
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 
 #include "auth/key.h"
 #include "conflict/http_date.h"
 #include "http/negotiate.h"
 #include "platform/visit.h"
+#include "platform/write.h"
 
 static struct str text_of(const struct json *j, const char *name)
 {
@@ -70,6 +72,7 @@ static int become_user(struct visit *v, struct db *db, struct str id)
         return -ENOENT;
     }
     v->who.user = user.id;
+    v->who.since_us = user.created_us;
     grant_role(v, db, text_of(u, "role"), (struct str){0});
     r = resource_referring(db, &v->work, STR("membership"), STR("user"), id, &memberships, &n);
     for (size_t i = 0; r == 0 && i < n; i++) {
@@ -110,6 +113,7 @@ static int become_token(struct visit *v, struct db *db, struct str id)
     } else {
         grant_role(v, db, text_of(t, "role"), text_of(t, "team"));
         v->who.name = arena_printf(&v->work, "token:%.*s", STR_ARG(token.id));
+        v->who.since_us = token.created_us;
     }
     if (r == 0) {
         texts_of(v, t, "scopes", &v->who.grants.scopes, &v->who.grants.n_scopes);
@@ -183,7 +187,7 @@ int identify(struct visit *v, struct db *db)
 {
     struct str authorization = visit_field(v, STR("authorization"));
     struct str cookie = cookie_get(visit_field(v, STR("cookie")), STR("accord_session"));
-    v->who = (struct principal){0};
+    v->who = (struct principal){.grants.arena = &v->work};
     if (authorization.n) {
         bool bearer = str_istarts(authorization, STR("bearer "));
         return by_token(v, db, bearer ? str_trim(str_from(authorization, 7)) : (struct str){0});
@@ -244,4 +248,54 @@ bool may(const struct visit *v, const struct resource_kind *k, const char *verb,
     char text[128];
     int n = snprintf(text, sizeof text, "%s.%s", k->kind->name, verb);
     return n > 0 && grants_may(&v->who.grants, str_make(text, (size_t)n), team);
+}
+
+bool is_own(const struct visit *v, const struct resource_kind *k, const struct resource *r,
+            const char *verb)
+{
+    char text[128];
+    int n = snprintf(text, sizeof text, "%s.%s", k->kind->name, verb);
+    if (!k->self || !v->who.user.n || !grants_in_scope(&v->who.grants, str_make(text, (size_t)n))) {
+        return false;
+    }
+    if (str_eq(str_of(k->self), STR("id"))) {
+        return str_eq(r->id, v->who.user);
+    }
+    struct json *own = own_fields((struct visit *)(uintptr_t)v, r);
+    const struct json *self = json_get(own, str_of(k->self));
+    return self && str_eq(self->text, v->who.user);
+}
+
+/* A deletion has no document: it is judged by what was deleted. */
+static int state_before(struct visit *v, struct db *db, const struct resource *r,
+                        struct resource *ret)
+{
+    *ret = *r;
+    return r->document.n || r->revision <= 1
+               ? 0
+               : resource_at(db, &v->work, r->kind, r->id, r->revision - 1, ret);
+}
+
+int may_read(struct visit *v, struct db *db, const struct resource_kind *k,
+             const struct resource *r, bool *ret)
+{
+    struct resource state;
+    struct str team;
+    *ret = may(v, k, "read", (struct str){0});
+    int e = *ret ? 0 : state_before(v, db, r, &state);
+    if (e < 0 || *ret) {
+        return e == -ENOENT ? 0 : e;
+    }
+    struct json *tree = parsed(v, state.document);
+    *ret = is_own(v, k, &state, "read");
+    e = team_of_tree(v, db, k, state.id, tree, NULL, &team);
+    *ret = *ret || (e == 0 && may(v, k, "read", team));
+    /* Who decides about it sees it, too: a subscription is its application's and its service's. */
+    for (size_t i = 0; e == 0 && !*ret && i < k->n_actions; i++) {
+        if (k->actions[i].owner) {
+            e = team_of_tree(v, db, k, state.id, tree, k->actions[i].owner, &team);
+            *ret = e == 0 && may(v, k, "read", team);
+        }
+    }
+    return e;
 }

@@ -57,17 +57,6 @@ static bool read_query(struct listing *l)
     if (str_eq(l->sort, STR("id")) && !l->descending) {
         l->sort = (struct str){0};
     }
-    for (size_t i = 0; i < v->query.n; i++) {
-        struct str name = v->query.all[i].name;
-        if (!is_own_parameter(name) && !kind_shows(v->kind->kind, name)) {
-            refuse(
-                v, PROBLEM_BAD_QUERY,
-                "\"%.*s\" is not a parameter of this list; allowed: limit, cursor, sort, fields, "
-                "and the fields of %s %s to filter by.",
-                STR_ARG(str_first(name, 80)), article_of(v->kind->kind->name), v->kind->kind->name);
-            return false;
-        }
-    }
     return fields_parameter(v, &l->fields);
 }
 
@@ -158,15 +147,13 @@ static int scan(struct listing *l, struct str after)
             return r;
         }
         for (size_t i = 0; i < n; i++) {
-            struct str team;
+            bool seen;
             struct json *j = tree ? resource_tree(v, &some[i]) : NULL;
-            r = everywhere ? 0 : team_of(v, l->db, v->kind, &some[i], &team);
+            r = may_read(v, l->db, v->kind, &some[i], &seen);
             if (r < 0) {
                 return r;
             }
-            if ((everywhere || may(v, v->kind, "read", team) ||
-                 is_own(v, v->kind, &some[i], "read")) &&
-                (!tree || passes_filters(l, j))) {
+            if (seen && (!tree || passes_filters(l, j))) {
                 add_listed(l, &some[i], j);
             }
         }

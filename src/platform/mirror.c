@@ -92,7 +92,7 @@ static void gather(struct mirroring *m)
 
 /* ---- into the store ---- */
 
-static int references_of(struct mirroring *m, const struct declared *d, struct resource_write *w)
+static int index_of(struct mirroring *m, const struct declared *d, struct resource_write *w)
 {
     struct mistakes mistakes = {.arena = &m->arena};
     struct document doc;
@@ -104,8 +104,15 @@ static int references_of(struct mirroring *m, const struct declared *d, struct r
         all[i] = (struct resource_reference){
             doc.references[i].pointer, str_of(doc.references[i].kind->name), doc.references[i].id};
     }
+    struct resource_unique *uniques =
+        arena_zalloc(&m->arena, (doc.n_uniques + 1) * sizeof *uniques);
+    for (size_t i = 0; i < doc.n_uniques; i++) {
+        uniques[i] = (struct resource_unique){doc.uniques[i].field, doc.uniques[i].value};
+    }
     w->references = all;
     w->n_references = doc.n_references;
+    w->uniques = uniques;
+    w->n_uniques = doc.n_uniques;
     return 0;
 }
 
@@ -131,7 +138,7 @@ static int put(struct mirroring *m, struct db *db, struct declared *d)
         return r;
     }
     bool exists = r == 0;
-    if (references_of(m, d, &w) < 0) {
+    if (index_of(m, d, &w) < 0) {
         return 0; /* what the file allows and the platform does not: it is not shown there */
     }
     w.r.action = exists ? STR("declare") : STR("create");

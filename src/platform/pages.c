@@ -5,7 +5,7 @@
 #include "platform/route.h"
 #include "platform/write.h"
 
-enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 500 };
+enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 500, SCAN = 1000 };
 
 static void set_text(struct visit *v, struct json *j, const char *name, struct str value)
 {
@@ -21,12 +21,8 @@ static struct json *parsed(struct visit *v, struct str text)
     return text.n && json_parse(&v->work, text, &j, &e) == 0 ? j : NULL;
 }
 
-static bool read_limit(struct visit *v, const char *const *parameters, uint64_t *ret_limit,
-                       uint64_t *ret_cursor)
+static bool read_limit(struct visit *v, uint64_t *ret_limit, uint64_t *ret_cursor)
 {
-    if (!known_parameters(v, parameters)) {
-        return false;
-    }
     struct str limit = query_get(&v->query, STR("limit"));
     struct str cursor = query_get(&v->query, STR("cursor"));
     *ret_limit = LIMIT_DEFAULT;
@@ -85,45 +81,91 @@ static struct json *audit_json(struct visit *v, const struct audit *e)
     return j;
 }
 
+/* Whether a state in the trail was of a team whose trail the asker may read. */
+static int may_audit(struct visit *v, struct db *db, const struct audit *e, struct str document,
+                     bool *ret)
+{
+    const struct resource_kind *k = resource_kind_named(e->kind);
+    const struct json *tree = parsed(v, document);
+    struct str team = {0};
+    int r = k && tree ? team_of_tree(v, db, k, e->id, tree, NULL, &team) : 0;
+    *ret = r == 0 && team.n && grants_may(&v->who.grants, STR("audit.read"), team);
+    return r;
+}
+
+/* Who may read the trail of some teams sees the entries about what was theirs before and after. */
+static int may_see_entry(struct visit *v, struct db *db, const struct audit *e, bool *ret)
+{
+    bool before = true, after = true;
+    int r = e->before.n ? may_audit(v, db, e, e->before, &before) : 0;
+    r = r == 0 && e->after.n ? may_audit(v, db, e, e->after, &after) : r;
+    *ret = (e->before.n || e->after.n) && before && after;
+    return r;
+}
+
 int list_audit(struct visit *v, struct db *db)
 {
-    static const char *const parameters[] = {"limit", "cursor", "who", "kind", "id", NULL};
     struct json *items = json_new(&v->work, JSON_ARRAY);
+    bool all_of_it = grants_may(&v->who.grants, STR("audit.read"), (struct str){0}), more = false;
     struct audit *all;
     uint64_t limit, before;
-    size_t n;
-    if (!read_limit(v, parameters, &limit, &before)) {
+    size_t n, piece, shown = 0;
+    int64_t last = 0;
+    if (!read_limit(v, &limit, &before)) {
         return 0;
     }
-    int r = audit_list(db, &v->work, query_get(&v->query, STR("who")),
-                       query_get(&v->query, STR("kind")), query_get(&v->query, STR("id")),
-                       (int64_t)before, (size_t)limit + 1, &all, &n);
-    if (r < 0) {
-        return r;
-    }
-    for (size_t i = 0; i < n && i < limit; i++) {
-        json_append(items, audit_json(v, &all[i]));
-    }
-    answer_list(v, items, n > limit ? all[limit - 1].seq : 0);
+    piece = all_of_it ? (size_t)limit + 1 : SCAN;
+    do {
+        int r = audit_list(db, &v->work, query_get(&v->query, STR("who")),
+                           query_get(&v->query, STR("kind")), query_get(&v->query, STR("id")),
+                           (int64_t)before, piece, &all, &n);
+        for (size_t i = 0; r == 0 && i < n && !more; i++) {
+            bool seen = all_of_it;
+            r = seen ? 0 : may_see_entry(v, db, &all[i], &seen);
+            more = seen && shown == limit;
+            if (r == 0 && seen && !more) {
+                json_append(items, audit_json(v, &all[i]));
+                last = all[i].seq;
+                shown++;
+            }
+        }
+        if (r < 0) {
+            return r;
+        }
+        before = n ? (uint64_t)all[n - 1].seq : before;
+    } while (n == piece && !more);
+    answer_list(v, items, more ? last : 0);
     return 0;
 }
 
 /* ---- refused writes ---- */
 
-/* Who may read the resource, or made the write. */
+/* The state that the refused write met, as its answer names it; else the present one. */
+static int state_met(struct visit *v, struct db *db, const struct conflict_record *c,
+                     struct resource *ret)
+{
+    const struct json *current = json_get(parsed(v, c->document), STR("current"));
+    const struct json *revision = json_get(current, STR("revision"));
+    int64_t n;
+    return revision && json_int(revision->text, &n) == 0
+               ? resource_at(db, &v->work, c->kind, c->resource_id, n, ret)
+               : resource_get(db, &v->work, c->kind, c->resource_id, false, ret);
+}
+
+/* Who may read the resource as it was then, or made the write. */
 static int may_read_conflict(struct visit *v, struct db *db, const struct conflict_record *c,
                              bool *ret)
 {
     const struct resource_kind *k = resource_kind_named(c->kind);
     struct resource r;
-    struct str team = {0};
-    *ret = str_eq(c->who, v->who.name) || grants_may(&v->who.grants, STR("conflict.read"), team);
-    if (*ret || !k || resource_get(db, &v->work, c->kind, c->resource_id, false, &r) < 0) {
+    *ret = (str_eq(c->who, v->who.name) && c->at_us >= v->who.since_us) ||
+           grants_may(&v->who.grants, STR("conflict.read"), (struct str){0});
+    if (*ret || !k) {
         return 0;
     }
-    int e = team_of(v, db, k, &r, &team);
-    *ret = e == 0 && may(v, k, "read", team);
-    return e;
+    int e = state_met(v, db, c, &r);
+    e = e < 0 ? e : may_read(v, db, k, &r, ret);
+    return e == -ENOENT ? 0 : e;
 }
 
 static struct json *conflict_json(struct visit *v, const struct conflict_record *c, bool whole)
@@ -147,13 +189,12 @@ static struct json *conflict_json(struct visit *v, const struct conflict_record 
 
 int list_conflicts(struct visit *v, struct db *db)
 {
-    static const char *const parameters[] = {"limit", "cursor", "who", "kind", "resource_id", NULL};
     struct json *items = json_new(&v->work, JSON_ARRAY);
     struct conflict_record *all;
     uint64_t limit, before;
     size_t n;
     int64_t next = 0;
-    if (!read_limit(v, parameters, &limit, &before)) {
+    if (!read_limit(v, &limit, &before)) {
         return 0;
     }
     int r = conflict_list(

@@ -1,21 +1,28 @@
 /* The query of a request: a name that is not known or a value that is not allowed is refused, never
  * passed over; who mistypes dry_run must not write. */
-#include "platform/visit.h"
+#include "platform/route.h"
 
-bool known_parameters(struct visit *v, const char *const *names)
+/* "{field}" in a route's list stands for any member of the kind, to filter by. */
+static bool knows(const struct visit *v, struct str name)
 {
-    struct buf all = {.arena = &v->work};
-    for (const char *const *n = names; *n; n++) {
-        buf_printf(&all, "%s%s", n == names ? "" : ", ", *n);
-    }
-    for (size_t i = 0; i < v->query.n; i++) {
-        const char *const *n = names;
-        while (*n && !str_eq(v->query.all[i].name, str_of(*n))) {
-            n++;
+    struct str rest = str_of(v->route->parameters), one;
+    while (rest.n) {
+        (void)str_cut(&rest, ' ', &one);
+        if (str_eq(one, name) || (str_eq(one, STR("{field}")) && kind_shows(v->kind->kind, name))) {
+            return true;
         }
-        if (!*n) {
-            refuse(v, PROBLEM_BAD_QUERY, "\"%.*s\" is not a parameter here; allowed: %.*s.",
-                   STR_ARG(str_first(v->query.all[i].name, 80)), STR_ARG(buf_str(&all)));
+    }
+    return false;
+}
+
+bool known_parameters(struct visit *v)
+{
+    for (size_t i = 0; i < v->query.n; i++) {
+        struct str name = v->query.all[i].name;
+        if (!knows(v, name)) {
+            const char *all = v->route->parameters;
+            refuse(v, PROBLEM_BAD_QUERY, "\"%.*s\" is not a parameter here; allowed: %s.",
+                   STR_ARG(str_first(name, 80)), *all ? all : "none");
             return false;
         }
     }

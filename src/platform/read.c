@@ -47,21 +47,14 @@ struct present visit_present(struct visit *v, const struct resource *r)
 /* Finds the resource of the path and looks whether it may be read; false: refused. */
 static int load(struct visit *v, struct db *db, struct resource *ret, bool *ret_ok)
 {
-    struct str team;
     *ret_ok = false;
     int r = resource_get(db, &v->work, str_of(v->kind->kind->name), v->args[0], false, ret);
-    if (r == -ENOENT) {
+    r = r < 0 ? r : may_read(v, db, v->kind, ret, ret_ok);
+    if (r == -ENOENT || (r == 0 && !*ret_ok)) {
         refuse(v, PROBLEM_NOT_FOUND, "There is no %s \"%.*s\".", v->kind->kind->name,
                STR_ARG(str_first(v->args[0], 200)));
         return 0;
     }
-    r = r < 0 ? r : team_of(v, db, v->kind, ret, &team);
-    if (r == 0 && !may(v, v->kind, "read", team) && !is_own(v, v->kind, ret, "read")) {
-        refuse(v, PROBLEM_NOT_FOUND, "There is no %s \"%.*s\".", v->kind->kind->name,
-               STR_ARG(str_first(v->args[0], 200)));
-        return 0;
-    }
-    *ret_ok = r == 0;
     return r;
 }
 
@@ -113,11 +106,10 @@ int begin_reading(struct visit *v, struct db *db, struct resource *ret, bool *re
 int read_resource(struct visit *v, struct db *db)
 {
     struct resource r;
-    static const char *const parameters[] = {"fields", NULL};
     struct buf b = {.arena = &v->work};
     bool ok;
     struct str fields;
-    if (!known_parameters(v, parameters) || !fields_parameter(v, &fields)) {
+    if (!fields_parameter(v, &fields)) {
         return 0;
     }
     int e = begin_reading(v, db, &r, &ok);
@@ -156,7 +148,6 @@ static void print_state(struct buf *b, struct visit *v, const struct resource *r
 
 int read_history(struct visit *v, struct db *db)
 {
-    static const char *const parameters[] = {"limit", "cursor", NULL};
     struct str kind = str_of(v->kind->kind->name), limit = query_get(&v->query, STR("limit"));
     struct str before = query_get(&v->query, STR("cursor"));
     struct buf b = {.arena = &v->work};
@@ -164,9 +155,6 @@ int read_history(struct visit *v, struct db *db)
     uint64_t n = LIMIT_DEFAULT, from = 0;
     size_t count;
     bool ok;
-    if (!known_parameters(v, parameters)) {
-        return 0;
-    }
     int r = may_read_past(v, db, &ok);
     if (r < 0 || !ok) {
         return r;
@@ -185,11 +173,15 @@ int read_history(struct visit *v, struct db *db)
         return r;
     }
     buf_addz(&b, "{\"items\":[");
-    for (size_t i = 0; i < count && i < n; i++) {
-        if (i) {
-            buf_addc(&b, ',');
+    for (size_t i = 0; r == 0 && i < count && i < n; i++) {
+        r = may_read(v, db, v->kind, &all[i], &ok); /* it may have been another team's */
+        if (r == 0 && ok) {
+            buf_addz(&b, b.p[b.n - 1] == '[' ? "" : ",");
+            print_state(&b, v, &all[i]);
         }
-        print_state(&b, v, &all[i]);
+    }
+    if (r < 0) {
+        return r;
     }
     buf_addc(&b, ']');
     if (count > n) {
@@ -216,13 +208,13 @@ static int state_at(struct visit *v, struct db *db, struct str number, struct re
     } else if (str_to_u64(number, &n) == 0 && n > 0 && n <= INT64_MAX) {
         r = resource_at(db, &v->work, kind, v->args[0], (int64_t)n, ret);
     }
-    if (r == -ENOENT) {
+    r = r < 0 ? r : may_read(v, db, v->kind, ret, ret_ok);
+    if (r == -ENOENT || (r == 0 && !*ret_ok)) {
         refuse(v, PROBLEM_NOT_FOUND, "The %s \"%.*s\" has no revision \"%.*s\".",
                v->kind->kind->name, STR_ARG(str_first(v->args[0], 200)),
                STR_ARG(str_first(number, 40)));
         return 0;
     }
-    *ret_ok = r == 0;
     return r;
 }
 
@@ -271,14 +263,10 @@ static struct json *change_json(struct visit *v, const struct change_at *c)
 
 int read_diff(struct visit *v, struct db *db)
 {
-    static const char *const parameters[] = {"from", "to", NULL};
     struct str from = query_get(&v->query, STR("from")), to = query_get(&v->query, STR("to"));
     struct arena *a = &v->work;
     struct resource x = {0}, y;
     bool ok;
-    if (!known_parameters(v, parameters)) {
-        return 0;
-    }
     int r = may_read_past(v, db, &ok);
     r = r < 0 || !ok ? r : state_at(v, db, to.p ? to : STR("current"), &y, &ok);
     if (r == 0 && ok && !from.p && y.revision > 1) { /* the state before; of the first: nothing */

@@ -27,8 +27,9 @@ struct route {
     const char *permission; /* the verb, or the whole permission */
     visit_handler *handler;
     unsigned flags;
-    const char *name;    /* operationId, of kinds with the kind's name in place of * */
-    const char *summary; /* the same */
+    const char *name;       /* operationId, of kinds with the kind's name in place of * */
+    const char *summary;    /* the same */
+    const char *parameters; /* of its query, spaces between; {field}: any member of the kind */
 };
 
 extern const struct route routes[];

@@ -101,7 +101,7 @@ static int set_password(struct visit *v, struct db *db, struct str user, struct 
         .name = STR("/password"),
         .sealed = store_seal(v->platform->store, &v->work, context, hash)};
     struct resource_write w = {
-        .r = now, .secrets = &secret, .n_secrets = 1, .same_index = true, .keep_digests = true};
+        .r = now, .secrets = &secret, .n_secrets = 1, .same_index = true}; /* links are dead */
     struct resource_refusal why;
     w.r.updated_us = v->now_us;
     w.r.updated_by =
@@ -272,6 +272,15 @@ int sign_out(struct visit *v, struct db *db)
     return r < 0 ? r : add_audit(v, db, "sign-out", v->who.user);
 }
 
+/* What failures are counted under: the address that they sign in with. */
+static int account_of(struct visit *v, struct db *db, struct str user, struct str *ret)
+{
+    struct resource r;
+    int e = resource_get(db, &v->work, STR("user"), user, false, &r);
+    *ret = e < 0 ? (struct str){0} : folded(v, text_of(own_fields(v, &r), "email"));
+    return e;
+}
+
 int change_password(struct visit *v, struct db *db)
 {
     static const char *const names[] = {"current_password", "password", NULL};
@@ -287,13 +296,22 @@ int change_password(struct visit *v, struct db *db)
     if (!read_texts(v, names, given)) {
         return 0;
     }
-    int r = password_is_right(v, db, v->who.user, given[0], &right);
+    struct str account;
+    int r = account_of(v, db, v->who.user, &account);
+    struct throttle_state state = ask_throttle(v, account);
+    if (r == 0 && state.wait_ms) { /* who tries here tries the same password as at the sign-in */
+        refuse_attempt(v, &state);
+        return 0;
+    }
+    r = r < 0 ? r : password_is_right(v, db, v->who.user, given[0], &right);
     if (r < 0) {
         return r;
     }
+    tell_throttle(v, account, right);
     if (!right) {
-        tell_throttle(v, v->who.user, false);
         refuse(v, PROBLEM_SIGN_IN_FAILED, "current_password: this is not it.");
+        state = ask_throttle(v, account);
+        tell_limit(v, &state);
         return 0;
     }
     if (!password_is_good(v, db, v->who.user, given[1])) {
@@ -305,7 +323,7 @@ int change_password(struct visit *v, struct db *db)
     return r < 0 ? r : add_audit(v, db, "password", v->who.user);
 }
 
-/* A one-time link is a digest of the user's: it is gone with its use. */
+/* A one-time link is a digest of the user's: it is gone with the next password, whoever sets it. */
 int redeem_link(struct visit *v, struct db *db)
 {
     static const char *const names[] = {"link", "password", NULL};
@@ -321,21 +339,9 @@ int redeem_link(struct visit *v, struct db *db)
     if (r < 0 || !password_is_good(v, db, id, given[1])) {
         return r;
     }
-    struct resource now;
-    struct resource_refusal why;
-    r = resource_get(db, &v->work, STR("user"), id, true, &now);
-    if (r < 0) {
-        return r;
-    }
     r = set_password(v, db, id, given[1]);
-    r = r < 0 ? r : resource_get(db, &v->work, STR("user"), id, true, &now);
-    if (r < 0) {
-        return r;
-    }
-    struct resource_write w = {.r = now, .same_index = true}; /* its digests go: the link */
-    w.r.updated_us = v->now_us + 1;
-    w.r.action = STR("redeem");
-    r = resource_update(db, &v->work, &w, now.revision, &why);
+    r = r < 0 ? r : session_end(db, id, (struct str){0}, (struct str){0});
+    r = r < 0 ? r : add_audit(v, db, "redeem", id);
     return r < 0 ? r : begin_session(v, db, id);
 }
 

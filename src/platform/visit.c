@@ -251,12 +251,29 @@ static void submit(struct visit *v)
     store_submit(v->platform->store, &v->job);
 }
 
+static void refuse_body(struct visit *v)
+{
+    refuse(v, PROBLEM_TOO_LARGE, "A body of this API has at most %d bytes.", VISIT_BODY_MAX);
+    http_close_after(v->call->req);
+    send_refusal(v);
+}
+
+/* The store works on it in the one transaction that all writes share. */
+static void use_body(struct visit *v, struct str body)
+{
+    if (body.n > VISIT_BODY_MAX) {
+        refuse_body(v);
+        return;
+    }
+    v->body = arena_dup(&v->in, body);
+    submit(v);
+}
+
 static void take_body(struct visit *v)
 {
     struct call *c = v->call;
     if (http_collect(c->req)) {
-        v->body = arena_dup(&v->in, c->req->body);
-        submit(v);
+        use_body(v, c->req->body);
     }
 }
 
@@ -275,7 +292,7 @@ static void on_done(struct loop_task *t)
         visit_free(v);
     } else if (v->early && !v->answer.status) { /* nothing speaks against the body */
         v->early = false;
-        v->late.limit = (size_t)v->worker->hold->snap->config->limits.max_body_bytes;
+        v->late.limit = VISIT_BODY_MAX;
         http_stream(v->call->req);
     } else if (v->watch && v->job.result == 0) {
         watch_begin(v);
@@ -363,9 +380,13 @@ static void begin(void *arg, struct call *c)
                "more than %d parameters.",
                QUERY_PARAMETERS_MAX);
         send_refusal(v);
+    } else if (!known_parameters(v)) {
+        send_refusal(v);
     } else if (v->route->flags & ROUTE_NO_STORE) {
         (void)!v->route->handler(v, NULL);
         send_answer(v);
+    } else if (v->head.body == BODY_LENGTH && v->head.length > VISIT_BODY_MAX) {
+        refuse_body(v);
     } else if (v->route->flags & ROUTE_BODY) {
         /* Who asks whether to send the body is answered before it comes, if it can be. */
         v->early = v->head.expect_continue && !http_received(c->req);
@@ -382,9 +403,7 @@ static void begin(void *arg, struct call *c)
 
 static void collected(struct call *c)
 {
-    struct visit *v = c->visit;
-    v->body = arena_dup(&v->in, c->req->body);
-    submit(v);
+    use_body(c->visit, c->req->body);
 }
 
 /* The body of a client that was told to go on. */
@@ -393,12 +412,9 @@ static void piece(struct call *c, struct str piece, bool end)
     struct visit *v = c->visit;
     buf_add(&v->late, piece);
     if (v->late.overflow) {
-        refuse(v, PROBLEM_TOO_LARGE, "The request body is larger than this server accepts.");
-        http_close_after(c->req);
-        send_refusal(v);
+        refuse_body(v);
     } else if (end) {
-        v->body = arena_dup(&v->in, buf_str(&v->late));
-        submit(v);
+        use_body(v, buf_str(&v->late));
     }
 }
 

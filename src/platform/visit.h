@@ -23,7 +23,7 @@
 
 struct route;
 
-enum { VISIT_ARGS = 4 };
+enum { VISIT_ARGS = 4, VISIT_BODY_MAX = 4 << 20 };
 
 /* Who asks. */
 struct principal {
@@ -32,6 +32,7 @@ struct principal {
     struct str user;          /* id of the user; empty for a machine's token */
     struct str token;         /* id of the token; empty with a session */
     struct str session, csrf; /* digests, with a session */
+    int64_t since_us;         /* when the user or the machine's token was made */
     struct grants grants;
 };
 
@@ -132,8 +133,8 @@ int begin_reading(struct visit *v, struct db *db, struct resource *ret, bool *re
 
 /* ---- the query (parameters.c); false: refused ---- */
 
-/* Whether all names that stand there are among these (NULL-terminated). */
-bool known_parameters(struct visit *v, const char *const *names);
+/* Whether all names that stand there are those of the route. */
+bool known_parameters(struct visit *v);
 /* true or false; not there: false. */
 bool flag_parameter(struct visit *v, const char *name, bool *ret);
 /* `fields`: which members of the kind's resources are to be answered; p NULL: all. */
@@ -151,6 +152,10 @@ int team_of(struct visit *v, struct db *db, const struct resource_kind *k, const
 int team_of_tree(struct visit *v, struct db *db, const struct resource_kind *k, struct str id,
                  const struct json *tree, const char *owner, struct str *ret);
 bool may(const struct visit *v, const struct resource_kind *k, const char *verb, struct str team);
+/* Whether the asker may read a resource in this state, which may be one of the past or a deletion:
+ * through its team then, as their own, or because they may act on it. */
+int may_read(struct visit *v, struct db *db, const struct resource_kind *k,
+             const struct resource *r, bool *ret);
 /* A role's permissions, built-in or a resource. False: there is no such role. */
 bool role_permissions(struct visit *v, struct db *db, struct str role, const struct str **ret,
                       size_t *ret_n);

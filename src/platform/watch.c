@@ -34,26 +34,6 @@ static void add_event(struct watch *w, const struct change *c, const struct reso
     buf_addz(b, "\n\n");
 }
 
-/* Whose a change is: by the state it made, or by the last one before a deletion. */
-static int may_see(struct watch *w, struct db *db, const struct change *c, struct resource *state,
-                   bool *ret_deleted, bool *ret_may)
-{
-    struct visit *v = w->v;
-    struct str team;
-    *ret_may = false;
-    int r = resource_at(db, &v->work, c->kind, c->id, c->revision, state);
-    *ret_deleted = r == 0 && !state->document.n;
-    struct resource before = *state;
-    if (*ret_deleted && c->revision > 1) {
-        r = resource_at(db, &v->work, c->kind, c->id, c->revision - 1, &before);
-    }
-    r = r < 0 ? r : team_of(v, db, v->kind, &before, &team);
-    if (r == 0) {
-        *ret_may = may(v, v->kind, "read", team) || is_own(v, v->kind, &before, "read");
-    }
-    return r == -ENOENT ? 0 : r;
-}
-
 static int read_changes(struct watch *w, struct db *db)
 {
     struct visit *v = w->v;
@@ -65,14 +45,16 @@ static int read_changes(struct watch *w, struct db *db)
               : change_list(db, &v->work, str_of(v->kind->kind->name), w->after, PIECE, &all, &n);
     for (size_t i = 0; r == 0 && i < n; i++) {
         struct resource state = {0};
-        bool deleted, seen;
+        bool seen = false;
         if (w->id.n && !str_eq(w->id, all[i].id)) {
             continue;
         }
-        r = may_see(w, db, &all[i], &state, &deleted, &seen);
+        r = resource_at(db, &v->work, all[i].kind, all[i].id, all[i].revision, &state);
+        r = r < 0 ? r : may_read(v, db, v->kind, &state, &seen);
         if (r == 0 && seen) {
-            add_event(w, &all[i], deleted ? NULL : &state);
+            add_event(w, &all[i], state.document.n ? &state : NULL);
         }
+        r = r == -ENOENT ? 0 : r; /* not kept any more */
     }
     if (r == 0) {
         w->more = n == PIECE;
@@ -239,13 +221,9 @@ void watch_stop(struct visit *v)
 
 int watch_resources(struct visit *v, struct db *db)
 {
-    static const char *const parameters[] = {"id", NULL};
     struct str last = str_trim(visit_field(v, STR("last-event-id")));
     uint64_t n;
     int64_t after;
-    if (!known_parameters(v, parameters)) {
-        return 0;
-    }
     if (last.n && (str_to_u64(last, &n) < 0 || n > INT64_MAX)) {
         refuse(v, PROBLEM_MALFORMED_FIELD,
                "Last-Event-ID must be the id of an event of this stream.");

@@ -13,43 +13,19 @@
 #include "platform/route.h"
 #include "platform/write_stages.h"
 
-bool is_own(const struct visit *v, const struct resource_kind *k, const struct resource *r,
-            const char *verb)
-{
-    char text[128];
-    int n = snprintf(text, sizeof text, "%s.%s", k->kind->name, verb);
-    if (!k->self || !v->who.user.n || !grants_in_scope(&v->who.grants, str_make(text, (size_t)n))) {
-        return false;
-    }
-    if (str_eq(str_of(k->self), STR("id"))) {
-        return str_eq(r->id, v->who.user);
-    }
-    struct json *own = own_fields((struct visit *)(uintptr_t)v, r);
-    const struct json *self = json_get(own, str_of(k->self));
-    return self && str_eq(self->text, v->who.user);
-}
-
 int may_read_past(struct visit *v, struct db *db, bool *ret_ok)
 {
-    struct str kind = str_of(v->kind->kind->name), team;
+    struct str kind = str_of(v->kind->kind->name);
     struct resource *last;
     size_t n;
     *ret_ok = false;
-    int r = resource_history(db, &v->work, kind, v->args[0], 0, 2, &last, &n);
-    if (r < 0) {
-        return r;
-    }
-    /* Of a deleted one its last state says whose it was. */
-    const struct resource *known = n && last[0].document.n ? &last[0] : n > 1 ? &last[1] : NULL;
-    r = known ? team_of(v, db, v->kind, known, &team) : 0;
-    if (r == 0 &&
-        (!known || (!may(v, v->kind, "read", team) && !is_own(v, v->kind, known, "read")))) {
+    int r = resource_history(db, &v->work, kind, v->args[0], 0, 1, &last, &n);
+    r = r < 0 || n == 0 ? r : may_read(v, db, v->kind, &last[0], ret_ok);
+    if (r == 0 && !*ret_ok) {
         refuse(v, PROBLEM_NOT_FOUND, "There never was %s %s \"%.*s\".",
                article_of(v->kind->kind->name), v->kind->kind->name,
                STR_ARG(str_first(v->args[0], 200)));
-        return 0;
     }
-    *ret_ok = r == 0;
     return r;
 }
 
@@ -121,15 +97,14 @@ static bool read_idempotency_key(struct writing *w)
 
 static int stage_head(struct writing *w)
 {
-    static const char *const parameters[] = {"dry_run", "force", "manager", NULL};
     struct visit *v = w->v;
     struct etag_list prefers = visit_lines(v, STR("prefer"));
     w->prefer = PREFER_NONE;
     for (size_t i = 0; i < prefers.n; i++) {
         prefer_line(&w->prefer, prefers.lines[i]);
     }
-    if (takes_type(w) && read_idempotency_key(w) && known_parameters(v, parameters) &&
-        flag_parameter(v, "dry_run", &v->dry_run) && flag_parameter(v, "force", &w->force)) {
+    if (takes_type(w) && read_idempotency_key(w) && flag_parameter(v, "dry_run", &v->dry_run) &&
+        flag_parameter(v, "force", &w->force)) {
         w->manager = query_get(&v->query, STR("manager"));
     }
     return 0;
@@ -179,12 +154,12 @@ static int stage_allow(struct writing *w)
     if (!w->exists || may(v, w->kind, verb_of(w), w->team) || owns_for_write(w)) {
         return 0;
     }
-    struct str team;
-    int r = team_of_tree(v, w->db, w->kind, w->id, w->own, NULL, &team);
+    bool seen;
+    int r = may_read(v, w->db, w->kind, &w->now, &seen);
     if (r < 0) {
         return r;
     }
-    if (may(v, w->kind, "read", team) || is_own(v, w->kind, &w->now, "read")) {
+    if (seen) {
         refuse(v, PROBLEM_FORBIDDEN, "%.*s may not %s the %s \"%.*s\"; that needs %s.%s%s%.*s%s.",
                STR_ARG(v->who.name), verb_of(w), w->kind->kind->name, STR_ARG(w->id),
                w->kind->kind->name, verb_of(w), w->team.n ? " in the team \"" : "",
@@ -214,6 +189,17 @@ static struct str fingerprint_of(struct visit *v)
     return str_make((char *)to, crypto_generichash_BYTES);
 }
 
+/* What a create answered may hold a secret: only who might still create it is told again. Of what
+ * is there, stage_allow() has judged. */
+static int check_replay(struct writing *w)
+{
+    struct json_error e;
+    if (w->exists || json_parse(&w->v->work, w->v->body, &w->body, &e) < 0) {
+        return 0;
+    }
+    return check_new_team(w, w->body);
+}
+
 /* The first request's effect and its answer were committed together, so an answer that is not there
  * means that nothing was done: there is no state in between, not even after a crash. */
 static int stage_replay(struct writing *w)
@@ -237,7 +223,13 @@ static int stage_replay(struct writing *w)
             "request stands. Use a new key for a new request.");
         return 0;
     }
-    return replay_answer(w, &had);
+    if (had.at_us < v->who.since_us) { /* of another one who had this name */
+        refuse(v, PROBLEM_IDEMPOTENCY_MISMATCH,
+               "This Idempotency-Key came before you were there. Use a new one.");
+        return 0;
+    }
+    r = check_replay(w);
+    return r < 0 || v->refusal.set ? r : replay_answer(w, &had);
 }
 
 /* ---- conditions ---- */
@@ -257,7 +249,11 @@ static int merge_base(struct writing *w)
     if (etag_revision(quoted, &revision, &hash)) {
         r = resource_at(w->db, &v->work, str_of(w->kind->kind->name), w->id, revision, &w->base);
     }
-    if (r == -ENOENT || (r == 0 && (!str_eq(w->base.hash, hash) || !w->base.document.n))) {
+    bool known = r == 0 && str_eq(w->base.hash, hash) && w->base.document.n;
+    if (known) {
+        r = may_read(v, w->db, w->kind, &w->base, &known);
+    }
+    if (r == -ENOENT || (r == 0 && !known)) {
         refuse(v, PROBLEM_STALE_BASE, "There is no revision with the tag %.*s to merge onto.",
                STR_ARG(str_first(quoted, 80)));
         tell_current(v, w->kind, &w->now);

@@ -197,28 +197,51 @@ static void link_existing(struct writing *w, const struct resource_refusal *why,
     json_set(refusal_members(v), STR("resolutions"), list);
 }
 
+/* The fields whose value, or whose values together, are taken: "/email", "/team+/name". */
+static struct json *taken_fields(struct writing *w, const struct resource_refusal *why)
+{
+    struct visit *v = w->v;
+    struct json *list = json_new(&v->work, JSON_ARRAY);
+    struct str rest = why->pointer, one;
+    if (!rest.n || (w->kind->also_named && str_eq(why->value, w->id))) {
+        rest = STR("/id");
+    } else if (w->kind->also_named) {
+        rest = arena_printf(&v->work, "/%s", w->kind->also_named);
+    }
+    while (rest.n) {
+        (void)str_cut(&rest, '+', &one);
+        json_append(list, text(v, arena_printf(&v->work, "#%.*s", STR_ARG(one))));
+    }
+    return list;
+}
+
 static int tell_existing(struct writing *w, const struct resource_refusal *why)
 {
     struct visit *v = w->v;
-    struct str pointer = why->pointer.n ? why->pointer : STR("/id"), team;
+    const struct json *fields = taken_fields(w, why);
+    struct json *conflicts = json_new(&v->work, JSON_ARRAY);
+    struct buf names = {.arena = &v->work}, pointers = {.arena = &v->work};
     struct resource other;
-    bool together = str_chr(pointer, '+') > 0;
+    bool seen, together = fields->first->next != NULL;
+    for (const struct json *f = fields->first; f; f = f->next) {
+        struct json *conflict = object(v);
+        json_set(conflict, STR("pointer"), text(v, f->text));
+        json_append(conflicts, conflict);
+        buf_printf(&names, "%s%.*s", names.n ? " and " : "", STR_ARG(str_from(f->text, 2)));
+        buf_printf(&pointers, "%s\"%.*s\"", pointers.n ? "," : "[", STR_ARG(str_from(f->text, 1)));
+    }
     refuse(v, PROBLEM_ALREADY_EXISTS, "Another %s has this %.*s already%s%.*s%s.",
-           w->kind->kind->name, STR_ARG(str_from(pointer, 1)), together ? "" : ": \"",
-           together ? 0 : (int)why->value.n, why->value.p ? why->value.p : "",
-           together ? "" : "\"");
-    struct json *conflict = object(v), *conflicts = json_new(&v->work, JSON_ARRAY);
-    json_set(conflict, STR("pointer"), text(v, arena_printf(&v->work, "#%.*s", STR_ARG(pointer))));
-    json_append(conflicts, conflict);
+           w->kind->kind->name, STR_ARG(w->kind->also_named ? STR("name") : buf_str(&names)),
+           together ? "" : ": \"", together ? 0 : (int)why->value.n,
+           why->value.p ? why->value.p : "", together ? "" : "\"");
     json_set(refusal_members(v), STR("conflicts"), conflicts);
-    json_set(refusal_members(v), STR("pointer"),
-             text(v, arena_printf(&v->work, "#%.*s", STR_ARG(pointer))));
+    json_set(refusal_members(v), STR("pointer"), text(v, fields->last->text));
     v->refusal.kind = str_of(w->kind->kind->name);
     v->refusal.resource_id = why->id;
-    v->refusal.fields = arena_printf(&v->work, "[\"%.*s\"]", STR_ARG(pointer));
+    v->refusal.fields = arena_printf(&v->work, "%.*s]", STR_ARG(buf_str(&pointers)));
     int r = resource_get(w->db, &v->work, why->kind, why->id, false, &other);
-    r = r < 0 ? r : team_of(v, w->db, w->kind, &other, &team);
-    if (r == 0 && may(v, w->kind, "read", team)) {
+    r = r < 0 ? r : may_read(v, w->db, w->kind, &other, &seen);
+    if (r == 0 && seen) {
         link_existing(w, why, "existing");
     }
     return r == -ENOENT ? 0 : r;

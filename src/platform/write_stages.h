@@ -13,6 +13,9 @@ int refuse_stale(struct writing *w);
 
 /* check.c */
 int stage_check(struct writing *w);
+/* A new resource with these fields, or one that moves to another team: the asker must be allowed to
+ * there, too; else refused. */
+int check_new_team(struct writing *w, const struct json *tree);
 /* The managers of a resource's fields; who has the field at `pointer`: the entry nearest above it. */
 struct json *managers_of(struct visit *v, const struct resource *r);
 struct str manager_at(const struct json *managers, struct str pointer);
