@@ -6,8 +6,8 @@
 #include "json/tree.h"
 
 enum {
-    JSON_PATCH_OPS_MAX = 10000,
-    JSON_PATCH_NODES_MAX = 1000000 /* made by `copy`: a few of them can double a document each */
+    JSON_PATCH_OPS_MAX = 1000,
+    JSON_PATCH_NODES_MAX = 100000 /* made by `copy`: a few of them can double a document each */
 };
 
 struct json_patch_error {

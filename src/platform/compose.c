@@ -321,7 +321,7 @@ static struct json *yours_of(struct writing *w, const struct resource *base,
     struct json *given = NULL;
     bool ok =
         w->mode == WRITE_REPLACE || w->mode == WRITE_MERGE_PATCH || w->mode == WRITE_JSON_PATCH;
-    ok = ok && (w->body || json_parse(&v->work, v->body, &w->body, &e) == 0) &&
+    ok = ok && (w->body || read_body(w, &e) == 0) &&
          (w->mode == WRITE_JSON_PATCH || w->body->type == JSON_OBJECT);
     ok = ok && compose(w, base, base_own, &given) == 0 && given && !v->refusal.set &&
          complete_document(w, given, &d) == 0 && !v->refusal.set;

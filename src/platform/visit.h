@@ -23,7 +23,7 @@
 
 struct route;
 
-enum { VISIT_ARGS = 4, VISIT_BODY_MAX = 4 << 20 };
+enum { VISIT_ARGS = 4, VISIT_BODY_MAX = 1 << 20 };
 
 /* Who asks. */
 struct principal {

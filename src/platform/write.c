@@ -13,6 +13,8 @@
 #include "platform/route.h"
 #include "platform/write_stages.h"
 
+enum { WIDTH_MAX = 1000 }; /* of one object or list: what is done with it takes their square */
+
 int may_read_past(struct visit *v, struct db *db, bool *ret_ok)
 {
     struct str kind = str_of(v->kind->kind->name);
@@ -194,7 +196,7 @@ static struct str fingerprint_of(struct visit *v)
 static int check_replay(struct writing *w)
 {
     struct json_error e;
-    if (w->exists || json_parse(&w->v->work, w->v->body, &w->body, &e) < 0) {
+    if (w->exists || read_body(w, &e) < 0) {
         return 0;
     }
     return check_new_team(w, w->body);
@@ -300,6 +302,25 @@ static int stage_judge(struct writing *w)
 
 /* ---- the body ---- */
 
+static bool is_too_wide(const struct json *j)
+{
+    bool wide = json_count(j) > WIDTH_MAX;
+    for (const struct json *c = j->first; c && !wide; c = c->next) {
+        wide = is_too_wide(c);
+    }
+    return wide;
+}
+
+int read_body(struct writing *w, struct json_error *ret_error)
+{
+    int r = json_parse(&w->v->work, w->v->body, &w->body, ret_error);
+    if (r == 0 && is_too_wide(w->body)) {
+        w->body = NULL;
+        return -E2BIG;
+    }
+    return r;
+}
+
 static bool parse_body(struct writing *w)
 {
     struct visit *v = w->v;
@@ -308,7 +329,13 @@ static bool parse_body(struct writing *w)
     if (w->mode == WRITE_DELETE || (optional && str_trim(v->body).n == 0)) {
         return true;
     }
-    if (json_parse(&v->work, v->body, &w->body, &e) < 0) {
+    int r = read_body(w, &e);
+    if (r == -E2BIG) {
+        refuse(v, PROBLEM_INVALID, "An object or a list in the body has more than %d elements.",
+               WIDTH_MAX);
+        return false;
+    }
+    if (r < 0) {
         refuse(v, PROBLEM_MALFORMED_JSON, "The body is not JSON: %s, at byte %zu.", e.why, e.at);
         return false;
     }

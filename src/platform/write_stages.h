@@ -4,6 +4,10 @@
 
 #include "platform/write.h"
 
+/* write.c: parses the body into w->body. -EBADMSG; -E2BIG: an object or a list that is too long, on which
+ * the others would have to wait. */
+int read_body(struct writing *w, struct json_error *ret_error);
+
 /* compose.c */
 int stage_compose(struct writing *w);
 int stage_merge(struct writing *w);
