@@ -413,8 +413,10 @@ int sf_read_item(struct arena *a, const struct str *lines, size_t n, struct sf_i
     return e < 0 ? e : end(&r);
 }
 
-int sf_read_list(struct arena *a, const struct str *lines, size_t n, struct sf_member **ret,
-                 size_t *ret_n)
+/* Members, each read by `one`, with commas between. */
+static int read_members(struct arena *a, const struct str *lines, size_t n,
+                        int (*one)(struct reader *r, struct members *m), struct sf_member **ret,
+                        size_t *ret_n)
 {
     struct reader r;
     struct members m = {0};
@@ -423,12 +425,17 @@ int sf_read_list(struct arena *a, const struct str *lines, size_t n, struct sf_m
         more = r.at < r.end;
     }
     while (more > 0) {
-        more = read_item_or_inner(&r, &add(&r, &m)->item);
+        more = one(&r, &m);
         more = more < 0 ? more : next_member(&r);
     }
     *ret = m.all;
     *ret_n = m.n;
     return more;
+}
+
+static int read_element(struct reader *r, struct members *m)
+{
+    return read_item_or_inner(r, &add(r, m)->item);
 }
 
 static int read_pair(struct reader *r, struct members *m)
@@ -449,30 +456,14 @@ static int read_pair(struct reader *r, struct members *m)
     return e;
 }
 
+int sf_read_list(struct arena *a, const struct str *lines, size_t n, struct sf_member **ret,
+                 size_t *ret_n)
+{
+    return read_members(a, lines, n, read_element, ret, ret_n);
+}
+
 int sf_read_dictionary(struct arena *a, const struct str *lines, size_t n, struct sf_member **ret,
                        size_t *ret_n)
 {
-    struct reader r;
-    struct members m = {0};
-    int more = begin(&r, a, lines, n);
-    if (more == 0) {
-        more = r.at < r.end;
-    }
-    while (more > 0) {
-        more = read_pair(&r, &m);
-        more = more < 0 ? more : next_member(&r);
-    }
-    *ret = m.all;
-    *ret_n = m.n;
-    return more;
-}
-
-const struct sf_item *sf_find(const struct sf_member *all, size_t n, struct str name)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (str_eq(all[i].name, name)) {
-            return &all[i].item;
-        }
-    }
-    return NULL;
+    return read_members(a, lines, n, read_pair, ret, ret_n);
 }

@@ -46,9 +46,6 @@ __attribute__((warn_unused_result)) int sf_read_dictionary(struct arena *a, cons
                                                            size_t n, struct sf_member **ret,
                                                            size_t *ret_n);
 
-/* The last one of that name; NULL. */
-const struct sf_item *sf_find(const struct sf_member *all, size_t n, struct str name);
-
 /* -EINVAL: it cannot be expressed (a number out of range, a text with other characters); then what
  * was added to `b` is to be thrown away. An empty list or dictionary adds nothing. */
 __attribute__((warn_unused_result)) int sf_write_item(struct buf *b, const struct sf_item *i);

@@ -372,6 +372,17 @@ def test_K1_K2_K3_a_deprecated_model(start, upstream):
     assert other.header("deprecation") is None
 
 
+def test_K5_a_link_to_a_name_that_is_no_url(start, upstream):
+    until, odd = in_days(30), 'a"b>,<c\u00e9'
+    accord = start(config_with(upstream, sunset_at=stamp(until), aliases=[odd], successor=odd))
+    response = accord.call("POST", CHAT, {"model": odd, "messages": []})
+    assert response.status == 200
+    links = relations(response)
+    assert links == {"sunset": "/v1/models/m",
+                     "successor-version": "/v1/models/a%22b%3E%2C%3Cc%C3%A9"}
+    assert accord.call("GET", links["successor-version"]).status == 200
+
+
 @pytest.mark.parametrize("target,body", [
     (CHAT, {"model": "m", "messages": []}), (CHAT, {"model": "m-alias", "messages": []})])
 def test_K4_after_its_sunset_it_is_410(start, upstream, target, body):

@@ -1,0 +1,485 @@
+/* The compiler: from a configuration to what calls look at. */
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "conflict/http_date.h"
+#include "conflict/lifecycle.h"
+#include "gateway/snapshot_table.h"
+#include "http/query.h"
+#include "model/names.h"
+
+static uint32_t table_mask(size_t n)
+{
+    uint32_t size = 16;
+    while (size < n * 2) {
+        size *= 2;
+    }
+    return size - 1;
+}
+
+struct compiler {
+    struct snapshot *s;
+    struct arena *a;
+    struct buf *errors;
+    struct snap_provider *providers;
+    struct snap_model *models;
+    size_t n_models, cap_models;
+    struct snap_limit *limits;              /* one per policy */
+    struct names limit_of[SCOPE_MODEL + 1]; /* by subject: the smallest limit's index */
+    struct arena scratch;
+    struct tls_ctx *tls;
+};
+
+static enum family family_of(enum provider_dialect d)
+{
+    switch (d) {
+    case PROVIDER_ANTHROPIC:
+        return FAMILY_ANTHROPIC;
+    case PROVIDER_GEMINI:
+        return FAMILY_GEMINI;
+    case PROVIDER_OLLAMA:
+        return FAMILY_OLLAMA;
+    case PROVIDER_COHERE:
+        return FAMILY_COHERE;
+    default:
+        return FAMILY_OPENAI;
+    }
+}
+
+/* The line that carries a secret of ours to the provider. */
+static struct str credential_field(struct arena *a, enum family f, struct secret secret)
+{
+    struct str text = secret_reveal(secret);
+    switch (f) {
+    case FAMILY_ANTHROPIC:
+        return arena_printf(a, "x-api-key: %.*s\r\n", STR_ARG(text));
+    case FAMILY_GEMINI:
+        return arena_printf(a, "x-goog-api-key: %.*s\r\n", STR_ARG(text));
+    default:
+        return arena_printf(a, "authorization: Bearer %.*s\r\n", STR_ARG(text));
+    }
+}
+
+/* The fixed fields once for each credential of the best priority (they are sorted by it). */
+static void add_credentials(struct compiler *c, const struct config_provider *from,
+                            struct snap_provider *p)
+{
+    struct str *all = arena_zalloc(c->a, (from->n_credentials + 1) * sizeof *all);
+    struct str common = p->fixed_fields;
+    for (size_t i = 0; i < from->n_credentials; i++) {
+        const struct config_credential *k = &from->credentials[i];
+        if (k->priority == from->credentials[0].priority && !secret_empty(k->secret)) {
+            struct str line = credential_field(c->a, p->family, k->secret);
+            all[p->n_fixed++] = arena_printf(c->a, "%.*s%.*s", STR_ARG(common), STR_ARG(line));
+        }
+    }
+    p->fixed = all;
+    if (p->n_fixed) {
+        p->fixed_fields = all[0];
+    }
+}
+
+/* The path of a checked base URL, its slash included; empty without one. */
+static struct str url_path(struct str url)
+{
+    ptrdiff_t authority = str_find(url, STR("://")) + 3;
+    ptrdiff_t slash = str_chr(str_from(url, (size_t)authority), '/');
+    return slash < 0 ? str_from(url, url.n) : str_from(url, (size_t)(authority + slash));
+}
+
+/* Takes a checked base URL apart: scheme://host[:port][/path]. */
+static int split_url(struct compiler *c, struct str url, struct snap_provider *p)
+{
+    struct connect_target *t = &p->target;
+    t->tls = str_starts(url, STR("https://"));
+    struct str rest = str_from(url, t->tls ? 8 : 7), authority = rest;
+    ptrdiff_t slash = str_chr(rest, '/');
+    if (slash >= 0) {
+        authority = str_first(rest, (size_t)slash);
+        p->base_path = str_from(rest, (size_t)slash);
+    }
+    while (p->base_path.n && p->base_path.p[p->base_path.n - 1] == '/') {
+        p->base_path.n--;
+    }
+    uint64_t port = t->tls ? 443 : 80;
+    struct str host = authority;
+    ptrdiff_t bracket = str_chr(authority, ']');
+    struct str tail = str_from(authority, bracket < 0 ? 0 : (size_t)bracket + 1);
+    ptrdiff_t colon = str_chr(tail, ':');
+    if (colon >= 0) {
+        host = str_first(authority, (size_t)(tail.p + colon - authority.p));
+        if (str_to_u64(str_from(tail, (size_t)colon + 1), &port) < 0 || port == 0 || port > 65535) {
+            return -EINVAL;
+        }
+    }
+    if (bracket > 0) {
+        host = str_first(str_from(host, 1), (size_t)bracket - 1);
+    }
+    t->host = host;
+    t->port = (uint16_t)port;
+    /* Without accept-encoding a server may compress; then no usage could be read in passing. */
+    p->fixed_fields =
+        arena_printf(c->a, "host: %.*s\r\naccept-encoding: identity\r\n", STR_ARG(authority));
+    p->origin_name =
+        arena_printf(c->a, "%s%.*s:%u%s", t->tls ? "https://" : "http://", STR_ARG(host),
+                     (unsigned)port, t->allow_private ? " (private allowed)" : "");
+    return 0;
+}
+
+/* A proxy for plain HTTP gets the whole URL and its own credentials with each request. */
+static void ask_proxy(struct compiler *c, struct str base_url, struct snap_provider *p)
+{
+    const struct connect_target *t = &p->target;
+    p->absolute = str_first(base_url, base_url.n - (size_t)url_path(base_url).n);
+    if (t->proxy_auth.n) {
+        p->fixed_fields = arena_printf(c->a, "%.*sproxy-authorization: %.*s\r\n",
+                                       STR_ARG(p->fixed_fields), STR_ARG(t->proxy_auth));
+    }
+}
+
+static int compile_provider(struct compiler *c, const struct config_provider *from,
+                            struct snap_provider *p)
+{
+    const char *variable = NULL;
+    p->id = from->id;
+    p->index = (size_t)(p - c->providers);
+    p->sim = from->builtin_sim;
+    p->any_model = true;
+    p->speaks = from->dialect == PROVIDER_OPENAI || from->dialect == PROVIDER_ANTHROPIC ||
+                from->dialect == PROVIDER_GEMINI;
+    p->family = family_of(from->dialect);
+    if (p->sim) {
+        p->origin_name = STR("sim");
+        p->fixed_fields = STR("host: sim\r\n");
+        return 0;
+    }
+    p->target.allow_private = from->allow_private_address;
+    if (split_url(c, from->base_url, p) < 0) {
+        buf_printf(c->errors, "providers.%.*s.base_url: \"%.*s\" cannot be taken apart\n",
+                   STR_ARG(from->id), STR_ARG(from->base_url));
+        return -EINVAL;
+    }
+    if (connect_proxy_from_env(c->a, &p->target, &variable) < 0) {
+        buf_printf(c->errors, "environment: %s is not a proxy's URL\n", variable);
+        return -EINVAL;
+    }
+    if (p->target.proxy_host.n && !p->target.tls) {
+        ask_proxy(c, from->base_url, p);
+    }
+    add_credentials(c, from, p);
+    if (p->target.tls) {
+        if (!c->tls && tls_client_ctx(&c->tls, c->errors) < 0) {
+            return -EINVAL;
+        }
+        p->target.tls_ctx = tls_ctx_ref(c->tls);
+    }
+    return 0;
+}
+
+static void insert_model(struct compiler *c, struct snap_model m)
+{
+    struct snapshot *s = c->s;
+    must(c->n_models < c->cap_models);
+    for (uint64_t i = table_hash(s->_seed, m.name);; i++) {
+        uint32_t *slot = &s->_model_slots[i & s->_model_mask];
+        if (!*slot) {
+            c->models[c->n_models++] = m;
+            *slot = (uint32_t)c->n_models;
+            return;
+        }
+        if (str_eq(c->models[*slot - 1].name, m.name)) {
+            return; /* declared models come first and win over listed bare names */
+        }
+    }
+}
+
+static int by_priority(const void *a, const void *b)
+{
+    const struct snap_target *x = a, *y = b;
+    return x->priority < y->priority ? -1 : x->priority > y->priority;
+}
+
+static struct str quote(struct compiler *c, struct str text)
+{
+    struct buf b = {.arena = c->a};
+    buf_addc(&b, '"');
+    buf_add_json(&b, text);
+    buf_addc(&b, '"');
+    return buf_str(&b);
+}
+
+static const struct snap_limit *limit_for(const struct compiler *c, enum policy_scope scope,
+                                          struct str subject)
+{
+    size_t at;
+    return names_find(&c->limit_of[scope], subject, &at) ? &c->limits[at] : NULL;
+}
+
+/* Escaped: a model's name may hold what no link may (RFC 8288, 3). */
+static struct str model_link(struct compiler *c, struct str name)
+{
+    struct buf b = {.arena = c->a};
+    buf_addz(&b, "/v1/models/");
+    url_encode(&b, name);
+    return buf_str(&b);
+}
+
+static void compile_lifecycle(struct compiler *c, const struct config_model *from,
+                              struct snap_model *m)
+{
+    struct buf b = {.arena = c->a};
+    int64_t deprecated_us = 0, sunset_us = 0;
+    if (!from->deprecated_at.n && !from->sunset_at.n) {
+        return;
+    }
+    (void)!time_parse(from->deprecated_at, &deprecated_us); /* 0 when it is not given */
+    (void)!time_parse(from->sunset_at, &sunset_us);
+    struct lifecycle l = {.deprecated_s = deprecated_us / 1000000,
+                          .sunset_s = sunset_us / 1000000,
+                          .about = from->notice};
+    if (!l.about.n) {
+        l.about = model_link(c, from->id);
+    }
+    if (from->successor.n) {
+        l.successor = model_link(c, from->successor);
+    }
+    lifecycle_fields(&b, &l);
+    m->lifecycle = buf_str(&b);
+    m->sunset_us = (uint64_t)sunset_us;
+}
+
+static void compile_declared(struct compiler *c, const struct config_model *m)
+{
+    struct snap_target *targets = arena_zalloc(c->a, (m->n_targets + 1) * sizeof *targets);
+    for (size_t i = 0; i < m->n_targets; i++) {
+        targets[i] = (struct snap_target){.provider = &c->providers[m->targets[i].provider],
+                                          .model = m->targets[i].model,
+                                          .quoted = quote(c, m->targets[i].model),
+                                          .weight = (uint32_t)m->targets[i].weight,
+                                          .priority = (uint32_t)m->targets[i].priority};
+    }
+    qsort(targets, m->n_targets, sizeof *targets, by_priority);
+    struct snap_model out = {.targets = targets,
+                             .n_targets = (uint32_t)m->n_targets,
+                             .listed = true,
+                             .limit = limit_for(c, SCOPE_MODEL, m->id)};
+    compile_lifecycle(c, m, &out);
+    out.name = m->id;
+    insert_model(c, out);
+}
+
+/* After all ids: no alias takes the place of one. */
+static void compile_aliases(struct compiler *c, const struct config_model *m)
+{
+    struct snap_model out = *table_model(c->s, m->id);
+    for (size_t i = 0; i < m->n_aliases; i++) {
+        out.name = m->aliases[i];
+        insert_model(c, out);
+    }
+}
+
+/* provider/NAME for what it lists, provider/ as the wildcard, and NAME alone for the first that
+ * lists it. */
+static void compile_names(struct compiler *c, const struct config_provider *from,
+                          const struct snap_provider *p, bool listed)
+{
+    struct snap_target *any = arena_zalloc(c->a, sizeof *any);
+    *any = (struct snap_target){.provider = p, .weight = 1, .priority = 1};
+    insert_model(c, (struct snap_model){.name = arena_printf(c->a, "%.*s/", STR_ARG(p->id)),
+                                        .targets = any,
+                                        .n_targets = 1});
+    for (size_t i = 0; i < from->n_models; i++) {
+        struct snap_target *t = arena_zalloc(c->a, sizeof *t);
+        *t = *any;
+        t->model = from->models[i];
+        t->quoted = quote(c, t->model);
+        struct snap_model m = {.targets = t, .n_targets = 1, .listed = listed};
+        m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
+        insert_model(c, m);
+        m.name = t->model;
+        m.listed = false;
+        if (!p->sim) {
+            insert_model(c, m);
+        }
+    }
+}
+
+static void compile_models(struct compiler *c)
+{
+    const struct config *cfg = c->s->config;
+    c->cap_models = 1;
+    for (size_t i = 0; i < cfg->n_models; i++) {
+        c->cap_models += 1 + cfg->models[i].n_aliases;
+    }
+    for (size_t i = 0; i < cfg->n_providers; i++) {
+        c->cap_models += 1 + 2 * cfg->providers[i].n_models;
+    }
+    c->models = arena_zalloc(c->a, c->cap_models * sizeof *c->models);
+    c->s->_model_mask = table_mask(c->cap_models);
+    c->s->_model_slots = arena_zalloc(c->a, (c->s->_model_mask + 1) * sizeof(uint32_t));
+    for (size_t i = 0; i < cfg->n_models; i++) {
+        compile_declared(c, &cfg->models[i]);
+    }
+    c->s->models = c->models;
+    for (size_t i = 0; i < cfg->n_models; i++) {
+        compile_aliases(c, &cfg->models[i]);
+    }
+    for (size_t i = 0; i < cfg->n_providers; i++) {
+        compile_names(c, &cfg->providers[i], &c->providers[i], true);
+    }
+    c->s->models = c->models;
+    c->s->n_models = c->n_models;
+}
+
+static void add_key(struct compiler *c, const struct snap_key *k)
+{
+    struct snapshot *s = c->s;
+    s->keys[s->n_keys++] = *k;
+    for (uint64_t i = table_digest(k->digest) ^ s->_seed;; i++) {
+        uint32_t *slot = &s->_key_slots[i & s->_key_mask];
+        if (!*slot) {
+            *slot = (uint32_t)s->n_keys;
+            return;
+        }
+    }
+}
+
+static void compile_keys(struct compiler *c, const struct snapshot_input *in)
+{
+    struct snapshot *s = c->s;
+    const struct config *cfg = s->config;
+    struct names declared = {.arena = &c->scratch}, kept = {.arena = &c->scratch};
+    size_t at;
+    for (size_t i = 0; cfg->n_keys && i < in->n_keys; i++) {
+        names_add(&kept, in->keys[i].id, i, NULL);
+    }
+    s->keys = arena_zalloc(c->a, (cfg->n_keys + in->n_keys + 1) * sizeof *s->keys);
+    s->_key_mask = table_mask(cfg->n_keys + in->n_keys);
+    s->_key_slots = arena_zalloc(c->a, (s->_key_mask + 1) * sizeof(uint32_t));
+    for (size_t i = 0; i < cfg->n_keys; i++) {
+        const struct config_key *from = &cfg->keys[i];
+        struct snap_key k = {.id = from->id,
+                             .models = from->models,
+                             .n_models = from->n_models,
+                             .limit = limit_for(c, SCOPE_KEY, from->id)};
+        names_add(&declared, from->id, i, NULL);
+        if (!secret_empty(from->secret)) {
+            key_digest(secret_reveal(from->secret), k.digest);
+        } else if (names_find(&kept, from->id, &at)) {
+            memcpy(k.digest, in->keys[at].digest, sizeof k.digest);
+        } else {
+            continue;
+        }
+        add_key(c, &k);
+    }
+    for (size_t i = 0; i < in->n_keys; i++) {
+        const struct keyfile_entry *from = &in->keys[i];
+        if (names_find(&declared, from->id, &at)) {
+            continue; /* what the configuration says of a key counts */
+        }
+        struct snap_key k = {.id = from->id,
+                             .models = from->models,
+                             .n_models = from->n_models,
+                             .expires_us = from->expires_us,
+                             .limit = limit_for(c, SCOPE_KEY, from->id)};
+        memcpy(k.digest, from->digest, sizeof k.digest);
+        add_key(c, &k);
+    }
+}
+
+/* A policy's counter by its id; made once per process, so that a reload counts on. */
+static _Atomic int64_t *counter_of(struct str policy)
+{
+    static struct counter {
+        struct counter *next;
+        _Atomic int64_t now;
+        struct str id;
+        char text[];
+    } * all; /* only the control thread compiles */
+    for (struct counter *k = all; k; k = k->next) {
+        if (str_eq(k->id, policy)) {
+            return &k->now;
+        }
+    }
+    struct counter *k = mem_zalloc(sizeof *k + policy.n);
+    memcpy(k->text, policy.p, policy.n);
+    k->id = str_make(k->text, policy.n);
+    k->next = all;
+    all = k;
+    return &k->now;
+}
+
+/* Of several for one subject the smallest counts. */
+static void note_limit(struct compiler *c, const struct config_policy *p, size_t i)
+{
+    struct names *n = &c->limit_of[p->scope];
+    struct str subject = p->scope == SCOPE_ORG ? (struct str){0} : p->subject;
+    size_t old;
+    if (!names_add(n, subject, i, &old) && p->concurrency < c->limits[old].at_most) {
+        names_set(n, subject, i);
+    }
+}
+
+static void compile_limits(struct compiler *c)
+{
+    const struct config *cfg = c->s->config;
+    for (size_t i = 0; i <= SCOPE_MODEL; i++) {
+        c->limit_of[i].arena = &c->scratch;
+    }
+    c->limits = arena_zalloc(c->a, (cfg->n_policies + 1) * sizeof *c->limits);
+    for (size_t i = 0; i < cfg->n_policies; i++) {
+        const struct config_policy *p = &cfg->policies[i];
+        c->limits[i] = (struct snap_limit){
+            .at_most = p->concurrency, .now = counter_of(p->id), .policy = p->id};
+        if (p->scope <= SCOPE_MODEL && p->concurrency > 0) {
+            note_limit(c, p, i);
+        }
+    }
+}
+
+int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, struct buf *errors)
+{
+    struct arena arena = {0};
+    struct snapshot *s = arena_zalloc(&arena, sizeof *s);
+    s->refs = 1;
+    s->generation = in->generation;
+    s->config = in->config;
+    s->config_arena = in->arena;
+    randombytes_buf(&s->_seed, sizeof s->_seed);
+    struct compiler c = {
+        .s = s, .a = &arena, .errors = errors, .tls = in->client_tls ? *in->client_tls : NULL};
+    int r = 0;
+    c.providers = arena_zalloc(&arena, (in->config->n_providers + 1) * sizeof *c.providers);
+    s->providers = c.providers;
+    for (size_t i = 0; i < in->config->n_providers; i++) {
+        s->n_providers = i + 1;
+        if (compile_provider(&c, &in->config->providers[i], &c.providers[i]) < 0) {
+            r = -EINVAL;
+        }
+    }
+    if (in->client_tls) {
+        *in->client_tls = c.tls;
+    } else {
+        tls_ctx_unref(c.tls);
+    }
+    if (r < 0) {
+        arena_reset(&c.scratch);
+        s->config_arena = (struct arena){0}; /* stays the caller's */
+        s->arena = arena;
+        snapshot_unref(s);
+        return r;
+    }
+    compile_limits(&c);
+    compile_models(&c);
+    compile_keys(&c, in);
+    s->org_limit = limit_for(&c, SCOPE_ORG, (struct str){0});
+    s->base = in->base ? config_base_ref(in->base) : NULL;
+    s->arena = arena;
+    s->release = in->release;
+    s->held = in->held;
+    arena_reset(&c.scratch);
+    *ret = s;
+    return 0;
+}
