@@ -540,3 +540,32 @@ def test_a_watch_misses_nothing_under_many_writers(server, api):
     for w in range(writers):
         mine = [int(i.rpartition("-")[2]) for i in results[0] if i.startswith(f"{prefix}-{w}-")]
         assert mine == list(range(each))
+
+
+def test_what_is_deleted_is_gone_for_calls(server, api):
+    """Each kind that calls depend on, made, changed and deleted on a running server."""
+    model, key = name("gone"), name("key")
+    wait = {"Prefer": "wait=5"}
+    target = {"provider": "sim", "model": "echo"}
+    api.post("/models", {"id": model, "aliases": [f"{model}-too"], "targets": [target]},
+             headers=wait)
+    secret = api.post("/keys", {"id": key, "models": [f"{model}*"]}, headers=wait).json()["secret"]
+
+    def call(of=model):
+        return server.call("POST", "/v1/chat/completions", {
+            "model": of, "messages": [{"role": "user", "content": "Hi"}]},
+            [("Authorization", f"Bearer {secret}")], key=False).status
+
+    assert (call(), call(f"{model}-too")) == (200, 200)
+    assert api.patch(f"/models/{model}", {"aliases": []}, match="*", headers=wait).ok
+    assert (call(), call(f"{model}-too")) == (200, 404)
+    assert api.patch(f"/keys/{key}", {"models": ["other"]}, match="*", headers=wait).ok
+    assert call() == 403
+    assert api.patch(f"/keys/{key}", {"models": ["*"]}, match="*", headers=wait).ok
+    assert call() == 200
+    assert api.delete(f"/models/{model}", match="*", headers=wait).status_code == 204
+    assert call() == 404
+    made = api.post("/models", {"id": model, "targets": [target]}, headers=wait)
+    assert made.status_code == 201 and call() == 200
+    assert api.delete(f"/keys/{key}", match="*").status_code == 204
+    assert call() == 401
