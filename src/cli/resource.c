@@ -272,6 +272,18 @@ static int etag_of(struct request *q, struct str *ret)
     return r;
 }
 
+static bool has_action(const struct request *q, const char *name)
+{
+    for (size_t i = 0; i < q->kind->n_actions; i++) {
+        if (str_eq(str_of(name), str_of(q->kind->actions[i].name))) {
+            return true;
+        }
+    }
+    fprintf(stderr, "accord %s: %s %s has no such action\n", name, article_of(q->kind->kind->name),
+            q->kind->kind->name);
+    return false;
+}
+
 /* revoke, rotate, approve ...: of the state that is there now, or the one that is named. */
 int cli_action(int argc, char **argv)
 {
@@ -279,6 +291,7 @@ int cli_action(int argc, char **argv)
     struct rest_answer a;
     struct str etag;
     int r = request_read(&q, argv[0], argc, argv, TAKES_KIND | TAKES_MATCH, 2, OPERANDS_MAX);
+    r = r || has_action(&q, argv[0]) ? r : CLI_USAGE + 1;
     if (r) {
         request_end(&q);
         return r - 1;

@@ -358,9 +358,15 @@ int rest_verdict(struct rest *r, const struct rest_answer *a)
     fprintf(stderr, "accord %s: %.*s\n", r->command, message.n ? (int)message.n : 17,
             message.n ? message.p : "no problem was told");
     const struct json *errors = json_get(a->json, STR("errors"));
-    for (const struct json *e = errors ? errors->first : NULL; e; e = e->next) {
+    bool several = errors && errors->first != errors->last; /* the message has said the only one */
+    for (const struct json *e = several ? errors->first : NULL; e; e = e->next) {
         struct str at = rest_text(e, "pointer"), what = rest_text(e, "detail");
         fprintf(stderr, "  %.*s: %.*s\n", STR_ARG(at), STR_ARG(what));
+    }
+    const struct json *blocking = json_get(a->json, STR("blocking"));
+    for (const struct json *b = blocking ? blocking->first : NULL; b; b = b->next) {
+        struct str kind = rest_text(b, "kind"), id = rest_text(b, "id");
+        fprintf(stderr, "  %.*s %.*s\n", STR_ARG(kind), STR_ARG(id));
     }
     if (a->status == 401 && !r->token.n) {
         fprintf(stderr, "accord %s: sign in with `accord login`, or set ACCORD_TOKEN\n",

@@ -171,7 +171,13 @@ def test_actions_have_commands(cli, admin):
     assert revoked.returncode == 0 and "state: revoked" in revoked.stdout, revoked.stderr
     again = cli("revoke", "key", key)
     assert again.returncode == 6 and "revoked" in again.stderr
-    assert cli("approve", "team", "x").returncode != 0
+    wrong = cli("approve", "team", "x")
+    assert wrong.returncode == 2 and "a team has no such action" in wrong.stderr
+    team, application = name("team"), name("app")
+    assert cli("create", "team", team, f"name={team}").returncode == 0
+    assert cli("create", "application", application, "name=A", f"team={team}").returncode == 0
+    used = cli("delete", "team", team)
+    assert used.returncode == 6 and f"  application {application}\n" in used.stderr
     assert admin.get(f"/keys/{key}").json()["state"] == "revoked"
 
 
