@@ -66,6 +66,10 @@ __attribute__((warn_unused_result)) int json_scan_members(struct str doc, struct
  * When there is no escape in it, str_from/str_first on the slice is cheaper: json_plain() tells. */
 size_t json_unescape(struct str quoted, char *to);
 
+/* Where in a valid document half of a surrogate pair is escaped without the other, which no text can
+ * hold (json_unescape() makes U+FFFD of it); -1: nowhere. */
+ptrdiff_t json_half_pair(struct str doc);
+
 /* Whether a quoted string holds no escape; `*ret` is then the text between the quotes. */
 bool json_plain(struct str quoted, struct str *ret);
 

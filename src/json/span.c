@@ -51,6 +51,21 @@ static size_t unescape_one(const char **p, const char *end, char *to)
     return utf8_put(to, 0xFFFD);
 }
 
+ptrdiff_t json_half_pair(struct str doc)
+{
+    const char *end = doc.p + doc.n;
+    for (const char *p = doc.p; p < end && (p = memchr(p, '\\', (size_t)(end - p)));) {
+        const char *at = p;
+        char to[4];
+        size_t n = unescape_one(&p, end, to);
+        if (n == 3 && at[1] == 'u' && memcmp(to, "\xEF\xBF\xBD", 3) == 0 &&
+            hex4(at + 2) != 0xFFFD) {
+            return at - doc.p;
+        }
+    }
+    return -1;
+}
+
 size_t json_unescape(struct str quoted, char *to)
 {
     must(quoted.n >= 2);

@@ -314,10 +314,15 @@ static bool is_too_wide(const struct json *j)
 int read_body(struct writing *w, struct json_error *ret_error)
 {
     int r = json_parse(&w->v->work, w->v->body, &w->body, ret_error);
-    if (r == 0 && is_too_wide(w->body)) {
-        w->body = NULL;
-        return -E2BIG;
+    ptrdiff_t half = r == 0 ? json_half_pair(w->v->body) : -1;
+    if (half >= 0) { /* what was meant would be lost */
+        *ret_error =
+            (struct json_error){.at = (size_t)half, .why = "half of a surrogate pair stands alone"};
+        r = -EBADMSG;
+    } else if (r == 0 && is_too_wide(w->body)) {
+        r = -E2BIG;
     }
+    w->body = r == 0 ? w->body : NULL;
     return r;
 }
 

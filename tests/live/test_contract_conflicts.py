@@ -303,6 +303,13 @@ def test_H8_no_reader_sees_half_a_change(api, team):
     assert not seen
 
 
+def test_H5_half_a_surrogate_pair_is_no_text(api, team):
+    path, tag, _ = team
+    half, whole = '{"description":"\\ud83d"}', '{"description":"\\ud83d\\ude00"}'
+    is_problem(api.patch(path, half, match=tag), 400, "malformed_json")
+    assert api.patch(path, whole, match=tag).json()["description"] == "\U0001f600"
+
+
 def test_H9_nothing_to_patch(api):
     is_problem(api.patch(f"/teams/{name('H9')}", {"name": "x"}, match="*"), 404)
 

@@ -617,9 +617,26 @@ static int best_level(void **state)
     return wide_choose(WIDE_AVX2) || wide_choose(WIDE_SSE2) || wide_choose(WIDE_PLAIN) ? 0 : -1;
 }
 
+static void half_pairs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *doc;
+        ptrdiff_t at;
+    } cases[] = {
+        {"\"\"", -1},          {"\"\\ud83d\\ude00\"", -1}, {"\"\\ufffd\"", -1},
+        {"\"\\\\ud83d\"", -1}, /* a backslash, and text */
+        {"\"\\ud83d\"", 1},    {"[1,\"a\\n\\ude00\"]", 7}, {"\"\\ud83d\\ud83d\\ude00\"", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(json_half_pair(str_of(cases[i].doc)), cases[i].at);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(half_pairs),
         cmocka_unit_test_teardown(accepts_what_the_rfc_allows, best_level),
         cmocka_unit_test_teardown(refuses_and_says_where, best_level),
         cmocka_unit_test(refuses_nul_bytes),
