@@ -206,8 +206,7 @@ static bool send_all(BIO *b, struct str s)
     return true;
 }
 
-static bool read_answer(struct rest *r, struct str whole, enum h1_method method,
-                        struct rest_answer *ret)
+bool rest_read(struct rest *r, struct str whole, enum h1_method method, struct rest_answer *ret)
 {
     struct h1_field fields[H1_FIELDS_MAX];
     struct h1_head h = {.fields = fields};
@@ -250,7 +249,7 @@ static int exchange(struct rest *r, const char *method, struct str path, struct 
         while ((n = BIO_read(b, piece, sizeof piece)) > 0) {
             buf_add(&answer, str_make(piece, (size_t)n));
         }
-        e = read_answer(r, buf_str(&answer), M_GET, ret) ? 0 : -ECONNRESET;
+        e = rest_read(r, buf_str(&answer), M_GET, ret) ? 0 : -ECONNRESET;
     }
     *ret_why = "the connection broke";
     BIO_free_all(b);
@@ -260,7 +259,7 @@ static int exchange(struct rest *r, const char *method, struct str path, struct 
 
 /* ---- trying again ---- */
 
-static bool is_worth_it(int e, const struct rest_answer *a, uint64_t *ret_after_ms)
+bool rest_may_repeat(int e, const struct rest_answer *a, uint64_t *ret_after_ms)
 {
     const struct json *retry = e == 0 ? json_get(a->json, STR("retry")) : NULL;
     const struct json *after = json_get(retry, STR("after_ms"));
@@ -292,7 +291,7 @@ int rest_call(struct rest *r, const char *method, struct str path, struct str fi
         if (e == -ECONNREFUSED) {
             return unreachable(r, why);
         }
-        bool again = is_worth_it(e, ret, &after);
+        bool again = rest_may_repeat(e, ret, &after);
         after += randombytes_uniform((uint32_t)most); /* full jitter */
         if (!again || tries == TRIES_MAX || slept + after > PAUSES_MS) {
             return e < 0 ? unreachable(r, why) : 0;

@@ -3,6 +3,7 @@
 #ifndef CLI_REST_H
 #define CLI_REST_H
 
+#include "http/h1.h"
 #include "json/tree.h"
 
 struct rest {
@@ -34,6 +35,12 @@ int rest_call(struct rest *r, const char *method, struct str path, struct str fi
  * says why. */
 int rest_stream(struct rest *r, struct str path, struct str fields,
                 void (*on_line)(void *arg, struct str line), void *arg);
+
+/* Reads a whole answer, its end being that of the connection; false: it is none, or not whole. And
+ * whether, by its verdict or because the connection broke (`e` is -ECONNRESET), the same may be sent
+ * again, after how long. Both for rest_call() and the fuzzer. */
+bool rest_read(struct rest *r, struct str whole, enum h1_method method, struct rest_answer *ret);
+bool rest_may_repeat(int e, const struct rest_answer *a, uint64_t *ret_after_ms);
 
 /* The exit code for an answer; what is not a success is told on stderr. */
 int rest_verdict(struct rest *r, const struct rest_answer *a);
