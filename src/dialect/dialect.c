@@ -7,7 +7,7 @@ const struct dialect *dialect_of(enum family f)
     static const struct dialect *const all[FAMILY_COUNT] = {
         [FAMILY_OPENAI] = &dialect_openai, [FAMILY_ANTHROPIC] = &dialect_anthropic,
         [FAMILY_GEMINI] = &dialect_gemini, [FAMILY_OLLAMA] = &dialect_ollama,
-        [FAMILY_COHERE] = &dialect_cohere,
+        [FAMILY_COHERE] = &dialect_cohere, [FAMILY_BEDROCK] = &dialect_bedrock,
     };
     return all[f];
 }

@@ -15,6 +15,7 @@ enum family {
     FAMILY_GEMINI,
     FAMILY_OLLAMA,
     FAMILY_COHERE,
+    FAMILY_BEDROCK,
     FAMILY_COUNT
 };
 
@@ -56,7 +57,7 @@ struct dialect {
 };
 
 extern const struct dialect dialect_openai, dialect_anthropic, dialect_gemini, dialect_ollama,
-    dialect_cohere;
+    dialect_cohere, dialect_bedrock;
 const struct dialect *dialect_of(enum family f);
 
 /* Reads integers out of an object's text in one pass, trusting nothing about it, into the struct at `to`:

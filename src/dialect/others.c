@@ -42,6 +42,12 @@ static void cohere_event(struct buf *b, const struct api_error *e)
     buf_add(b, STR("\n\n"));
 }
 
+/* AWS puts the exception's name into a field; SDKs read the message from either spelling. */
+static void bedrock_error(struct buf *b, const struct api_error *e)
+{
+    one_member(b, STR("message"), e);
+}
+
 static void no_usage(struct str object, struct usage *u)
 {
     (void)object;
@@ -70,6 +76,16 @@ const struct dialect dialect_cohere = {
     .name = {"cohere", 6},
     .error = cohere_error,
     .error_event = cohere_event,
+    .status = status,
+    .usage = no_usage,
+    .event = no_event,
+};
+
+const struct dialect dialect_bedrock = {
+    .family = FAMILY_BEDROCK,
+    .name = {"bedrock", 7},
+    .error = bedrock_error,
+    .error_event = bedrock_error,
     .status = status,
     .usage = no_usage,
     .event = no_event,

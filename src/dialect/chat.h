@@ -1,0 +1,14 @@
+/* openai.chat: what its files share. */
+#ifndef DIALECT_CHAT_H
+#define DIALECT_CHAT_H
+
+#include "dialect/format.h"
+
+int chat_read_request(struct ir_call *c, struct str body);
+
+/* An error's body in OpenAI's shape, which most of those that are like it share. */
+void openai_read_error(struct arena *a, struct str body, bool json, struct ir_error *e);
+/* The usage object of both OpenAI dialects, with its details; `input` and `output` name its two sums. */
+void openai_put_usage(struct buf *b, const struct usage *u, const char *input, const char *output);
+
+#endif

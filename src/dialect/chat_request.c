@@ -1,0 +1,705 @@
+/* openai.chat, requests. Source: OpenAI API reference, "Create chat completion"; members of other vendors
+ * (reasoning_content, top_k, random_seed) as their references have them. */
+#include <errno.h>
+
+#include "dialect/chat.h"
+#include "dialect/ir_member.h"
+
+/* As they are read; a form's member may have several spellings. */
+static const struct ir_member read_members[] = {
+    IR_MEMBER("max_completion_tokens", max_tokens, JSON_NUMBER),
+    IR_MEMBER("max_tokens", max_tokens, JSON_NUMBER),
+    IR_MEMBER("temperature", temperature, JSON_NUMBER),
+    IR_MEMBER("top_p", top_p, JSON_NUMBER),
+    IR_MEMBER("top_k", top_k, JSON_NUMBER),
+    IR_MEMBER("min_p", min_p, JSON_NUMBER),
+    IR_MEMBER("seed", seed, JSON_NUMBER),
+    IR_MEMBER("random_seed", seed, JSON_NUMBER),
+    IR_MEMBER("presence_penalty", presence_penalty, JSON_NUMBER),
+    IR_MEMBER("frequency_penalty", frequency_penalty, JSON_NUMBER),
+    IR_MEMBER("n", n, JSON_NUMBER),
+    IR_MEMBER("logprobs", logprobs, JSON_TRUE),
+    IR_MEMBER("top_logprobs", top_logprobs, JSON_NUMBER),
+    IR_MEMBER("logit_bias", logit_bias, JSON_OBJECT),
+    IR_MEMBER("verbosity", verbosity, JSON_STRING),
+    IR_MEMBER("safety_identifier", end_user, JSON_STRING),
+    IR_MEMBER("user", end_user, JSON_STRING),
+    IR_MEMBER("metadata", metadata, JSON_OBJECT),
+    IR_MEMBER("service_tier", tier, JSON_STRING),
+    IR_MEMBER("prompt_cache_key", cache_key, JSON_STRING),
+    IR_MEMBER("store", store, JSON_TRUE),
+    IR_MEMBER("parallel_tool_calls", parallel, JSON_TRUE),
+    IR_MEMBER_END,
+};
+
+/* As they are written, besides those that vendors spell differently. */
+static const struct ir_member write_members[] = {
+    IR_MEMBER("presence_penalty", presence_penalty, JSON_NUMBER),
+    IR_MEMBER("frequency_penalty", frequency_penalty, JSON_NUMBER),
+    IR_MEMBER("n", n, JSON_NUMBER),
+    IR_MEMBER("logprobs", logprobs, JSON_TRUE),
+    IR_MEMBER("top_logprobs", top_logprobs, JSON_NUMBER),
+    IR_MEMBER("logit_bias", logit_bias, JSON_OBJECT),
+    IR_MEMBER("verbosity", verbosity, JSON_STRING),
+    IR_MEMBER("metadata", metadata, JSON_OBJECT),
+    IR_MEMBER("service_tier", tier, JSON_STRING),
+    IR_MEMBER("prompt_cache_key", cache_key, JSON_STRING),
+    IR_MEMBER("store", store, JSON_TRUE),
+    IR_MEMBER_END,
+};
+
+/* ---- reading: content ---- */
+
+/* {"url": ..., "detail": ...}; some vendors' clients send the URL itself. */
+static void read_image(struct ir_call *c, struct ir_part *p, struct walk *w)
+{
+    struct str key, url = {0};
+    if (walk_type(w) == JSON_STRING) {
+        url = walk_text(w);
+    } else {
+        for (bool in = walk_object(w); in && walk_member(w, &key);) {
+            if (str_eq(key, STR("url"))) {
+                url = walk_text(w);
+            } else if (str_eq(key, STR("detail"))) {
+                p->detail = walk_text(w);
+            } else {
+                walk_value(w);
+            }
+        }
+    }
+    if (!ir_data_url(c->arena, url, &p->media_type, &p->data)) {
+        p->url = url;
+    }
+}
+
+/* {"file_data": data URL, "file_id": ..., "filename": ...} */
+static void read_file(struct ir_call *c, struct ir_part *p, struct walk *w)
+{
+    struct str key, data = {0};
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("file_data"))) {
+            data = walk_text(w);
+        } else if (str_eq(key, STR("file_id"))) {
+            p->file = walk_text(w);
+        } else if (str_eq(key, STR("filename"))) {
+            p->title = walk_text(w);
+        } else {
+            walk_value(w);
+        }
+    }
+    if (data.n && !ir_data_url(c->arena, data, &p->media_type, &p->data)) {
+        p->data = data;
+        p->media_type = ir_media_of(p->title);
+    }
+}
+
+static void read_audio(struct ir_call *c, struct ir_part *p, struct walk *w)
+{
+    struct str key;
+    (void)c;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("data"))) {
+            p->data = walk_text(w);
+        } else if (str_eq(key, STR("format"))) {
+            p->media_type = ir_media_of(walk_text(w));
+        } else {
+            walk_value(w);
+        }
+    }
+}
+
+static enum ir_cache read_cache_mark(struct walk *w)
+{
+    struct str key;
+    enum ir_cache mark = IR_CACHE_5M;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("ttl"))) {
+            mark = ir_is(walk_text(w), STR("1h")) ? IR_CACHE_1H : IR_CACHE_5M;
+        } else {
+            walk_value(w);
+        }
+    }
+    return mark;
+}
+
+/* One part of a content array into the list. The type may stand behind what it is about, so that is kept. */
+static int read_part(struct ir_call *c, struct ir_part **list, struct walk *w, unsigned i)
+{
+    struct str key, type = {0}, text = {0};
+    struct walk about = {0};
+    enum ir_cache mark = IR_CACHE_NONE;
+    if (walk_type(w) == JSON_STRING) {
+        ir_append_part(c, list, IR_TEXT)->text = walk_text(w);
+        return 0;
+    }
+    if (walk_type(w) != JSON_OBJECT) {
+        return ir_bad(c, "must hold objects with a type", "messages[%u].content", i);
+    }
+    walk_enter(w);
+    while (walk_member(w, &key)) {
+        if (str_eq(key, STR("type"))) {
+            type = walk_text(w);
+        } else if (str_eq(key, STR("text")) || str_eq(key, STR("refusal"))) {
+            text = walk_text(w);
+        } else if (str_eq(key, STR("cache_control"))) {
+            mark = read_cache_mark(w);
+        } else if (str_eq(key, STR("image_url")) || str_eq(key, STR("file")) ||
+                   str_eq(key, STR("input_audio")) || str_eq(key, STR("document_url")) ||
+                   str_eq(key, STR("thinking"))) {
+            about = *w;
+            walk_value(w);
+        } else {
+            ir_drop_found(c, "messages.content.", key, "");
+            walk_value(w);
+        }
+    }
+    struct ir_part *p;
+    if (ir_is(type, STR("text"))) {
+        p = ir_append_part(c, list, IR_TEXT);
+        p->text = text;
+    } else if (ir_is(type, STR("refusal"))) {
+        p = ir_append_part(c, list, IR_REFUSAL);
+        p->text = text;
+    } else if (!about.p) {
+        return ir_bad(c, "has a part without a known type (text, image_url, input_audio, file)",
+                      "messages[%u].content", i);
+    } else if (ir_is(type, STR("image_url"))) {
+        p = ir_append_part(c, list, IR_IMAGE);
+        read_image(c, p, &about);
+    } else if (ir_is(type, STR("file"))) {
+        p = ir_append_part(c, list, IR_DOCUMENT);
+        read_file(c, p, &about);
+    } else if (ir_is(type, STR("document_url"))) {
+        p = ir_append_part(c, list, IR_DOCUMENT);
+        read_image(c, p, &about);
+    } else if (ir_is(type, STR("input_audio"))) {
+        p = ir_append_part(c, list, IR_AUDIO);
+        read_audio(c, p, &about);
+    } else {
+        ir_drop_found(c, "messages.content[", type,
+                      "]"); /* thinking of Mistral: read by nobody else */
+        return 0;
+    }
+    p->cache = mark;
+    return 0;
+}
+
+/* content: a string, an array of parts, or null. */
+static int read_content(struct ir_call *c, struct ir_part **list, struct walk *w, unsigned i)
+{
+    switch (walk_type(w)) {
+    case JSON_STRING:
+        ir_append_part(c, list, IR_TEXT)->text = walk_text(w);
+        return 0;
+    case JSON_NULL:
+        walk_value(w);
+        return 0;
+    case JSON_ARRAY:
+        break;
+    default:
+        return ir_bad(c, "must be a string, an array of parts or null", "messages[%u].content", i);
+    }
+    walk_enter(w);
+    while (walk_element(w)) {
+        int r = read_part(c, list, w, i);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* ---- reading: messages ---- */
+
+/* extra_content.google.thought_signature, as Google's own openai.chat endpoint has it. */
+static struct str read_google_signature(struct walk *w)
+{
+    struct str key, found = {0};
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (!str_eq(key, STR("google"))) {
+            walk_value(w);
+            continue;
+        }
+        for (bool inner = walk_object(w); inner && walk_member(w, &key);) {
+            if (str_eq(key, STR("thought_signature"))) {
+                found = walk_text(w);
+            } else {
+                walk_value(w);
+            }
+        }
+    }
+    return found;
+}
+
+static void read_function(struct ir_call *c, struct ir_part *p, struct walk *w)
+{
+    struct str key;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("name"))) {
+            p->name = walk_text(w);
+        } else if (str_eq(key, STR("arguments"))) {
+            /* a string by the reference; some clients send the object itself */
+            p->args =
+                walk_type(w) == JSON_OBJECT ? walk_value(w) : ir_args_in(c->arena, walk_text(w));
+        } else if (str_eq(key, STR("input"))) {
+            struct buf b = {.arena = c->arena};
+            buf_addc(&b, '{');
+            ir_put_text(&b, "input", walk_text(w));
+            buf_addc(&b, '}');
+            p->args = buf_str(&b);
+            p->freeform = true;
+        } else {
+            walk_value(w);
+        }
+    }
+}
+
+static int read_tool_calls(struct ir_call *c, struct ir_part **list, struct walk *w, unsigned i)
+{
+    struct str key;
+    if (walk_type(w) == JSON_NULL) {
+        walk_value(w);
+        return 0;
+    }
+    if (walk_type(w) != JSON_ARRAY) {
+        return ir_bad(c, "must be an array", "messages[%u].tool_calls", i);
+    }
+    walk_enter(w);
+    while (walk_element(w)) {
+        struct ir_part *p = ir_append_part(c, list, IR_TOOL_CALL);
+        for (bool in = walk_object(w); in && walk_member(w, &key);) {
+            if (str_eq(key, STR("id"))) {
+                p->id = walk_text(w);
+            } else if (str_eq(key, STR("function")) || str_eq(key, STR("custom"))) {
+                read_function(c, p, w);
+            } else if (str_eq(key, STR("extra_content"))) {
+                p->signature =
+                    ir_signature_in(c->arena, read_google_signature(w), FAMILY_GEMINI, &p->issuer);
+            } else {
+                walk_value(w); /* type, index */
+            }
+        }
+        if (!p->name.n || !p->id.n) {
+            return ir_bad(c, "must each have an id and a function with a name",
+                          "messages[%u].tool_calls", i);
+        }
+        if (!p->args.n) {
+            p->args = STR("{}");
+        }
+    }
+    return 0;
+}
+
+/* reasoning_details of OpenRouter: texts with the signature of who made them. */
+static void read_details(struct ir_call *c, struct ir_part **list, struct walk *w)
+{
+    struct str key;
+    for (bool more = walk_array(w); more && walk_element(w);) {
+        struct str text = {0}, signature = {0}, data = {0};
+        for (bool in = walk_object(w); in && walk_member(w, &key);) {
+            if (str_eq(key, STR("text")) || str_eq(key, STR("summary"))) {
+                text = walk_text(w);
+            } else if (str_eq(key, STR("signature"))) {
+                signature = walk_text(w);
+            } else if (str_eq(key, STR("data"))) {
+                data = walk_text(w);
+            } else {
+                walk_value(w);
+            }
+        }
+        struct ir_part *p = ir_append_part(c, list, IR_THINKING);
+        p->text = text;
+        p->redacted = !text.n && data.n;
+        p->signature =
+            ir_signature_in(c->arena, data.n ? data : signature, FAMILY_OPENAI, &p->issuer);
+    }
+}
+
+/* What one message says, before its role tells what it becomes. */
+struct message {
+    struct str role, tool_call_id, name;
+    struct ir_part *content, *calls, *thinking, *refusal;
+    struct str reasoning;
+};
+
+static int read_message_member(struct ir_call *c, struct message *m, struct str key, struct walk *w,
+                               unsigned i)
+{
+    if (str_eq(key, STR("role"))) {
+        m->role = walk_text(w);
+    } else if (str_eq(key, STR("content"))) {
+        return read_content(c, &m->content, w, i);
+    } else if (str_eq(key, STR("tool_calls"))) {
+        return read_tool_calls(c, &m->calls, w, i);
+    } else if (str_eq(key, STR("tool_call_id"))) {
+        m->tool_call_id = walk_text(w);
+    } else if (str_eq(key, STR("name"))) {
+        m->name = walk_text(w);
+    } else if (str_eq(key, STR("reasoning_content")) || str_eq(key, STR("reasoning"))) {
+        m->reasoning = walk_text(w);
+    } else if (str_eq(key, STR("reasoning_details"))) {
+        read_details(c, &m->thinking, w);
+    } else if (str_eq(key, STR("refusal"))) {
+        struct str text = walk_text(w);
+        if (text.n) {
+            ir_append_part(c, &m->refusal, IR_REFUSAL)->text = text;
+        }
+    } else if (str_eq(key, STR("function_call"))) {
+        struct ir_part *p = ir_append_part(c, &m->calls, IR_TOOL_CALL);
+        read_function(c, p, w);
+        p->id = p->name; /* the old form had no ids: one call at a time */
+        if (!p->name.n) {
+            m->calls = NULL; /* null */
+        } else if (!p->args.n) {
+            p->args = STR("{}");
+        }
+    } else {
+        bool nothing = walk_type(w) == JSON_NULL;
+        walk_value(w);
+        if (!nothing) {
+            ir_drop_found(c, "messages.", key, "");
+        }
+    }
+    return 0;
+}
+
+static void take(struct ir_turn *t, struct ir_part *list)
+{
+    if (!list) {
+        return;
+    }
+    if (t->last) {
+        t->last->next = list;
+    } else {
+        t->first = list;
+    }
+    for (t->last = list; t->last->next;) {
+        t->last = t->last->next;
+    }
+}
+
+/* A reasoning that is text alone; with details, the same text stands in both. */
+static struct ir_part *plain_thinking(struct ir_call *c, struct message *m)
+{
+    if (!m->thinking && m->reasoning.n) {
+        ir_append_part(c, &m->thinking, IR_THINKING)->text = m->reasoning;
+        m->thinking->issuer = FAMILY_OPENAI;
+    }
+    return m->thinking;
+}
+
+static int place_message(struct ir_call *c, struct message *m, unsigned i)
+{
+    if (ir_is(m->role, STR("user"))) {
+        take(ir_add_turn(c, IR_USER), m->content);
+    } else if (ir_is(m->role, STR("assistant"))) {
+        struct ir_turn *t = ir_add_turn(c, IR_ASSISTANT);
+        take(t, plain_thinking(c, m));
+        take(t, m->content);
+        take(t, m->refusal);
+        take(t, m->calls);
+    } else if (ir_is(m->role, STR("tool")) || ir_is(m->role, STR("function"))) {
+        /* Results of one turn stand in messages of their own; here they are parts of one turn. */
+        struct ir_turn *t = c->last_turn;
+        if (!t || t->role != IR_USER || !t->last || t->last->kind != IR_TOOL_RESULT) {
+            t = ir_add_turn(c, IR_USER);
+        }
+        struct ir_part *p = ir_add_part(c, t, IR_TOOL_RESULT);
+        p->id = m->tool_call_id.n ? m->tool_call_id : m->name;
+        p->name = m->name;
+        p->parts = m->content;
+        if (!p->id.n) {
+            return ir_bad(c, "is missing: a tool's message says which call it answers",
+                          "messages[%u].tool_call_id", i);
+        }
+    } else if (ir_is(m->role, STR("system")) || ir_is(m->role, STR("developer"))) {
+        if (c->turns) {
+            take(ir_add_turn(c, IR_SYSTEM), m->content);
+        } else {
+            for (struct ir_part *p = m->content; p; p = p->next) {
+                ir_add_system(c, p->text)->cache = p->cache;
+            }
+        }
+    } else {
+        return ir_bad(c, "must be system, developer, user, assistant or tool", "messages[%u].role",
+                      i);
+    }
+    return 0;
+}
+
+static int read_messages(struct ir_call *c, struct walk *w)
+{
+    struct str key;
+    unsigned i = 0;
+    if (walk_type(w) != JSON_ARRAY) {
+        return ir_bad(c, "must be an array", "messages");
+    }
+    walk_enter(w);
+    for (; walk_element(w); i++) {
+        struct message m = {0};
+        if (walk_type(w) != JSON_OBJECT) {
+            return ir_bad(c, "must be an object", "messages[%u]", i);
+        }
+        walk_enter(w);
+        while (walk_member(w, &key)) {
+            int r = read_message_member(c, &m, key, w, i);
+            if (r < 0) {
+                return r;
+            }
+        }
+        int r = place_message(c, &m, i);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* ---- reading: tools and the rest ---- */
+
+static void read_tool_function(struct ir_call *c, struct ir_tool *t, struct walk *w)
+{
+    struct str key;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("name"))) {
+            t->name = walk_text(w);
+        } else if (str_eq(key, STR("description"))) {
+            t->description = walk_text(w);
+        } else if (str_eq(key, STR("parameters"))) {
+            struct str schema = walk_value(w);
+            t->schema = schema.p[0] == '{' ? schema : (struct str){0};
+        } else if (str_eq(key, STR("strict"))) {
+            enum json_type is = walk_type(w);
+            t->strict = is == JSON_TRUE ? IR_YES : is == JSON_FALSE ? IR_NO : IR_UNSAID;
+            walk_value(w);
+        } else if (str_eq(key, STR("format"))) {
+            ir_drop(c, STR("tools.custom.format"));
+            walk_value(w);
+        } else {
+            walk_value(w);
+        }
+    }
+}
+
+static int read_tools(struct ir_call *c, struct walk *w, bool bare)
+{
+    struct str key;
+    if (walk_type(w) == JSON_NULL) {
+        walk_value(w);
+        return 0;
+    }
+    if (walk_type(w) != JSON_ARRAY) {
+        return ir_bad(c, "must be an array", "tools");
+    }
+    walk_enter(w);
+    for (unsigned i = 0; walk_element(w); i++) {
+        struct str type = {0};
+        struct walk function = {0};
+        enum ir_cache mark = IR_CACHE_NONE;
+        if (bare) {
+            read_tool_function(c, ir_add_tool(c), w); /* functions: the old form */
+            continue;
+        }
+        for (bool in = walk_object(w); in && walk_member(w, &key);) {
+            if (str_eq(key, STR("type"))) {
+                type = walk_text(w);
+            } else if (str_eq(key, STR("function")) || str_eq(key, STR("custom"))) {
+                function = *w;
+                walk_value(w);
+            } else if (str_eq(key, STR("cache_control"))) {
+                mark = read_cache_mark(w);
+            } else {
+                walk_value(w);
+            }
+        }
+        if (!function.p) {
+            ir_drop_found(c, "tools[", type, "]");
+            continue;
+        }
+        struct ir_tool *t = ir_add_tool(c);
+        t->cache = mark;
+        t->freeform = ir_is(type, STR("custom"));
+        read_tool_function(c, t, &function);
+        if (!t->name.n) {
+            return ir_bad(c, "must have a function with a name", "tools[%u]", i);
+        }
+    }
+    return 0;
+}
+
+/* {"type":"function","function":{"name":...}}, or {"name":...} of the old form. */
+static void read_choice_object(struct ir_call *c, struct walk *w)
+{
+    struct str key;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("function")) || str_eq(key, STR("custom"))) {
+            read_choice_object(c, w);
+        } else if (str_eq(key, STR("name"))) {
+            c->choice = IR_CHOICE_TOOL;
+            c->choice_tool = walk_text(w);
+        } else if (str_eq(key, STR("allowed_tools"))) {
+            read_choice_object(c, w);
+        } else if (str_eq(key, STR("mode"))) {
+            c->choice = ir_is(walk_text(w), STR("required")) ? IR_CHOICE_ANY : IR_CHOICE_AUTO;
+        } else if (str_eq(key, STR("tools"))) {
+            struct ir_call inner = {.arena = c->arena};
+            for (bool more = walk_array(w); more && walk_element(w);) {
+                read_choice_object(&inner, w);
+                if (inner.choice == IR_CHOICE_TOOL) {
+                    ir_append(c->arena, &c->choice_among, inner.choice_tool);
+                }
+            }
+        } else {
+            walk_value(w);
+        }
+    }
+}
+
+static int read_choice(struct ir_call *c, struct walk *w)
+{
+    if (walk_type(w) == JSON_OBJECT) {
+        read_choice_object(c, w);
+        return 0;
+    }
+    bool nothing = walk_type(w) == JSON_NULL;
+    struct str word = walk_text(w);
+    if (ir_is(word, STR("auto"))) {
+        c->choice = IR_CHOICE_AUTO;
+    } else if (ir_is(word, STR("none"))) {
+        c->choice = IR_CHOICE_NONE;
+    } else if (ir_is(word, STR("required")) || ir_is(word, STR("any"))) {
+        c->choice = IR_CHOICE_ANY;
+    } else if (!nothing) {
+        return ir_bad(c, "must be auto, none, required or an object that names a function",
+                      "tool_choice");
+    }
+    return 0;
+}
+
+static void read_json_schema(struct ir_call *c, struct walk *w)
+{
+    struct str key;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("name"))) {
+            c->schema_name = walk_text(w);
+        } else if (str_eq(key, STR("description"))) {
+            c->schema_description = walk_text(w);
+        } else if (str_eq(key, STR("schema"))) {
+            struct str schema = walk_value(w);
+            c->schema = schema.p[0] == '{' ? schema : (struct str){0};
+        } else if (str_eq(key, STR("strict"))) {
+            enum json_type is = walk_type(w);
+            c->schema_strict = is == JSON_TRUE ? IR_YES : is == JSON_FALSE ? IR_NO : IR_UNSAID;
+            walk_value(w);
+        } else {
+            walk_value(w);
+        }
+    }
+}
+
+static int read_format(struct ir_call *c, struct walk *w)
+{
+    struct str key, type = {0};
+    bool given = walk_type(w) == JSON_OBJECT;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("type"))) {
+            type = walk_text(w);
+        } else if (str_eq(key, STR("json_schema"))) {
+            read_json_schema(c, w);
+        } else {
+            walk_value(w);
+        }
+    }
+    if (ir_is(type, STR("json_schema"))) {
+        c->format = c->schema.n ? IR_FORMAT_SCHEMA : IR_FORMAT_JSON;
+    } else if (ir_is(type, STR("json_object"))) {
+        c->format = IR_FORMAT_JSON;
+    } else if (ir_is(type, STR("text"))) {
+        c->format = IR_FORMAT_TEXT;
+    } else if (given) {
+        return ir_bad(c, "must be text, json_object or json_schema", "response_format.type");
+    }
+    return 0;
+}
+
+/* reasoning of OpenRouter: {"effort": ..., "max_tokens": ..., "exclude": ..., "enabled": ...} */
+static void read_reasoning(struct ir_call *c, struct walk *w)
+{
+    struct str key;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("effort"))) {
+            c->effort = ir_effort_of(walk_text(w));
+        } else if (str_eq(key, STR("max_tokens"))) {
+            (void)!json_int(walk_value(w), &c->budget);
+        } else if (str_eq(key, STR("exclude"))) {
+            c->show_thinking = walk_type(w) == JSON_TRUE ? IR_NO : IR_YES;
+            walk_value(w);
+        } else {
+            walk_value(w);
+        }
+    }
+}
+
+static int read_effort(struct ir_call *c, struct walk *w)
+{
+    bool given = walk_type(w) != JSON_NULL;
+    c->effort = ir_effort_of(walk_text(w));
+    if (given && c->effort == IR_EFFORT_UNSAID) {
+        return ir_bad(c, "must be none, minimal, low, medium, high, xhigh or max",
+                      "reasoning_effort");
+    }
+    return 0;
+}
+
+static int read_other(struct ir_call *c, struct str key, struct walk *w)
+{
+    if (str_eq(key, STR("model")) || str_eq(key, STR("stream")) ||
+        str_eq(key, STR("stream_options"))) {
+        walk_value(w); /* the gateway's own */
+    } else if (str_eq(key, STR("tools")) || str_eq(key, STR("functions"))) {
+        return read_tools(c, w, key.p[0] == 'f');
+    } else if (str_eq(key, STR("tool_choice")) || str_eq(key, STR("function_call"))) {
+        return read_choice(c, w);
+    } else if (str_eq(key, STR("response_format"))) {
+        return read_format(c, w);
+    } else if (str_eq(key, STR("reasoning_effort"))) {
+        return read_effort(c, w);
+    } else if (str_eq(key, STR("reasoning"))) {
+        read_reasoning(c, w);
+    } else if (str_eq(key, STR("stop"))) {
+        return ir_read_stop(c, "stop", w);
+    } else {
+        bool nothing = walk_type(w) == JSON_NULL;
+        walk_value(w);
+        if (!nothing) {
+            ir_drop_found(c, "", key, "");
+        }
+    }
+    return 0;
+}
+
+int chat_read_request(struct ir_call *c, struct str body)
+{
+    struct walk w = walk_at(body);
+    struct str key;
+    bool messages = false;
+    c->spelled = read_members;
+    walk_enter(&w);
+    while (walk_member(&w, &key)) {
+        int r;
+        if (str_eq(key, STR("messages"))) {
+            messages = true;
+            r = read_messages(c, &w);
+        } else {
+            r = ir_read_member(c, read_members, "", key, &w);
+            r = r ? r : read_other(c, key, &w);
+        }
+        if (r < 0) {
+            return r;
+        }
+    }
+    if (!messages) {
+        return ir_bad(c, "is missing", "messages");
+    }
+    return 0;
+}

@@ -1,0 +1,31 @@
+#include "dialect/format.h"
+
+/* One line each. */
+static const struct format *const rows[FORMAT_COUNT] = {
+    [FORMAT_COUNT - 1] = NULL,
+};
+
+const struct format *format_of(enum format_id id)
+{
+    return id < FORMAT_COUNT ? rows[id] : NULL;
+}
+
+enum format_id format_of_route(struct str route)
+{
+    for (unsigned i = 0; i < FORMAT_COUNT; i++) {
+        if (rows[i] && str_eq(rows[i]->name, route)) {
+            return (enum format_id)i;
+        }
+    }
+    return FORMAT_NONE;
+}
+
+enum format_id format_of_family(enum family f)
+{
+    static const enum format_id of[FAMILY_COUNT] = {
+        [FAMILY_OPENAI] = FORMAT_CHAT,     [FAMILY_ANTHROPIC] = FORMAT_MESSAGES,
+        [FAMILY_GEMINI] = FORMAT_GENERATE, [FAMILY_OLLAMA] = FORMAT_OLLAMA,
+        [FAMILY_COHERE] = FORMAT_COHERE,   [FAMILY_BEDROCK] = FORMAT_CONVERSE,
+    };
+    return f < FAMILY_COUNT ? of[f] : FORMAT_NONE;
+}

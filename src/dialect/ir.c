@@ -1,0 +1,202 @@
+#include "dialect/ir.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "json/scan.h"
+
+void ir_call_init(struct ir_call *c, struct arena *a)
+{
+    *c = (struct ir_call){.arena = a, .budget = IR_BUDGET_UNSAID};
+}
+
+struct ir_turn *ir_add_turn(struct ir_call *c, enum ir_role role)
+{
+    struct ir_turn *t = arena_zalloc(c->arena, sizeof *t);
+    t->role = role;
+    if (c->last_turn) {
+        c->last_turn->next = t;
+    } else {
+        c->turns = t;
+    }
+    c->last_turn = t;
+    return t;
+}
+
+static struct ir_part *new_part(struct ir_call *c, enum ir_kind kind)
+{
+    struct ir_part *p = arena_zalloc(c->arena, sizeof *p);
+    p->kind = kind;
+    return p;
+}
+
+struct ir_part *ir_add_part(struct ir_call *c, struct ir_turn *t, enum ir_kind kind)
+{
+    struct ir_part *p = new_part(c, kind);
+    if (t->last) {
+        t->last->next = p;
+    } else {
+        t->first = p;
+    }
+    t->last = p;
+    return p;
+}
+
+struct ir_part *ir_append_part(struct ir_call *c, struct ir_part **list, enum ir_kind kind)
+{
+    struct ir_part *p = new_part(c, kind);
+    while (*list) {
+        list = &(*list)->next;
+    }
+    *list = p;
+    return p;
+}
+
+struct ir_part *ir_add_system(struct ir_call *c, struct str text)
+{
+    struct ir_part *p = new_part(c, IR_TEXT);
+    p->text = text;
+    if (c->_last_system) {
+        c->_last_system->next = p;
+    } else {
+        c->system = p;
+    }
+    c->_last_system = p;
+    return p;
+}
+
+struct ir_tool *ir_add_tool(struct ir_call *c)
+{
+    struct ir_tool *t = arena_zalloc(c->arena, sizeof *t);
+    if (c->_last_tool) {
+        c->_last_tool->next = t;
+    } else {
+        c->tools = t;
+    }
+    c->_last_tool = t;
+    return t;
+}
+
+void ir_append(struct arena *a, struct ir_list **list, struct str text)
+{
+    while (*list) {
+        list = &(*list)->next;
+    }
+    *list = arena_zalloc(a, sizeof **list);
+    (*list)->text = text;
+}
+
+/* A name in the list of losses comes from a request: it must not become a line of a header by itself, and not
+ * a long one. */
+enum { DROPPED_MAX = 64, DROPPED_NAME_MAX = 64 };
+
+void ir_drop(struct ir_call *c, struct str name)
+{
+    unsigned n = 0;
+    for (const struct ir_list *l = c->dropped; l; l = l->next, n++) {
+        if (str_eq(l->text, name)) {
+            return;
+        }
+    }
+    if (n < DROPPED_MAX) {
+        ir_append(c->arena, &c->dropped, name);
+    }
+}
+
+void ir_drop_found(struct ir_call *c, const char *front, struct str escaped, const char *back)
+{
+    struct buf b = {.arena = c->arena};
+    buf_addz(&b, front);
+    for (size_t i = 0; i < escaped.n && i < DROPPED_NAME_MAX; i++) {
+        char ch = escaped.p[i];
+        buf_addc(&b, ch > ' ' && ch < 0x7f && ch != ',' && ch != '"' ? ch : '_');
+    }
+    buf_addz(&b, back);
+    ir_drop(c, buf_str(&b));
+}
+
+int ir_bad(struct ir_call *c, const char *what, const char *param, ...)
+{
+    va_list ap;
+    va_start(ap, param);
+    c->bad_param = arena_vprintf(c->arena, param, ap);
+    va_end(ap);
+    c->bad = arena_printf(c->arena, "%.*s %s", STR_ARG(c->bad_param), what);
+    return -EINVAL;
+}
+
+/* ---- the ids and names that a dialect leaves out ---- */
+
+/* The call that a result answers: by its id; in a dialect without ids the reader has given both the same. */
+static const struct ir_part *call_of(const struct ir_call *c, const struct ir_turn *until,
+                                     struct str id)
+{
+    const struct ir_part *found = NULL;
+    for (const struct ir_turn *t = c->turns; t && t != until; t = t->next) {
+        if (t->role != IR_ASSISTANT) {
+            continue;
+        }
+        for (const struct ir_part *p = t->first; p; p = p->next) {
+            if (p->kind == IR_TOOL_CALL && str_eq(p->id, id)) {
+                found = p;
+            }
+        }
+    }
+    return found;
+}
+
+void ir_call_finish(struct ir_call *c)
+{
+    for (struct ir_turn *t = c->turns; t; t = t->next) {
+        for (struct ir_part *p = t->first; p; p = p->next) {
+            if (p->kind == IR_TOOL_RESULT && !p->name.n) {
+                const struct ir_part *call = call_of(c, t, p->id);
+                p->name = call ? call->name : p->name;
+            }
+        }
+    }
+}
+
+/* ---- thinking ---- */
+
+static const struct {
+    struct str word;
+    int64_t budget;
+} efforts[] = {
+    [IR_EFFORT_NONE] = {{"none", 4}, 0},     [IR_EFFORT_MINIMAL] = {{"minimal", 7}, 1024},
+    [IR_EFFORT_LOW] = {{"low", 3}, 2048},    [IR_EFFORT_MEDIUM] = {{"medium", 6}, 8192},
+    [IR_EFFORT_HIGH] = {{"high", 4}, 16384}, [IR_EFFORT_XHIGH] = {{"xhigh", 5}, 24576},
+    [IR_EFFORT_MAX] = {{"max", 3}, 32000},
+};
+
+enum ir_effort ir_effort_of(struct str escaped)
+{
+    for (unsigned i = IR_EFFORT_NONE; i <= IR_EFFORT_MAX; i++) {
+        if (ir_is(escaped, efforts[i].word)) {
+            return (enum ir_effort)i;
+        }
+    }
+    return IR_EFFORT_UNSAID;
+}
+
+struct str ir_effort_word(enum ir_effort e)
+{
+    return efforts[e].word;
+}
+
+int64_t ir_effort_budget(enum ir_effort e)
+{
+    return efforts[e].budget;
+}
+
+/* Only the three words that every model with an effort knows. */
+enum ir_effort ir_budget_effort(int64_t budget)
+{
+    if (budget == IR_BUDGET_DYNAMIC) {
+        return IR_EFFORT_MEDIUM;
+    }
+    return budget == 0       ? IR_EFFORT_NONE
+           : budget <= 2048  ? IR_EFFORT_LOW
+           : budget <= 12000 ? IR_EFFORT_MEDIUM
+                             : IR_EFFORT_HIGH;
+}

@@ -1,0 +1,200 @@
+/* What readers of answers emit, and the fold of it. */
+#include "dialect/ir_answer.h"
+
+static void emit(struct ir_in *in, const struct ir_event *e)
+{
+    in->event(in->arg, e);
+}
+
+void ir_start(struct ir_in *in, struct str id, struct str model)
+{
+    if (in->started) {
+        return;
+    }
+    in->started = true;
+    emit(in, &(struct ir_event){.type = IR_START, .id = id, .model = model, .usage = in->usage});
+}
+
+void ir_close(struct ir_in *in)
+{
+    if (in->open) {
+        in->open = false;
+        emit(in, &(struct ir_event){
+                     .type = IR_BLOCK_STOP, .kind = in->open_kind, .block = in->blocks - 1});
+    }
+}
+
+static void open_block(struct ir_in *in, struct ir_event *e)
+{
+    ir_start(in, (struct str){0}, (struct str){0});
+    ir_close(in);
+    e->type = IR_BLOCK_START;
+    e->block = in->blocks++;
+    in->open = true;
+    in->open_kind = e->kind;
+    emit(in, e);
+}
+
+void ir_open(struct ir_in *in, enum ir_kind kind)
+{
+    if (!in->open || in->open_kind != kind || kind == IR_TOOL_CALL) {
+        open_block(in, &(struct ir_event){.kind = kind});
+    }
+}
+
+void ir_open_call(struct ir_in *in, struct str id, struct str name)
+{
+    open_block(in, &(struct ir_event){
+                       .kind = IR_TOOL_CALL, .id = id.n ? id : ir_make_id(in), .name = name});
+}
+
+void ir_delta(struct ir_in *in, struct str text)
+{
+    if (text.n && in->open) {
+        emit(in,
+             &(struct ir_event){
+                 .type = IR_DELTA, .kind = in->open_kind, .block = in->blocks - 1, .text = text});
+    }
+}
+
+void ir_text(struct ir_in *in, enum ir_kind kind, struct str text)
+{
+    if (text.n) {
+        ir_open(in, kind);
+        ir_delta(in, text);
+    }
+}
+
+void ir_whole_call(struct ir_in *in, struct str id, struct str name, struct str args)
+{
+    ir_open_call(in, id, name);
+    ir_delta(in, ir_args_out(in->arena, args));
+}
+
+void ir_signature(struct ir_in *in, struct str signature, enum family issuer, bool redacted)
+{
+    if (signature.n && in->open) {
+        emit(in, &(struct ir_event){.type = IR_SIGNATURE,
+                                    .kind = in->open_kind,
+                                    .block = in->blocks - 1,
+                                    .signature = signature,
+                                    .issuer = issuer,
+                                    .redacted = redacted});
+    }
+}
+
+void ir_tell_usage(struct ir_in *in)
+{
+    emit(in, &(struct ir_event){.type = IR_USAGE, .usage = in->usage});
+}
+
+void ir_finish(struct ir_in *in, enum ir_finish why, struct str stop_sequence)
+{
+    if (in->finished) {
+        return;
+    }
+    ir_start(in, (struct str){0}, (struct str){0});
+    ir_close(in);
+    in->finished = true;
+    emit(in,
+         &(struct ir_event){
+             .type = IR_FINISH, .finish = why, .stop_sequence = stop_sequence, .usage = in->usage});
+}
+
+void ir_fail(struct ir_in *in, unsigned status, struct str code, struct str message)
+{
+    if (!in->failed) {
+        in->failed = true;
+        in->error = (struct ir_error){.status = status,
+                                      .code = arena_dup(in->arena, code),
+                                      .message = arena_dup(in->arena, message)};
+    }
+}
+
+struct str ir_make_id(struct ir_in *in)
+{
+    struct str unique = str_of(in->request_id);
+    ptrdiff_t mark = str_chr(unique, '_');
+    unique = str_first(str_from(unique, (size_t)(mark + 1)), 20);
+    return arena_printf(in->arena, "call_%.*s%u", STR_ARG(unique), in->blocks);
+}
+
+/* ---- the fold ---- */
+
+static void add_piece(struct ir_fold *f, struct ir_part *p, struct str text)
+{
+    if (f->_pieces++ == 0) {
+        p->text = text;
+        return;
+    }
+    if (f->_pieces == 2) {
+        f->_text = (struct buf){.arena = f->arena};
+        buf_add(&f->_text, p->text);
+    }
+    buf_add(&f->_text, text);
+    p->text = buf_str(&f->_text);
+}
+
+static void add_part(struct ir_fold *f, const struct ir_event *e)
+{
+    struct ir_part *p = arena_zalloc(f->arena, sizeof *p);
+    p->kind = e->kind;
+    p->id = e->id;
+    p->name = e->name;
+    p->freeform = e->freeform;
+    p->media_type = e->media_type;
+    f->_pieces = 0;
+    if (f->answer.last) {
+        f->answer.last->next = p;
+    } else {
+        f->answer.parts = p;
+    }
+    f->answer.last = p;
+}
+
+static void end_part(struct ir_fold *f)
+{
+    struct ir_part *p = f->answer.last;
+    if (p->kind == IR_TOOL_CALL) {
+        p->args = ir_args_in(f->arena, p->text);
+    } else if (p->kind == IR_IMAGE || p->kind == IR_AUDIO) {
+        p->data = p->text;
+    }
+}
+
+void ir_fold_event(void *fold, const struct ir_event *e)
+{
+    struct ir_fold *f = fold;
+    struct ir_answer *a = &f->answer;
+    switch (e->type) {
+    case IR_START:
+        a->id = e->id;
+        a->model = e->model;
+        a->usage = e->usage;
+        break;
+    case IR_BLOCK_START:
+        add_part(f, e);
+        break;
+    case IR_DELTA:
+        add_piece(f, a->last, e->text);
+        break;
+    case IR_SIGNATURE:
+        a->last->signature = e->signature;
+        a->last->issuer = e->issuer;
+        a->last->redacted = e->redacted;
+        break;
+    case IR_BLOCK_STOP:
+        end_part(f);
+        break;
+    case IR_FINISH:
+        a->finish = e->finish;
+        a->stop_sequence = e->stop_sequence;
+        a->usage = e->usage;
+        break;
+    case IR_USAGE:
+        a->usage = e->usage;
+        break;
+    case IR_END:
+        break;
+    }
+}
