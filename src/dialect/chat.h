@@ -5,7 +5,6 @@
 #include "dialect/format.h"
 
 int chat_read_request(struct ir_call *c, struct str body);
-
 /* An error's body in OpenAI's shape, which most of those that are like it share. */
 void openai_read_error(struct arena *a, struct str body, bool json, struct ir_error *e);
 /* The usage object of both OpenAI dialects, with its details; `input` and `output` name its two sums. */

@@ -32,22 +32,6 @@ static const struct ir_member read_members[] = {
     IR_MEMBER_END,
 };
 
-/* As they are written, besides those that vendors spell differently. */
-static const struct ir_member write_members[] = {
-    IR_MEMBER("presence_penalty", presence_penalty, JSON_NUMBER),
-    IR_MEMBER("frequency_penalty", frequency_penalty, JSON_NUMBER),
-    IR_MEMBER("n", n, JSON_NUMBER),
-    IR_MEMBER("logprobs", logprobs, JSON_TRUE),
-    IR_MEMBER("top_logprobs", top_logprobs, JSON_NUMBER),
-    IR_MEMBER("logit_bias", logit_bias, JSON_OBJECT),
-    IR_MEMBER("verbosity", verbosity, JSON_STRING),
-    IR_MEMBER("metadata", metadata, JSON_OBJECT),
-    IR_MEMBER("service_tier", tier, JSON_STRING),
-    IR_MEMBER("prompt_cache_key", cache_key, JSON_STRING),
-    IR_MEMBER("store", store, JSON_TRUE),
-    IR_MEMBER_END,
-};
-
 /* ---- reading: content ---- */
 
 /* {"url": ..., "detail": ...}; some vendors' clients send the URL itself. */
