@@ -38,6 +38,7 @@ enum quirk {
     QUIRK_GEMINI_3 = 1 << 12, /* calls in the history must carry a signature; levels, not budgets */
     QUIRK_ADAPTIVE = 1 << 13, /* Anthropic: thinking adaptive with an effort, no budgets */
     QUIRK_NO_SAMPLING = 1 << 14,     /* temperature and top_p are refused (reasoning models) */
+    QUIRK_STRICT_MEMBERS = 1 << 16,  /* refuses members that are not in its reference */
     QUIRK_THINKING_OBJECT = 1 << 15, /* thinking:{type} turns thinking on and off (DeepSeek, GLM) */
 };
 

@@ -157,6 +157,15 @@ void ir_call_finish(struct ir_call *c)
     }
 }
 
+struct str ir_tool_schema(const struct ir_tool *t)
+{
+    if (t->freeform) {
+        return STR("{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},"
+                   "\"required\":[\"input\"]}");
+    }
+    return t->schema.n ? t->schema : STR("{\"type\":\"object\",\"properties\":{}}");
+}
+
 /* ---- thinking ---- */
 
 static const struct {

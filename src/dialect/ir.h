@@ -205,6 +205,10 @@ struct str ir_id(struct arena *a, struct str id, enum ir_id_rule rule);
 /* The same for names of functions: [a-zA-Z0-9_-]{1,64}. */
 struct str ir_function_name(struct arena *a, struct str name);
 
+/* The schema of a tool's parameters, as every dialect can be told it: that of a tool without any is the empty
+ * object's, that of a freeform tool has one text, "input". */
+struct str ir_tool_schema(const struct ir_tool *t);
+
 /* "data:image/png;base64,..." taken apart; false when it is no base64 data URL. */
 bool ir_data_url(struct arena *a, struct str escaped, struct str *ret_media_type,
                  struct str *ret_data);

@@ -7,18 +7,22 @@ static const struct {
     struct str host; /* the host itself, or what it ends in when it begins with a dot */
     uint32_t quirks;
 } hosts[] = {
-    {FAMILY_OPENAI, {"api.openai.com", 14}, QUIRK_MAX_COMPLETION | QUIRK_DEVELOPER},
-    {FAMILY_OPENAI, {".openai.azure.com", 17}, QUIRK_MAX_COMPLETION | QUIRK_DEVELOPER},
+    {FAMILY_OPENAI,
+     {"api.openai.com", 14},
+     QUIRK_MAX_COMPLETION | QUIRK_DEVELOPER | QUIRK_STRICT_MEMBERS},
+    {FAMILY_OPENAI,
+     {".openai.azure.com", 17},
+     QUIRK_MAX_COMPLETION | QUIRK_DEVELOPER | QUIRK_STRICT_MEMBERS},
     {FAMILY_OPENAI,
      {"api.mistral.ai", 14},
      QUIRK_ID_9 | QUIRK_RANDOM_SEED | QUIRK_NO_STREAM_OPTIONS | QUIRK_ANY_REQUIRED |
-         QUIRK_NO_RESPONSES | QUIRK_NO_EFFORT},
-    {FAMILY_OPENAI, {"api.groq.com", 12}, 0},
+         QUIRK_NO_RESPONSES | QUIRK_NO_EFFORT | QUIRK_STRICT_MEMBERS},
+    {FAMILY_OPENAI, {"api.groq.com", 12}, QUIRK_STRICT_MEMBERS},
     {FAMILY_OPENAI,
      {"api.deepseek.com", 16},
      QUIRK_NO_SCHEMA | QUIRK_NO_RESPONSES | QUIRK_NO_PARALLEL | QUIRK_NO_EFFORT |
          QUIRK_THINKING_OBJECT},
-    {FAMILY_OPENAI, {"api.x.ai", 8}, 0},
+    {FAMILY_OPENAI, {"api.x.ai", 8}, QUIRK_STRICT_MEMBERS},
     {FAMILY_OPENAI, {"openrouter.ai", 13}, QUIRK_REASONING_OBJECT},
     {FAMILY_OPENAI, {"api.together.xyz", 16}, QUIRK_NO_RESPONSES},
     {FAMILY_OPENAI, {"api.fireworks.ai", 16}, 0},
