@@ -8,6 +8,10 @@ int chat_read_request(struct ir_call *c, struct str body);
 void chat_write_request(struct buf *b, struct ir_call *c, const struct ir_target *t);
 void chat_path(struct buf *b, const struct ir_call *c, const struct ir_target *t);
 
+enum { CHAT_OUT_STATE = 64 };
+void chat_write_event(struct ir_out *o, const struct ir_event *e);
+void chat_write_answer(struct ir_out *o, const struct ir_answer *a);
+
 /* An error's body in OpenAI's shape, which most of those that are like it share. */
 void openai_read_error(struct arena *a, struct str body, bool json, struct ir_error *e);
 /* The usage object of both OpenAI dialects, with its details; `input` and `output` name its two sums. */

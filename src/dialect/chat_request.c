@@ -362,14 +362,23 @@ static void take(struct ir_turn *t, struct ir_part *list)
     }
 }
 
-/* A reasoning that is text alone; with details, the same text stands in both. */
-static struct ir_part *plain_thinking(struct ir_call *c, struct message *m)
+/* A signature may come without its text, which then stands in the plain member (and cannot be told apart when
+ * there are several: they are worth nothing then). */
+static struct ir_part *thinking_of(struct ir_call *c, struct message *m)
 {
-    if (!m->thinking && m->reasoning.n) {
-        ir_append_part(c, &m->thinking, IR_THINKING)->text = m->reasoning;
-        m->thinking->issuer = FAMILY_OPENAI;
+    struct ir_part *t = m->thinking;
+    if (!t && m->reasoning.n) {
+        ir_append_part(c, &t, IR_THINKING)->text = m->reasoning;
+        t->issuer = FAMILY_OPENAI;
+    } else if (t && !t->next && !t->text.n && !t->redacted) {
+        t->text = m->reasoning;
     }
-    return m->thinking;
+    for (struct ir_part *p = t; p; p = p->next) {
+        if (!p->text.n && !p->redacted) {
+            p->signature = (struct str){0};
+        }
+    }
+    return t;
 }
 
 static int place_message(struct ir_call *c, struct message *m, unsigned i)
@@ -378,7 +387,7 @@ static int place_message(struct ir_call *c, struct message *m, unsigned i)
         take(ir_add_turn(c, IR_USER), m->content);
     } else if (ir_is(m->role, STR("assistant"))) {
         struct ir_turn *t = ir_add_turn(c, IR_ASSISTANT);
-        take(t, plain_thinking(c, m));
+        take(t, thinking_of(c, m));
         take(t, m->content);
         take(t, m->refusal);
         take(t, m->calls);

@@ -1,8 +1,12 @@
 #include "dialect/format.h"
 
+extern const struct format format_chat;
+extern const struct format format_messages;
+
 /* One line each. */
 static const struct format *const rows[FORMAT_COUNT] = {
-    [FORMAT_COUNT - 1] = NULL,
+    [FORMAT_CHAT] = &format_chat,
+    [FORMAT_MESSAGES] = &format_messages,
 };
 
 const struct format *format_of(enum format_id id)

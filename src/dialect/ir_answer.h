@@ -1,6 +1,9 @@
 /* A model's answer as events, in one shape for all dialects, and the whole answer as their fold.
  *
- *     START  ( BLOCK_START  DELTA*  BLOCK_STOP )*  FINISH  END      USAGE anywhere; ERROR ends it
+ *     START  ( BLOCK_START  DELTA*  BLOCK_STOP )*  FINISH  END      USAGE anywhere
+ *
+ * Usage may still change between FINISH and END (some dialects tell it last), so writers tell it at END, whose
+ * event has it. An error is no event: the reader sets `failed`, and nothing follows.
  *
  * Blocks are numbered from 0 in the order of their starts; one is open at a time (a reader of a dialect that
  * may interleave them goes through ir_order.h). A reader of answers turns what came from an upstream into

@@ -1,0 +1,300 @@
+/* anthropic.messages, answers as they are read from an upstream. */
+#include "dialect/messages.h"
+#include "json/walk.h"
+
+struct messages_in {
+    struct str
+        input; /* a call's input that came whole with its start; used when no piece follows */
+    bool pieces, skip;
+};
+
+static enum ir_finish finish_of(struct str word)
+{
+    static const struct {
+        struct str word;
+        enum ir_finish why;
+    } table[] = {
+        {{"end_turn", 8}, IR_FINISH_STOP},
+        {{"tool_use", 8}, IR_FINISH_TOOLS},
+        {{"max_tokens", 10}, IR_FINISH_LENGTH},
+        {{"stop_sequence", 13}, IR_FINISH_SEQUENCE},
+        {{"refusal", 7}, IR_FINISH_REFUSAL},
+        {{"pause_turn", 10}, IR_FINISH_PAUSE},
+        {{"model_context_window_exceeded", 29}, IR_FINISH_CONTEXT},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (ir_is(word, table[i].word)) {
+            return table[i].why;
+        }
+    }
+    return word.n ? IR_FINISH_STOP : IR_FINISH_NONE;
+}
+
+static void read_usage(struct ir_in *in, struct walk *w)
+{
+    struct str span = walk_value(w);
+    if (span.p[0] == '{') {
+        dialect_anthropic.usage(span, &in->usage);
+    }
+}
+
+/* ---- blocks ---- */
+
+struct block {
+    struct str type, id, name, text, thinking, signature, data, input;
+};
+
+static struct block read_block(struct walk *w)
+{
+    struct block k = {0};
+    struct str key;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("type"))) {
+            k.type = walk_text(w);
+        } else if (str_eq(key, STR("id"))) {
+            k.id = walk_text(w);
+        } else if (str_eq(key, STR("name"))) {
+            k.name = walk_text(w);
+        } else if (str_eq(key, STR("text"))) {
+            k.text = walk_text(w);
+        } else if (str_eq(key, STR("thinking"))) {
+            k.thinking = walk_text(w);
+        } else if (str_eq(key, STR("signature"))) {
+            k.signature = walk_text(w);
+        } else if (str_eq(key, STR("data"))) {
+            k.data = walk_text(w);
+        } else if (str_eq(key, STR("input"))) {
+            k.input = walk_value(w);
+        } else {
+            walk_value(w);
+        }
+    }
+    return k;
+}
+
+/* Begins the block, with what stands in it already. False: one that the form does not have. */
+static bool begin_block(struct ir_in *in, const struct block *k)
+{
+    ir_close(in); /* a server may have left out the last one's stop */
+    if (ir_is(k->type, STR("text"))) {
+        ir_open(in, IR_TEXT);
+        ir_delta(in, k->text);
+    } else if (ir_is(k->type, STR("thinking"))) {
+        ir_open(in, IR_THINKING);
+        ir_delta(in, k->thinking);
+        ir_signature(in, k->signature, FAMILY_ANTHROPIC, false);
+    } else if (ir_is(k->type, STR("redacted_thinking"))) {
+        ir_open(in, IR_THINKING);
+        ir_signature(in, k->data, FAMILY_ANTHROPIC, true);
+    } else if (ir_is(k->type, STR("tool_use"))) {
+        ir_open_call(in, k->id, k->name);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void start_block(struct ir_in *in, struct walk *w)
+{
+    struct messages_in *s = in->state;
+    struct block k = read_block(w);
+    s->skip = !begin_block(in, &k);
+    s->pieces = false;
+    bool whole = !s->skip && k.input.n > 2 && k.input.p[0] == '{';
+    s->input = whole ? arena_dup(in->arena, k.input) : (struct str){0};
+}
+
+static void stop_block(struct ir_in *in)
+{
+    struct messages_in *s = in->state;
+    if (!s->skip && s->input.n && !s->pieces) {
+        ir_delta(in, ir_args_out(in->arena, s->input));
+    }
+    if (!s->skip) {
+        ir_close(in);
+    }
+    s->skip = false;
+    s->input = (struct str){0};
+}
+
+static void read_delta(struct ir_in *in, struct walk *w)
+{
+    struct messages_in *s = in->state;
+    struct str key;
+    if (s->skip) {
+        walk_value(w);
+        return;
+    }
+    for (bool more = walk_object(w); more && walk_member(w, &key);) {
+        if (str_eq(key, STR("text")) || str_eq(key, STR("thinking"))) {
+            ir_delta(in, walk_text(w));
+        } else if (str_eq(key, STR("partial_json"))) {
+            struct str piece = walk_text(w);
+            s->pieces = s->pieces || piece.n;
+            ir_delta(in, piece);
+        } else if (str_eq(key, STR("signature"))) {
+            ir_signature(in, walk_text(w), FAMILY_ANTHROPIC, false);
+        } else {
+            walk_value(w); /* type, citations */
+        }
+    }
+}
+
+/* ---- messages ---- */
+
+static void read_stop(struct ir_in *in, struct walk *w)
+{
+    struct str key, reason = {0}, sequence = {0};
+    for (bool more = walk_object(w); more && walk_member(w, &key);) {
+        if (str_eq(key, STR("stop_reason"))) {
+            reason = walk_text(w);
+        } else if (str_eq(key, STR("stop_sequence"))) {
+            sequence = walk_text(w);
+        } else {
+            walk_value(w);
+        }
+    }
+    if (reason.n) {
+        ir_finish(in, finish_of(reason), sequence);
+    }
+}
+
+/* message of message_start, or a whole answer: its blocks are read as well. */
+static void read_message(struct ir_in *in, struct walk *w)
+{
+    struct str key, id = {0}, model = {0};
+    struct walk content = {0}, all = *w;
+    for (bool more = walk_object(w); more && walk_member(w, &key);) {
+        if (str_eq(key, STR("id"))) {
+            id = walk_text(w);
+        } else if (str_eq(key, STR("model"))) {
+            model = walk_text(w);
+        } else if (str_eq(key, STR("usage"))) {
+            read_usage(in, w);
+        } else if (str_eq(key, STR("content"))) {
+            content = *w;
+            walk_value(w);
+        } else {
+            walk_value(w);
+        }
+    }
+    ir_start(in, id, model);
+    for (bool any = content.p && walk_array(&content); any && walk_element(&content);) {
+        start_block(in, &content);
+        stop_block(in);
+    }
+    read_stop(in, &all);
+}
+
+static void read_error_object(struct ir_in *in, struct str data)
+{
+    struct ir_error e = {.status = 500};
+    format_messages.read_error(in->arena, data, true, &e);
+    ir_fail(in, e.status, e.code, e.message);
+}
+
+struct parts {
+    struct str type;
+    struct walk message, block, delta, usage;
+};
+
+static struct parts split(struct str data)
+{
+    struct parts p = {0};
+    struct walk w = walk_at(data);
+    struct str key;
+    for (bool in = walk_object(&w); in && walk_member(&w, &key);) {
+        if (str_eq(key, STR("type"))) {
+            p.type = walk_text(&w);
+            continue;
+        }
+        struct walk *to = str_eq(key, STR("delta"))           ? &p.delta
+                          : str_eq(key, STR("content_block")) ? &p.block
+                          : str_eq(key, STR("message"))       ? &p.message
+                          : str_eq(key, STR("usage"))         ? &p.usage
+                                                              : NULL;
+        if (to) {
+            *to = w;
+        }
+        walk_value(&w);
+    }
+    return p;
+}
+
+static void read_event(struct ir_in *in, struct str name, struct str data, bool json)
+{
+    if (!json) {
+        return;
+    }
+    struct parts p = split(data);
+    if (!p.type.n) {
+        p.type = name;
+    }
+    if (ir_is(p.type, STR("content_block_delta")) && p.delta.p) {
+        read_delta(in, &p.delta);
+    } else if (ir_is(p.type, STR("content_block_start")) && p.block.p) {
+        start_block(in, &p.block);
+    } else if (ir_is(p.type, STR("content_block_stop"))) {
+        stop_block(in);
+    } else if (ir_is(p.type, STR("message_start")) && p.message.p) {
+        read_message(in, &p.message);
+    } else if (ir_is(p.type, STR("message_delta"))) {
+        if (p.usage.p) {
+            read_usage(in, &p.usage);
+            ir_tell_usage(in);
+        }
+        if (p.delta.p) {
+            read_stop(in, &p.delta);
+        }
+    } else if (ir_is(p.type, STR("message_stop"))) {
+        in->ended = true;
+    } else if (ir_is(p.type, STR("error"))) {
+        read_error_object(in, data);
+    }
+}
+
+static void read_answer(struct ir_in *in, struct str body)
+{
+    struct walk w = walk_at(body);
+    read_message(in, &w);
+}
+
+/* ---- errors ---- */
+
+/* {"type":"error","error":{"type","message"}} */
+static void read_error(struct arena *a, struct str body, bool json, struct ir_error *e)
+{
+    static const struct {
+        struct str type;
+        unsigned status;
+    } types[] = {
+        {{"invalid_request_error", 21}, 400}, {{"authentication_error", 20}, 401},
+        {{"billing_error", 13}, 402},         {{"permission_error", 16}, 403},
+        {{"not_found_error", 15}, 404},       {{"request_too_large", 17}, 413},
+        {{"rate_limit_error", 16}, 429},      {{"timeout_error", 13}, 504},
+        {{"overloaded_error", 16}, 529},
+    };
+    openai_read_error(a, body, json, e);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (e->status == 500 && str_eq(e->code, types[i].type)) {
+            e->status = types[i].status;
+        }
+    }
+}
+
+const struct format format_messages = {
+    .name = {"anthropic.messages", 18},
+    .family = FAMILY_ANTHROPIC,
+    .framing = FRAMING_SSE,
+    .stream_type = {"text/event-stream", 17},
+    .in_state = sizeof(struct messages_in),
+    .out_state = MESSAGES_OUT_STATE,
+    .read_request = messages_read_request,
+    .write_request = messages_write_request,
+    .path = messages_path,
+    .read_event = read_event,
+    .read_answer = read_answer,
+    .read_error = read_error,
+    .write_event = messages_write_event,
+    .write_answer = messages_write_answer,
+};
