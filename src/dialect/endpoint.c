@@ -1,21 +1,24 @@
 #include "dialect/endpoint.h"
 
-#define CALL(r, p, fam, in, by, opt)                                                               \
+#define CALL_AS(r, p, fam, in, by, opt, fmt)                                                       \
     {                                                                                              \
-        {r, sizeof(r) - 1}, {p, sizeof(p) - 1}, {"POST", 4}, ENDPOINT_CALL, fam, in, by, opt       \
+        {r, sizeof(r) - 1}, {p, sizeof(p) - 1}, {"POST", 4}, ENDPOINT_CALL, fam, in, by, opt, fmt  \
     }
+#define CALL(r, p, fam, in, by, opt) CALL_AS(r, p, fam, in, by, opt, FORMAT_NONE)
 #define OTHER(r, p, m, k, fam)                                                                     \
     {                                                                                              \
         {r, sizeof(r) - 1}, {p, sizeof(p) - 1}, {m, sizeof(m) - 1}, k, fam, MODEL_NOWHERE,         \
-            STREAM_NEVER, false                                                                    \
+            STREAM_NEVER, false, FORMAT_NONE                                                       \
     }
 
 /* In the order of how often they are called. */
 static const struct endpoint plain[] = {
-    CALL("openai.chat", "/chat/completions", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER, true),
-    CALL("anthropic.messages", "/messages", FAMILY_ANTHROPIC, MODEL_IN_BODY, STREAM_BY_MEMBER,
-         false),
-    CALL("openai.responses", "/responses", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER, false),
+    CALL_AS("openai.chat", "/chat/completions", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER,
+            true, FORMAT_CHAT),
+    CALL_AS("anthropic.messages", "/messages", FAMILY_ANTHROPIC, MODEL_IN_BODY, STREAM_BY_MEMBER,
+            false, FORMAT_MESSAGES),
+    CALL_AS("openai.responses", "/responses", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER, false,
+            FORMAT_RESPONSES),
     CALL("openai.embeddings", "/embeddings", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_NEVER, false),
     CALL("anthropic.count_tokens", "/messages/count_tokens", FAMILY_ANTHROPIC, MODEL_IN_BODY,
          STREAM_NEVER, false),
@@ -41,9 +44,10 @@ static const struct endpoint plain[] = {
 
 /* Behind /models/{model}: */
 static const struct endpoint verbs[] = {
-    CALL("gemini.generate", "generateContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
-    CALL("gemini.generate", "streamGenerateContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_ALWAYS,
-         false),
+    CALL_AS("gemini.generate", "generateContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false,
+            FORMAT_GENERATE),
+    CALL_AS("gemini.generate", "streamGenerateContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_ALWAYS,
+            false, FORMAT_GENERATE),
     CALL("gemini.count_tokens", "countTokens", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
     CALL("gemini.embed", "embedContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
     CALL("gemini.embed", "batchEmbedContents", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
@@ -54,16 +58,27 @@ static const struct endpoint one_model =
 
 /* Whole paths of the dialects that are translated later, and of what else is known. */
 static const struct endpoint whole[] = {
-    OTHER("cohere.chat", "/v2/chat", "POST", ENDPOINT_LATER, FAMILY_COHERE),
+    CALL_AS("cohere.chat", "/v2/chat", FAMILY_COHERE, MODEL_IN_BODY, STREAM_BY_MEMBER, false,
+            FORMAT_COHERE),
     OTHER("cohere.embed", "/v2/embed", "POST", ENDPOINT_LATER, FAMILY_COHERE),
     OTHER("cohere.rerank", "/v2/rerank", "POST", ENDPOINT_LATER, FAMILY_COHERE),
-    OTHER("ollama.chat", "/api/chat", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
-    OTHER("ollama.generate", "/api/generate", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
+    CALL_AS("ollama.chat", "/api/chat", FAMILY_OLLAMA, MODEL_IN_BODY, STREAM_UNLESS_FALSE, false,
+            FORMAT_OLLAMA),
+    CALL_AS("ollama.generate", "/api/generate", FAMILY_OLLAMA, MODEL_IN_BODY, STREAM_UNLESS_FALSE,
+            false, FORMAT_OLLAMA_GENERATE),
     OTHER("ollama.embed", "/api/embed", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
     OTHER("ollama.tags", "/api/tags", "GET", ENDPOINT_LATER, FAMILY_OLLAMA),
     OTHER("ollama.show", "/api/show", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
     OTHER("ollama.version", "/api/version", "GET", ENDPOINT_LATER, FAMILY_OLLAMA),
     OTHER("mcp", "/mcp", "POST", ENDPOINT_LATER, FAMILY_OPENAI),
+};
+
+/* Behind /model/{model}: */
+static const struct endpoint converse[] = {
+    CALL_AS("bedrock.converse", "/converse", FAMILY_BEDROCK, MODEL_IN_PATH, STREAM_NEVER, false,
+            FORMAT_CONVERSE),
+    CALL_AS("bedrock.converse", "/converse-stream", FAMILY_BEDROCK, MODEL_IN_PATH, STREAM_ALWAYS,
+            false, FORMAT_CONVERSE),
 };
 
 static bool path_is(struct str pattern, struct str path)
@@ -138,13 +153,32 @@ static void find_model_path(struct str method, struct endpoint_match *m)
     }
 }
 
+/* /model/{model}/{verb}, as Bedrock has it; a model's name may hold escaped slashes, or plain ones. */
+static bool find_converse(struct str method, struct str path, struct endpoint_match *m)
+{
+    struct str rest = str_from(path, 7);
+    size_t slash = rest.n;
+    while (slash > 0 && rest.p[slash - 1] != '/') {
+        slash--;
+    }
+    if (!str_starts(path, STR("/model/")) || slash < 2 ||
+        !search(converse, sizeof converse / sizeof *converse, method, str_from(rest, slash - 1),
+                m)) {
+        return false;
+    }
+    m->model = str_first(rest, slash - 1);
+    m->rest = path;
+    return true;
+}
+
 struct endpoint_match endpoint_find(struct str method, struct str path)
 {
     struct endpoint_match m = {0};
     struct str azure = path;
     bool versioned = str_starts(path, STR("/v1/"));
-    if (!versioned &&
-        (search(whole, sizeof whole / sizeof *whole, method, path, &m) || m.wrong_method)) {
+    if (!versioned && (search(whole, sizeof whole / sizeof *whole, method, path, &m) ||
+                       find_converse(method, path, &m) || m.wrong_method)) {
+        m.rest = path;
         return m;
     }
     if (versioned) {
@@ -207,13 +241,18 @@ size_t endpoint_upstream_path(char *to, const struct endpoint_match *m, struct s
 {
     enum family family = m->endpoint->family;
     char *at = put(to, base);
-    /* OpenAI's base URLs hold the version by custom, the others' do not. */
-    if (family != FAMILY_OPENAI && !has_version(base)) {
+    /* OpenAI's base URLs hold the version by custom, Anthropic's and Gemini's do not; the others' paths are
+     * whole in themselves. */
+    if ((family == FAMILY_ANTHROPIC || family == FAMILY_GEMINI) && !has_version(base)) {
         at = put(at, family != FAMILY_GEMINI         ? STR("/v1")
                      : str_eq(m->version, STR("v1")) ? STR("/v1")
                                                      : STR("/v1beta"));
     }
-    if (m->endpoint->model_in == MODEL_IN_PATH) {
+    if (family == FAMILY_BEDROCK) {
+        at = put(at, STR("/model/"));
+        at = put(at, model);
+        at = put(at, m->endpoint->path);
+    } else if (m->endpoint->model_in == MODEL_IN_PATH) {
         at = put(at, STR("/models/"));
         at = put(at, model);
         at = put(at, STR(":"));

@@ -3,7 +3,7 @@
 #ifndef DIALECT_ENDPOINT_H
 #define DIALECT_ENDPOINT_H
 
-#include "dialect/dialect.h"
+#include "dialect/format_id.h"
 
 enum endpoint_kind {
     ENDPOINT_CALL,   /* goes to a model */
@@ -12,7 +12,12 @@ enum endpoint_kind {
 };
 
 enum model_in { MODEL_IN_BODY, MODEL_IN_PATH, MODEL_IN_FORM, MODEL_NOWHERE };
-enum stream_by { STREAM_NEVER, STREAM_BY_MEMBER, STREAM_ALWAYS };
+enum stream_by {
+    STREAM_NEVER,
+    STREAM_BY_MEMBER,
+    STREAM_UNLESS_FALSE, /* by the member as well, true when it is not there */
+    STREAM_ALWAYS,
+};
 
 struct endpoint {
     struct str route; /* its name in metrics and logs: "openai.chat" */
@@ -22,7 +27,8 @@ struct endpoint {
     enum family family;
     enum model_in model_in;
     enum stream_by stream;
-    bool usage_option; /* has stream_options.include_usage */
+    bool usage_option;     /* has stream_options.include_usage */
+    enum format_id format; /* of calls that can be translated; FORMAT_NONE */
 };
 
 struct endpoint_match {

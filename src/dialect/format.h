@@ -3,20 +3,8 @@
 #ifndef DIALECT_FORMAT_H
 #define DIALECT_FORMAT_H
 
+#include "dialect/format_id.h"
 #include "dialect/ir_answer.h"
-
-enum format_id {
-    FORMAT_CHAT,            /* openai.chat */
-    FORMAT_RESPONSES,       /* openai.responses */
-    FORMAT_MESSAGES,        /* anthropic.messages */
-    FORMAT_GENERATE,        /* gemini.generate */
-    FORMAT_OLLAMA,          /* ollama.chat */
-    FORMAT_COHERE,          /* cohere.chat */
-    FORMAT_CONVERSE,        /* bedrock.converse */
-    FORMAT_OLLAMA_GENERATE, /* /api/generate: spoken to callers only */
-    FORMAT_COUNT,
-    FORMAT_NONE = FORMAT_COUNT, /* an endpoint that is no call of this form */
-};
 
 enum framing { FRAMING_SSE, FRAMING_LINES, FRAMING_AMAZON };
 
@@ -47,6 +35,7 @@ struct format {
     enum family family;
     enum framing framing;
     struct str stream_type; /* content type of its streams */
+    struct str version;     /* what stands before its paths when a base URL has none: "/v1" */
     size_t in_state, out_state;
 
     /* Reads a request whose body json_scan() accepts and whose top level is an object; `model`, `stream` and

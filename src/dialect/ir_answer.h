@@ -114,11 +114,12 @@ struct ir_answer {
 
 struct ir_fold {
     struct arena *arena;
+    bool copy; /* what is read does not last: an event of a stream */
     struct ir_answer answer;
     struct buf _text; /* of the open part, once it has more than one piece */
     uint32_t _pieces;
 };
-/* An ir_event_fn; `arg` is a struct ir_fold. Keeps slices of what is read: the body lives as long. */
+/* An ir_event_fn; `arg` is a struct ir_fold. Without `copy` it keeps slices of what is read. */
 void ir_fold_event(void *fold, const struct ir_event *e);
 
 /* ---- the writing side ---- */

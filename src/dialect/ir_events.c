@@ -121,13 +121,20 @@ struct str ir_make_id(struct ir_in *in)
 
 /* ---- the fold ---- */
 
+static struct str kept(const struct ir_fold *f, struct str s)
+{
+    return f->copy && s.n ? arena_dup(f->arena, s) : s;
+}
+
 static void add_piece(struct ir_fold *f, struct ir_part *p, struct str text)
 {
     if (f->_pieces++ == 0) {
         p->text = text;
-        return;
-    }
-    if (f->_pieces == 2) {
+        if (!f->copy) {
+            return;
+        }
+        f->_text = (struct buf){.arena = f->arena};
+    } else if (f->_pieces == 2 && !f->copy) {
         f->_text = (struct buf){.arena = f->arena};
         buf_add(&f->_text, p->text);
     }
@@ -139,10 +146,10 @@ static void add_part(struct ir_fold *f, const struct ir_event *e)
 {
     struct ir_part *p = arena_zalloc(f->arena, sizeof *p);
     p->kind = e->kind;
-    p->id = e->id;
-    p->name = e->name;
+    p->id = kept(f, e->id);
+    p->name = kept(f, e->name);
     p->freeform = e->freeform;
-    p->media_type = e->media_type;
+    p->media_type = kept(f, e->media_type);
     f->_pieces = 0;
     if (f->answer.last) {
         f->answer.last->next = p;
@@ -168,8 +175,8 @@ void ir_fold_event(void *fold, const struct ir_event *e)
     struct ir_answer *a = &f->answer;
     switch (e->type) {
     case IR_START:
-        a->id = e->id;
-        a->model = e->model;
+        a->id = kept(f, e->id);
+        a->model = kept(f, e->model);
         a->usage = e->usage;
         break;
     case IR_BLOCK_START:
@@ -179,7 +186,7 @@ void ir_fold_event(void *fold, const struct ir_event *e)
         add_piece(f, a->last, e->text);
         break;
     case IR_SIGNATURE:
-        a->last->signature = e->signature;
+        a->last->signature = kept(f, e->signature);
         a->last->issuer = e->issuer;
         a->last->redacted = e->redacted;
         break;
@@ -188,7 +195,7 @@ void ir_fold_event(void *fold, const struct ir_event *e)
         break;
     case IR_FINISH:
         a->finish = e->finish;
-        a->stop_sequence = e->stop_sequence;
+        a->stop_sequence = kept(f, e->stop_sequence);
         a->usage = e->usage;
         break;
     case IR_USAGE:

@@ -286,6 +286,7 @@ const struct format format_messages = {
     .name = {"anthropic.messages", 18},
     .family = FAMILY_ANTHROPIC,
     .framing = FRAMING_SSE,
+    .version = {"/v1", 3},
     .stream_type = {"text/event-stream", 17},
     .in_state = sizeof(struct messages_in),
     .out_state = MESSAGES_OUT_STATE,

@@ -79,6 +79,8 @@ struct call {
     bool retry_waits;  /* the timer is a pause before the next attempt */
     bool admitted, up_ready, ended, limited_org, limited_key, limited_model;
     bool key_in_query;
+    bool array;      /* a Gemini stream that is to be a JSON array (no alt=sse) */
+    bool marked;     /* the body holds signatures of other vendors that we have marked */
     uint16_t status; /* sent to the client; 0: none */
     struct endpoint_match ep;
     const struct snap_key *key;
@@ -95,9 +97,11 @@ struct call {
     uint64_t last_sent_ms; /* when something went to the client */
     struct usage usage;
     struct relay relay;
-    struct gather *gather; /* a /metrics on its way, metrics_page.c */
-    struct visit *visit;   /* a request to the platform on its way (struct visit_ops) */
-    struct form *form;     /* a multipart body on its way, shape.c */
+    struct gather *gather;  /* a /metrics on its way, metrics_page.c */
+    struct visit *visit;    /* a request to the platform on its way (struct visit_ops) */
+    struct form *form;      /* a multipart body on its way, shape.c */
+    struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
+    bool translated;        /* the present target speaks another dialect */
     uint64_t forwarded_us, answered_us;
     uint32_t own_us; /* time spent by us, not waited */
     char id[32];
@@ -154,7 +158,9 @@ bool route_others_left(const struct call *c);
 
 /* shape.c: pieces of a multipart body. */
 void shape_piece(struct call *c, struct str piece, bool end);
-/* forward.c: passes a piece of a streamed request body on. */
+/* forward.c: the target's name for the model */
+struct str call_upstream_model(const struct call *c);
+/* passes a piece of a streamed request body on. */
 void forward_piece(struct call *c, struct str piece, bool end);
 void forward_drained(struct call *c);
 /* relay.c */
@@ -168,6 +174,16 @@ void relay_stop(struct call *c);
 void relay_timer(struct call *c);
 /* Something lasts: from now on the call's own deadline is watched. */
 void relay_watch(struct call *c);
+/* What translate.c shares with it: the field about timing; pings from now on; the client's queue is full; the
+ * end of a call whose answer is out; and of one whose answer has begun and cannot be completed. */
+void relay_add_timing(struct call *c);
+void relay_watch_silence(struct call *c);
+void relay_hold_back(struct call *c);
+void relay_end_call(struct call *c);
+void relay_break_off(struct call *c, const char *code, struct str message, enum outcome outcome);
+/* The start of an event whose end has not come, kept in pooled memory. */
+void relay_hold(struct call *c, const char *p, size_t n);
+void relay_drop_hold(struct call *c);
 
 /* events.c: passes pieces of a stream of events on; and its end: false when the stream had not said
  * that it is over (nothing was sent then). */

@@ -178,7 +178,7 @@ static size_t pass_events(struct out *o, const char *p, size_t n, size_t seen)
     return at;
 }
 
-static void hold_more(struct call *c, const char *p, size_t n)
+void relay_hold(struct call *c, const char *p, size_t n)
 {
     struct relay *r = &c->relay;
     struct pool *pool = loop_pool(c->w->loop);
@@ -196,7 +196,7 @@ static void hold_more(struct call *c, const char *p, size_t n)
     r->hold_n += (uint32_t)n;
 }
 
-static void drop_hold(struct call *c)
+void relay_drop_hold(struct call *c)
 {
     struct relay *r = &c->relay;
     if (r->hold) {
@@ -243,7 +243,7 @@ static void keep_tail(struct call *c, const char *p, size_t n)
         memmove(r->hold, r->hold + drop, r->hold_n - drop);
         r->hold_n -= (uint32_t)drop;
     }
-    hold_more(c, p, n);
+    relay_hold(c, p, n);
 }
 
 /* The end of a long event: finish and usage stand there, behind the long text. */
@@ -297,7 +297,7 @@ static size_t pass_long(struct out *o, const char *p, size_t n)
         r->mid_event = false;
         r->events++;
         r->hold_n = 0;
-        drop_hold(c);
+        relay_drop_hold(c);
     }
     return used;
 }
@@ -317,11 +317,11 @@ static void pass_piece(struct out *o, const char *p, size_t n)
     if (r->hold_n == 0) {
         size_t used = pass_events(o, p, n, 0);
         if (n > used) {
-            hold_more(c, p + used, n - used);
+            relay_hold(c, p + used, n - used);
         }
     } else {
         size_t seen = r->hold_n;
-        hold_more(c, p, n);
+        relay_hold(c, p, n);
         size_t used = pass_events(o, r->hold, r->hold_n, seen);
         if (used) {
             flush(o, false); /* before the held bytes move */
@@ -332,7 +332,7 @@ static void pass_piece(struct out *o, const char *p, size_t n)
     if (r->hold_n > EVENT_HOLD_MAX) {
         begin_long(o);
     } else if (r->hold_n == 0) {
-        drop_hold(c);
+        relay_drop_hold(c);
     }
 }
 

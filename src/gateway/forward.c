@@ -2,7 +2,7 @@
  * the pool, is tried again: the same target at once for a dead one, the next target after a pause
  * with full jitter otherwise, inside the worker's retry budget. Once a byte of an answer has come,
  * nothing is repeated. */
-#include "gateway/call.h"
+#include "gateway/translate.h"
 
 #include <stdio.h>
 
@@ -101,7 +101,7 @@ static char *put_query(char *at, struct call *c)
     return at;
 }
 
-static struct str upstream_model(const struct call *c)
+struct str call_upstream_model(const struct call *c)
 {
     if (c->target->model.n) {
         return c->target->model;
@@ -145,12 +145,15 @@ static struct str make_head(struct call *c, uint64_t length)
 {
     const struct h1_head *h = c->req->head;
     const struct snap_provider *p = c->target->provider;
-    struct str model = upstream_model(c);
+    struct str model = call_upstream_model(c);
+    struct str fixed =
+        p->n_fixed > 1 ? p->fixed[worker_random(c->w) % p->n_fixed] : p->fixed_fields;
+    if (c->translated) {
+        return translate_head_for(c, fixed);
+    }
     if (c->ep.endpoint->model_in == MODEL_IN_PATH) {
         model = path_model(c, model);
     }
-    struct str fixed =
-        p->n_fixed > 1 ? p->fixed[worker_random(c->w) % p->n_fixed] : p->fixed_fields;
     size_t room = p->absolute.n + endpoint_path_room(&c->ep, p->base_path, model) + h->query_n +
                   fixed.n + h->n + 160;
     char *head = arena_alloc(&c->req->input, room), *at = head;
@@ -175,7 +178,7 @@ static struct str make_head(struct call *c, uint64_t length)
 /* The splice that puts the upstream's name for the model in. */
 static bool model_splice(struct call *c, struct splice *ret)
 {
-    struct str model = upstream_model(c), body = c->req->body;
+    struct str model = call_upstream_model(c), body = c->req->body;
     bool form = c->ep.endpoint->model_in == MODEL_IN_FORM;
     if (c->ep.endpoint->model_in == MODEL_IN_PATH || model.n == 0) {
         return false;
@@ -220,6 +223,11 @@ static int cut_body(struct call *c, struct iovec *v, uint64_t *ret_length)
     struct splice s[SPLICES + 1] UNINITIALIZED;
     struct str body = c->req->body;
     int n = 0, k = 0;
+    if (c->translated) {
+        v[0] = iov(buf_str(&c->tr->body));
+        *ret_length = c->tr->body.n;
+        return 1;
+    }
     for (int i = 0; i < c->n_splices; i++) {
         s[n++] = c->splice[i];
     }
@@ -420,6 +428,12 @@ enum next stage_forward(struct call *c)
     struct http_origin *o = c->hold->origin[c->target->provider->index];
     if (c->up) {
         return NEXT; /* on its way */
+    }
+    if (c->translated) {
+        enum next n = translate_request(c);
+        if (n != NEXT) {
+            return n;
+        }
     }
     c->attempts++;
     c->up = http_up_open(o, c->attempts > 1, &up_ops, c, &c->up_ready);

@@ -5,7 +5,7 @@
  * of theirs; usage is picked up, and taken out when only we had asked for it OPAQUE  bodies we
  * cannot or need not look into (audio, compressed, a JSON array stream) */
 #include "conflict/rate_limit.h"
-#include "gateway/call.h"
+#include "gateway/translate.h"
 
 enum relay_mode { RELAY_PLAIN, RELAY_EVENTS, RELAY_OPAQUE };
 
@@ -84,7 +84,7 @@ static char *put_ms(char *at, uint64_t us)
 }
 
 /* server-timing: our share and the upstream's, until now (W3C Server Timing). */
-static void add_timing(struct call *c)
+void relay_add_timing(struct call *c)
 {
     char line[160], *at = line;
     uint64_t now = clock_us();
@@ -125,7 +125,7 @@ static enum relay_mode mode_of(const struct call *c, const struct h1_head *h)
     return is_json(type) ? RELAY_PLAIN : RELAY_OPAQUE;
 }
 
-static void end_call(struct call *c)
+void relay_end_call(struct call *c)
 {
     c->relay.ended = true;
     call_back_to(c, STAGE_settle); /* wherever it was */
@@ -140,7 +140,16 @@ static void replace_answer(struct call *c, const char *code, const char *what)
     http_up_cancel(c->up);
     c->up = NULL;
     call_fail(c, &e, "The provider \"%.*s\" %s.", STR_ARG(c->target->provider->id), what);
-    end_call(c);
+    relay_end_call(c);
+}
+
+void relay_watch_silence(struct call *c)
+{
+    c->relay.mode = RELAY_EVENTS;
+    if (timeouts(c)->keepalive_ping_ms) {
+        relay_watch(c);
+        loop_timer_within(c->w->loop, &c->timer, (uint64_t)timeouts(c)->keepalive_ping_ms);
+    }
 }
 
 void relay_head(struct call *c, const struct h1_head *h)
@@ -156,6 +165,13 @@ void relay_head(struct call *c, const struct h1_head *h)
     if (h->status >= 300 && h->status < 400 && h->status != 304) {
         replace_answer(c, "upstream_redirect",
                        "answered with a redirect, which is not followed; check its base_url");
+        return;
+    }
+    if (c->translated) {
+        if (h->status < 400) {
+            retry_succeeded(&c->w->retry_budget);
+        }
+        translate_head(c, h);
         return;
     }
     c->relay.mode = (uint8_t)mode_of(c, h);
@@ -179,10 +195,9 @@ void relay_head(struct call *c, const struct h1_head *h)
         http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
     }
     call_own_fields(c);
-    add_timing(c);
-    if (c->relay.mode == RELAY_EVENTS && timeouts(c)->keepalive_ping_ms) {
-        relay_watch(c);
-        loop_timer_within(c->w->loop, &c->timer, (uint64_t)timeouts(c)->keepalive_ping_ms);
+    relay_add_timing(c);
+    if (c->relay.mode == RELAY_EVENTS) {
+        relay_watch_silence(c);
     }
     if (c->body_sent) {
         http_release_input(c->req); /* nothing can be repeated from here on */
@@ -204,15 +219,22 @@ static bool is_responses(const struct call *c)
     return str_eq(c->ep.endpoint->route, STR("openai.responses"));
 }
 
+/* The number of an event that we add to a stream of Responses; -1 elsewhere. */
+static int64_t next_number(const struct call *c)
+{
+    return !is_responses(c) ? -1 : c->translated ? c->tr->out.sequence : (int64_t)c->relay.events;
+}
+
 /* The answer has begun and cannot be completed: the client must see that it is not whole. */
-static void break_off(struct call *c, const char *code, const char *what, enum outcome outcome)
+void relay_break_off(struct call *c, const char *code, struct str message, enum outcome outcome)
 {
     struct relay *r = &c->relay;
     const struct dialect *d = call_dialect(c);
     struct api_error e = {.status = outcome == OUTCOME_TIMEOUT ? 504 : 502,
                           .code = str_of(code),
+                          .message = message,
                           .request_id = str_of(c->id),
-                          .sequence = is_responses(c) ? (int64_t)r->events : -1};
+                          .sequence = next_number(c)};
     struct buf text = {.arena = &c->req->arena};
     c->outcome = (uint8_t)outcome;
     if (outcome == OUTCOME_CUT) {
@@ -220,18 +242,29 @@ static void break_off(struct call *c, const char *code, const char *what, enum o
     }
     http_up_cancel(c->up);
     c->up = NULL;
-    e.message =
-        arena_printf(&c->req->arena, "The answer of the provider \"%.*s\" is incomplete: %s.",
-                     STR_ARG(c->target->provider->id), what);
     if (r->mode == RELAY_EVENTS && !r->errored) {
         if (r->mid_event) {
             buf_add(&text, STR("\n\n"));
         }
-        d->error_event(&text, &e);
+        if (c->array) {
+            buf_add(&text, STR(",\r\n"));
+            d->error(&text, &e);
+        } else {
+            d->error_event(&text, &e);
+        }
     }
     http_send_str(c->req, buf_str(&text), false);
     http_cut(c->req);
-    end_call(c);
+    relay_end_call(c);
+}
+
+static void break_off(struct call *c, const char *code, const char *what, enum outcome outcome)
+{
+    relay_break_off(c, code,
+                    arena_printf(&c->req->arena,
+                                 "The answer of the provider \"%.*s\" is incomplete: %s.",
+                                 STR_ARG(c->target->provider->id), what),
+                    outcome);
 }
 
 /* The upstream says that its answer is whole. For events that must show in the events, too. */
@@ -243,10 +276,10 @@ static void end_of_body(struct call *c)
         return;
     }
     read_skimmed_usage(c);
-    end_call(c);
+    relay_end_call(c);
 }
 
-static void hold_back(struct call *c)
+void relay_hold_back(struct call *c)
 {
     if (c->up && !c->relay.paused && http_queued(c->req) > CLIENT_QUEUE_MAX) {
         c->relay.paused = true;
@@ -256,6 +289,10 @@ static void hold_back(struct call *c)
 
 void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
 {
+    if (c->translated) {
+        translate_body(c, pieces, n, end);
+        return;
+    }
     if (c->relay.mode == RELAY_EVENTS) {
         events_pass(c, pieces, n);
     } else {
@@ -274,7 +311,7 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
         end_of_body(c);
     } else {
         relay_watch(c);
-        hold_back(c);
+        relay_hold_back(c);
     }
 }
 
@@ -296,7 +333,7 @@ void relay_stop(struct call *c)
     http_up_cancel(c->up);
     c->up = NULL;
     call_fail(c, &e, "This gateway is stopping; try again.");
-    end_call(c);
+    relay_end_call(c);
 }
 
 void relay_failed(struct call *c, enum http_failure why, const char *detail)
@@ -324,7 +361,7 @@ static bool at_event_boundary(const struct call *c)
 static void ping(struct call *c)
 {
     struct str p = call_dialect(c)->ping;
-    if (at_event_boundary(c) && p.n) {
+    if (at_event_boundary(c) && p.n && !c->array) {
         c->last_sent_ms = loop_now_ms(c->w->loop);
         http_send_str(c->req, p, false);
     }
@@ -351,14 +388,14 @@ void relay_timer(struct call *c)
             e.status = 408;
             e.code = "request_timeout";
             call_fail(c, &e, "The request took longer than a call may take.");
-            end_call(c);
+            relay_end_call(c);
             return;
         }
         http_up_cancel(c->up);
         c->up = NULL;
         call_fail(c, &e, "The provider \"%.*s\" gave no answer in the time a call may take.",
                   STR_ARG(c->target->provider->id));
-        end_call(c);
+        relay_end_call(c);
         return;
     }
     uint64_t next = total ? begun + total : now + 3600000;

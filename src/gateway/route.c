@@ -1,14 +1,13 @@
 /* Stage 5: which target takes the call: the best priority that has one left, then by weight,
  * passing by those that could not be reached a moment ago while there are others. */
 #include "conflict/rate_limit.h"
-#include "gateway/call.h"
+#include "gateway/translate.h"
 
 enum { TARGETS_MAX = 64 };
 
 static bool usable(const struct call *c, const struct snap_target *t)
 {
-    const struct snap_provider *p = t->provider;
-    return p->speaks && (p->sim || p->family == c->ep.endpoint->family);
+    return translate_plan(c, t) != PLAN_NOT;
 }
 
 bool route_others_left(const struct call *c)
@@ -125,11 +124,13 @@ static enum next none_left(struct call *c)
                             .param = "model",
                             .outcome = OUTCOME_REFUSED};
     const struct snap_provider *p = c->model->targets[0].provider;
-    return call_fail(c, &e,
-                     "The model \"%.*s\" is served by the provider \"%.*s\", which speaks another "
-                     "dialect than %.*s; this version does not translate between them yet. Call it "
-                     "through the endpoint of its own dialect.",
-                     STR_ARG(c->asked), STR_ARG(p->id), STR_ARG(call_dialect(c)->name));
+    return call_fail(
+        c, &e,
+        "The model \"%.*s\" is served by the provider \"%.*s\", which speaks another "
+        "dialect than %.*s, and %.*s is not translated. Call it through the endpoint of "
+        "its own dialect.",
+        STR_ARG(c->asked), STR_ARG(p->id), STR_ARG(call_dialect(c)->name),
+        STR_ARG(c->ep.endpoint->route));
 }
 
 enum next stage_route(struct call *c)
@@ -149,5 +150,6 @@ enum next stage_route(struct call *c)
         return none_left(c);
     }
     c->tried |= (uint64_t)1 << index;
+    c->translated = translate_plan(c, c->target) == PLAN_TRANSLATE;
     return NEXT;
 }

@@ -1,5 +1,6 @@
 /* Stage 4: what the body says that we act on: the model, whether a stream is wanted, and whether
  * usage was asked for. One scan, no tree; what must change is noted as spans to splice. */
+#include "dialect/ir.h"
 #include "gateway/call.h"
 
 #include "http/multipart.h"
@@ -106,7 +107,9 @@ static enum next read_body(struct call *c)
                              STR_ARG(want[i].name));
         }
     }
-    c->stream = ep->stream == STREAM_BY_MEMBER && want[WANT_STREAM].type == JSON_TRUE;
+    c->stream = ep->stream == STREAM_BY_MEMBER      ? want[WANT_STREAM].type == JSON_TRUE
+                : ep->stream == STREAM_UNLESS_FALSE ? want[WANT_STREAM].type != JSON_FALSE
+                                                    : false;
     if (want[WANT_MODEL].type == JSON_STRING && decode(c, want[WANT_MODEL].value, &c->asked)) {
         c->member = want[WANT_MODEL].value;
     } else if (want[WANT_MODEL].type != JSON_NONE && want[WANT_MODEL].type != JSON_NULL) {
@@ -290,6 +293,8 @@ enum next stage_shape(struct call *c)
         return WAIT;
     }
     c->stream = ep->stream == STREAM_ALWAYS;
+    /* Signatures of ours in openai.chat stand in members that nobody but us looks at. */
+    c->marked = ep->format < FORMAT_NONE && ep->format != FORMAT_CHAT && ir_has_mark(c->req->body);
     n = ep->model_in == MODEL_IN_PATH ? read_path(c) : read_body(c);
     if (n == NEXT && c->asked.n == 0 && c->ep.model.n) {
         n = read_path(c);

@@ -30,7 +30,8 @@ struct snap_key {
 struct snap_provider {
     struct str id;
     enum family family;
-    bool speaks; /* a dialect that calls can be passed through to */
+    enum provider_api api;
+    uint32_t quirks; /* of the vendor, dialect/format.h */
     size_t index;
     struct str base_path; /* path of base_url, without a final slash */
     struct str

@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "conflict/http_date.h"
 #include "conflict/lifecycle.h"
+#include "dialect/format.h"
 #include "gateway/snapshot_table.h"
 #include "http/query.h"
 #include "model/names.h"
@@ -43,6 +44,8 @@ static enum family family_of(enum provider_dialect d)
         return FAMILY_OLLAMA;
     case PROVIDER_COHERE:
         return FAMILY_COHERE;
+    case PROVIDER_BEDROCK:
+        return FAMILY_BEDROCK;
     default:
         return FAMILY_OPENAI;
     }
@@ -147,9 +150,8 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
     p->index = (size_t)(p - c->providers);
     p->sim = from->builtin_sim;
     p->any_model = true;
-    p->speaks = from->dialect == PROVIDER_OPENAI || from->dialect == PROVIDER_ANTHROPIC ||
-                from->dialect == PROVIDER_GEMINI;
     p->family = family_of(from->dialect);
+    p->api = from->api;
     if (p->sim) {
         p->origin_name = STR("sim");
         p->fixed_fields = STR("host: sim\r\n");
@@ -161,6 +163,7 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
                    STR_ARG(from->id), STR_ARG(from->base_url));
         return -EINVAL;
     }
+    p->quirks = vendor_quirks(p->family, p->target.host);
     if (connect_proxy_from_env(c->a, &p->target, &variable) < 0) {
         buf_printf(c->errors, "environment: %s is not a proxy's URL\n", variable);
         return -EINVAL;

@@ -148,6 +148,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct sna
     w->client = http_client_new(w->loop);
     w->server = http_server_new(w->loop, &call_server_ops, w);
     w->sim = sim_new(w->loop);
+    w->scratch.pool = loop_pool(w->loop);
     randombytes_buf(w->random, sizeof w->random);
     w->random[0] |= 1;
     randombytes_buf(w->seen_secret, sizeof w->seen_secret);

@@ -45,6 +45,7 @@ struct worker {
     struct record_ring *ring;
     struct retry_budget retry_budget;
     uint64_t random[2];
+    struct arena scratch; /* empty between two events */
     uint8_t seen_secret[16];
     struct seen_key seen[SEEN_KEYS];
     struct timer trim; /* gives pooled memory back after a load */

@@ -122,6 +122,7 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
     into->upstream_cut += from->upstream_cut;
     into->inflight += from->inflight;
     into->records_dropped += from->records_dropped;
+    into->translated_lossy += from->translated_lossy;
 }
 
 void metrics_free(struct metrics *m)
@@ -291,4 +292,7 @@ void metrics_print(struct buf *b, const struct metrics *m)
     single(b, "inflight", "gauge", "Calls under way.", m->inflight > 0 ? (uint64_t)m->inflight : 0);
     single(b, "records_dropped_total", "counter", "Records that found the ring full.",
            m->records_dropped);
+    single(b, "translated_lossy_total", "counter",
+           "Calls of which something could not be said in the upstream's dialect.",
+           m->translated_lossy);
 }

@@ -19,6 +19,9 @@ enum provider_dialect {
     PROVIDER_BEDROCK,
 };
 
+/* Which of OpenAI's two interfaces a provider of that dialect has. */
+enum provider_api { API_ANY, API_CHAT, API_RESPONSES };
+
 struct config_credential {
     struct str id; /* "default" when only a secret was given */
     struct secret secret;
@@ -32,6 +35,8 @@ struct config_provider {
     struct config_credential *credentials; /* by priority */
     size_t n_credentials;
     bool allow_private_address;
+    enum provider_api api;
+    struct str region; /* bedrock: of its endpoint */
     bool builtin_sim;   /* the built-in simulated provider: base_url is empty */
     struct str *models; /* upstream model names it lists; none: any name is passed on */
     size_t n_models;

@@ -5,6 +5,14 @@ static const char *const dialects[] = {
     "openai", "anthropic", "gemini", "ollama", "cohere", "bedrock", NULL,
 };
 
+static const char *const apis[] = {
+    /* in the order of enum provider_api */
+    "any",
+    "chat",
+    "responses",
+    NULL,
+};
+
 struct str provider_default_url(enum provider_dialect d)
 {
     switch (d) {
@@ -88,6 +96,20 @@ static const struct field provider_fields[] = {
      .type = FIELD_BOOL,
      .fallback = "false",
      .at = AT(config_provider, allow_private_address)},
+    {.name = "api",
+     .help = "Which of OpenAI's interfaces it has: chat (/chat/completions), responses "
+             "(/responses), or "
+             "any; calls to the other one are translated.",
+     .type = FIELD_CHOICE,
+     .choices = apis,
+     .fallback = "any",
+     .at = AT(config_provider, api)},
+    {.name = "region",
+     .help = "bedrock: the region of AWS that requests are signed for.",
+     .type = FIELD_TEXT,
+     .rule = &rule_name,
+     .fallback = "us-east-1",
+     .at = AT(config_provider, region)},
     {.name = "models",
      .help = "The names of the models it has. A client's bare model name goes to the provider that "
              "lists it; without a list every name is passed on.",

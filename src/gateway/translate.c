@@ -1,0 +1,384 @@
+/* The way back: what the upstream answers, in the caller's dialect. A stream passes event by event; a whole
+ * answer is the fold of the same events. The head goes to the client with the first of them, so that an error
+ * ahead of all content still has its own status. */
+#include "gateway/translate.h"
+
+#include "http/sse.h"
+#include "json/scan.h"
+
+enum { EVENT_MAX = 16 * 1024 * 1024, ANSWER_MAX = 64 * 1024 * 1024, ERROR_MAX = 256 * 1024 };
+
+/* ---- to the client ---- */
+
+static void begin_answer(struct call *c, int64_t length)
+{
+    struct translation *tr = c->tr;
+    tr->begun = true;
+    c->status = 200;
+    http_head(c->req, 200, length);
+    http_field(c->req, STR("content-type"),
+               !tr->out.stream ? STR("application/json")
+               : tr->out.array ? STR("application/json; charset=UTF-8")
+                               : tr->caller->stream_type);
+    if (tr->out.stream) {
+        http_field(c->req, STR("cache-control"), STR("no-cache"));
+    }
+    http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
+    call_own_fields(c);
+    http_lines(c->req, tr->dropped);
+    relay_add_timing(c);
+    if (tr->out.stream) {
+        relay_watch_silence(c);
+    }
+}
+
+/* An event for a caller who streams. */
+static void on_event(void *arg, const struct ir_event *e)
+{
+    struct call *c = arg;
+    struct translation *tr = c->tr;
+    if (!tr->begun) {
+        begin_answer(c, -1);
+    }
+    tr->caller->write_event(&tr->out, e);
+}
+
+static void send_text(struct call *c, bool end)
+{
+    struct translation *tr = c->tr;
+    if (tr->begun && (tr->text.n || end)) {
+        c->last_sent_ms = loop_now_ms(c->w->loop);
+        http_send_str(c->req, buf_str(&tr->text), end);
+    }
+    tr->text = (struct buf){.arena = &c->w->scratch};
+    arena_reset(&c->w->scratch);
+}
+
+static void write_whole(struct call *c)
+{
+    struct translation *tr = c->tr;
+    tr->caller->write_answer(&tr->out, &tr->fold.answer);
+    begin_answer(c, (int64_t)tr->text.n);
+    send_text(c, true);
+}
+
+/* ---- errors ---- */
+
+static void drop_upstream(struct call *c)
+{
+    http_up_cancel(c->up);
+    c->up = NULL;
+}
+
+/* An error of the upstream, as the caller's dialect says it. */
+static void fail(struct call *c, const struct ir_error *e)
+{
+    struct translation *tr = c->tr;
+    struct str code = e->code.n ? e->code : STR("upstream_error");
+    struct str message = e->message.n ? e->message : STR("The provider answered with an error.");
+    drop_upstream(c);
+    if (tr->begun) {
+        send_text(c, false);
+        relay_break_off(c, arena_dupz(&c->req->arena, code), message, OUTCOME_UPSTREAM_ERROR);
+        return;
+    }
+    struct call_error out = {
+        .status = e->status,
+        .code = arena_dupz(&c->req->arena, code),
+        .param = arena_dupz(&c->req->arena, e->param),
+        .outcome = OUTCOME_UPSTREAM_ERROR,
+        .retry_after_ms = e->retry_after_ms ? e->retry_after_ms : tr->retry_after_ms,
+        .should_retry = e->status == 429 || e->status == 408 || e->status >= 500};
+    call_fail(c, &out, "%.*s", STR_ARG(message));
+    relay_end_call(c);
+}
+
+static void fail_malformed(struct call *c, const char *what)
+{
+    struct ir_error e = {.status = 502, .code = STR("upstream_malformed")};
+    e.message = arena_printf(&c->req->arena, "The provider \"%.*s\" %s.",
+                             STR_ARG(c->target->provider->id), what);
+    fail(c, &e);
+    c->outcome = OUTCOME_UPSTREAM_FAILED;
+}
+
+/* ---- the head ---- */
+
+/* A Gemini stream is a JSON array unless the query says alt=sse. */
+static bool asks_for_sse(const struct call *c)
+{
+    const struct h1_head *h = c->req->head;
+    struct str query = h1_slice(h, h->query, h->query_n), pair;
+    while (query.n) {
+        str_cut(&query, '&', &pair);
+        if (str_eq(pair, STR("alt=sse"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void start(struct call *c)
+{
+    struct translation *tr = c->tr;
+    struct arena *a = &c->req->arena;
+    tr->text = (struct buf){.arena = &c->w->scratch};
+    tr->in = (struct ir_in){.arena = a,
+                            .state = arena_zalloc(a, tr->upstream->in_state + 16),
+                            .usage = USAGE_NONE,
+                            .request_id = c->id};
+    tr->out = (struct ir_out){.arena = a,
+                              .out = &tr->text,
+                              .scratch = &c->w->scratch,
+                              .state = arena_zalloc(a, tr->caller->out_state + 16),
+                              .call = tr->form.keep ? &tr->form : NULL,
+                              .model = ir_escape(a, c->asked),
+                              .id = str_make(c->id + 4, 26),
+                              .created_s = (int64_t)(clock_wall_us() / 1000000),
+                              .usage_wanted = c->usage_asked,
+                              .sequence = tr->caller == format_of(FORMAT_RESPONSES) ? 0 : -1,
+                              .stream = c->stream,
+                              .caller = tr->caller->family};
+    c->array = c->stream && tr->caller->family == FAMILY_GEMINI && !asks_for_sse(c);
+    tr->out.array = c->array;
+    tr->fold = (struct ir_fold){.arena = a, .copy = true};
+    tr->in.event = c->stream ? on_event : ir_fold_event;
+    tr->in.arg = c->stream ? (void *)c : (void *)&tr->fold;
+    tr->answer = (struct buf){.arena = a, .limit = ANSWER_MAX};
+}
+
+static uint32_t retry_after_of(const struct h1_head *h)
+{
+    uint64_t ms = 0;
+    if (str_to_u64(h1_find(h, STR("retry-after-ms")), &ms) < 0 &&
+        str_to_u64(h1_get(h, H_RETRY_AFTER), &ms) == 0) {
+        ms *= 1000;
+    }
+    return ms < UINT32_MAX ? (uint32_t)ms : 0;
+}
+
+static bool is_type(const struct h1_head *h, struct str type)
+{
+    return str_istarts(h1_get(h, H_CONTENT_TYPE), type);
+}
+
+void translate_head(struct call *c, const struct h1_head *h)
+{
+    struct translation *tr = c->tr;
+    start(c);
+    if (h->status >= 400) {
+        tr->reading = READ_ERROR;
+        tr->status = h->status;
+        tr->retry_after_ms = retry_after_of(h);
+        tr->answer.limit = ERROR_MAX;
+        c->outcome = OUTCOME_UPSTREAM_ERROR;
+    } else {
+        bool events = c->stream && !is_type(h, STR("application/json"));
+        events = events || is_type(h, tr->upstream->stream_type);
+        tr->reading = events ? READ_EVENTS : READ_WHOLE;
+    }
+    if (c->body_sent && !tr->form.keep) {
+        http_release_input(c->req);
+    }
+}
+
+/* ---- streams ---- */
+
+/* The next whole event at p, or 0. */
+static size_t frame_end(const struct translation *tr, const char *p, size_t n, size_t seen)
+{
+    switch (tr->upstream->framing) {
+    case FRAMING_LINES:
+        return ndjson_line_end(p, n, seen);
+    default:
+        return sse_event_end(p, n, seen);
+    }
+}
+
+static void read_data(struct call *c, struct str name, struct str data)
+{
+    struct translation *tr = c->tr;
+    enum json_type top;
+    data = str_trim(data);
+    if (data.n == 0) {
+        return;
+    }
+    bool json = json_scan(data, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
+    if (!json && (data.p[0] == '{' || tr->upstream->framing != FRAMING_SSE)) {
+        ir_fail(&tr->in, 502, STR("upstream_malformed"),
+                STR("The provider sent an event that is no JSON."));
+        return;
+    }
+    tr->upstream->read_event(&tr->in, name, data, json);
+}
+
+static void read_frame(struct call *c, struct str frame)
+{
+    struct translation *tr = c->tr;
+    struct str name = {0}, data = frame;
+    if (tr->upstream->framing == FRAMING_SSE) {
+        data = sse_data(&c->w->scratch, frame, &name);
+    }
+    read_data(c, name, data);
+}
+
+static size_t read_frames(struct call *c, const char *p, size_t n, size_t seen)
+{
+    struct translation *tr = c->tr;
+    size_t at = 0, len;
+    while (at < n && !tr->in.failed && (len = frame_end(tr, p + at, n - at, at ? 0 : seen)) > 0) {
+        if (len > n - at) {
+            ir_fail(&tr->in, 502, STR("upstream_malformed"),
+                    STR("The provider sent a damaged frame."));
+            break;
+        }
+        read_frame(c, str_make(p + at, len));
+        at += len;
+    }
+    return at;
+}
+
+static void read_piece(struct call *c, const char *p, size_t n)
+{
+    struct relay *r = &c->relay;
+    if (r->hold_n == 0) {
+        size_t used = read_frames(c, p, n, 0);
+        if (used < n) {
+            relay_hold(c, p + used, n - used);
+        }
+        return;
+    }
+    size_t seen = r->hold_n;
+    relay_hold(c, p, n);
+    size_t used = read_frames(c, r->hold, r->hold_n, seen);
+    if (used) {
+        memmove(r->hold, r->hold + used, r->hold_n - used);
+        r->hold_n -= (uint32_t)used;
+    }
+    if (r->hold_n == 0) {
+        relay_drop_hold(c);
+    }
+}
+
+static void finish_stream(struct call *c)
+{
+    struct translation *tr = c->tr;
+    if (c->relay.hold_n && !tr->in.ended && tr->upstream->framing != FRAMING_AMAZON) {
+        read_frame(c, str_make(c->relay.hold, c->relay.hold_n)); /* a last event without its end */
+    }
+    if (tr->in.failed) {
+        fail(c, &tr->in.error);
+        return;
+    }
+    if (!tr->in.finished) {
+        if (tr->begun) {
+            send_text(c, false);
+            relay_break_off(c, "upstream_truncated",
+                            STR("The provider's stream ended without its closing event."),
+                            OUTCOME_CUT);
+        } else {
+            fail_malformed(c, "ended its stream before it had said anything whole");
+        }
+        return;
+    }
+    c->usage = tr->in.usage;
+    if (!c->stream) {
+        write_whole(c);
+    } else {
+        on_event(c, &(struct ir_event){.type = IR_END, .usage = tr->in.usage});
+        send_text(c, true);
+    }
+    relay_end_call(c);
+}
+
+/* ---- whole answers ---- */
+
+static void finish_whole(struct call *c)
+{
+    struct translation *tr = c->tr;
+    enum json_type top;
+    struct str body = buf_str(&tr->answer);
+    if (tr->answer.overflow || json_scan(body, NULL, 0, &top, NULL) < 0 || top != JSON_OBJECT) {
+        fail_malformed(c, "answered with something that is no JSON object; check its base_url");
+        return;
+    }
+    tr->fold.copy = false; /* the body stays where it is until all is written */
+    tr->upstream->read_answer(&tr->in, body);
+    finish_stream(c);
+}
+
+static void finish_error(struct call *c)
+{
+    struct translation *tr = c->tr;
+    struct ir_error e = {.status = tr->status};
+    struct str body = buf_str(&tr->answer);
+    enum json_type top;
+    bool json = json_scan(body, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
+    tr->upstream->read_error(&c->req->arena, body, json, &e);
+    e.status = tr->status;
+    if (!e.message.n) {
+        struct str front = str_first(body, json ? 0 : 200);
+        bool plain = front.n && front.p[0] != '<';
+        e.message = arena_printf(&c->req->arena, "The provider \"%.*s\" answered %u%s%.*s",
+                                 STR_ARG(c->target->provider->id), tr->status, plain ? ": " : ".",
+                                 plain ? (int)front.n : 0, front.p);
+    }
+    fail(c, &e);
+}
+
+/* ---- the body ---- */
+
+static void collect(struct call *c, const struct iovec *pieces, int n, bool end)
+{
+    struct translation *tr = c->tr;
+    if (n == 1 && end && tr->answer.n == 0) {
+        tr->answer.p = pieces[0].iov_base; /* whole at once: read where it is */
+        tr->answer.n = pieces[0].iov_len;
+        tr->answer.overflow = tr->answer.n > tr->answer.limit;
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        buf_add(&tr->answer, str_make(pieces[i].iov_base, pieces[i].iov_len));
+    }
+}
+
+static void stream_on(struct call *c, const struct iovec *pieces, int n, bool end)
+{
+    struct translation *tr = c->tr;
+    for (int i = 0; i < n && !tr->in.failed; i++) {
+        read_piece(c, pieces[i].iov_base, pieces[i].iov_len);
+    }
+    if (c->relay.hold_n > EVENT_MAX) {
+        ir_fail(&tr->in, 502, STR("upstream_malformed"),
+                STR("The provider sent an event that is too long."));
+    }
+    if (tr->in.failed) {
+        fail(c, &tr->in.error);
+    } else if (end) {
+        finish_stream(c);
+    } else {
+        send_text(c, false);
+        relay_watch(c);
+        relay_hold_back(c);
+    }
+}
+
+void translate_body(struct call *c, const struct iovec *pieces, int n, bool end)
+{
+    struct translation *tr = c->tr;
+    if (tr->reading == READ_EVENTS) {
+        stream_on(c, pieces, n, end);
+        return;
+    }
+    collect(c, pieces, n, end);
+    if (!end) {
+        relay_watch(c);
+        if (tr->answer.overflow) {
+            fail_malformed(c, "answered with a body that is too large");
+        }
+    } else if (tr->reading == READ_ERROR) {
+        finish_error(c);
+    } else {
+        finish_whole(c);
+    }
+}

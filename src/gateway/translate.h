@@ -1,0 +1,41 @@
+/* A call whose caller and upstream speak different dialects: the request goes out through the intermediate
+ * form, the answer comes back through it, event by event. */
+#ifndef GATEWAY_TRANSLATE_H
+#define GATEWAY_TRANSLATE_H
+
+#include "dialect/format.h"
+#include "gateway/call.h"
+
+enum reading { READ_NOTHING, READ_EVENTS, READ_WHOLE, READ_ERROR };
+
+struct translation {
+    const struct format *caller, *upstream;
+    struct ir_call form; /* in req->input */
+    struct buf body;     /* of the request, as the upstream takes it; in req->input */
+    struct buf path;     /* ... behind the base URL's path */
+    struct str dropped;  /* the answer's field line about losses; in req->arena */
+    uint8_t reading;     /* enum reading */
+    bool begun;          /* the answer's head is with the client */
+    unsigned status;     /* of an error's head */
+    uint32_t retry_after_ms;
+    struct ir_in in;
+    struct ir_out out;
+    struct ir_fold fold;
+    struct buf text;   /* the answer's bytes, in the worker's scratch memory */
+    struct buf answer; /* a body that is being collected, in req->arena */
+};
+
+/* How a target takes the call. */
+enum plan { PLAN_NOT, PLAN_PASS, PLAN_TRANSLATE };
+enum plan translate_plan(const struct call *c, const struct snap_target *t);
+
+/* Makes the body for the present target; a request that cannot be read or carried is refused. */
+enum next translate_request(struct call *c);
+/* The head for the upstream. */
+struct str translate_head_for(struct call *c, struct str credential_fields);
+
+/* The answer comes: relay.c hands it on. */
+void translate_head(struct call *c, const struct h1_head *h);
+void translate_body(struct call *c, const struct iovec *pieces, int n, bool end);
+
+#endif

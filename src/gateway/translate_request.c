@@ -1,0 +1,191 @@
+/* The way out: the caller's request in the upstream's dialect. */
+#include "gateway/translate.h"
+#include "json/scan.h"
+
+static enum format_id format_at(const struct snap_provider *p)
+{
+    if (p->family == FAMILY_OPENAI && p->api == API_RESPONSES) {
+        return FORMAT_RESPONSES;
+    }
+    return format_of_family(p->family);
+}
+
+/* Whether a provider of the caller's own dialect has the endpoint itself. */
+static bool has_endpoint(const struct snap_provider *p, enum format_id format)
+{
+    if (p->family != FAMILY_OPENAI || p->sim) {
+        return true;
+    }
+    if (format == FORMAT_RESPONSES) {
+        return p->api != API_CHAT && !(p->api == API_ANY && (p->quirks & QUIRK_NO_RESPONSES));
+    }
+    return format != FORMAT_CHAT || p->api != API_RESPONSES;
+}
+
+/* The built-in provider answers in the three dialects that most callers speak. */
+static bool same_family(const struct snap_provider *p, enum family f)
+{
+    return p->sim ? f == FAMILY_OPENAI || f == FAMILY_ANTHROPIC || f == FAMILY_GEMINI
+                  : p->family == f;
+}
+
+enum plan translate_plan(const struct call *c, const struct snap_target *t)
+{
+    const struct endpoint *ep = c->ep.endpoint;
+    enum format_id from = ep->format, to = format_at(t->provider);
+    if (same_family(t->provider, ep->family) && has_endpoint(t->provider, from) && !c->marked &&
+        from != FORMAT_OLLAMA_GENERATE) {
+        return PLAN_PASS;
+    }
+    if (from == FORMAT_NONE || !format_of(from) || !format_of(to)) {
+        return same_family(t->provider, ep->family) ? PLAN_PASS : PLAN_NOT;
+    }
+    return PLAN_TRANSLATE;
+}
+
+static struct translation *begin(struct call *c)
+{
+    struct translation *tr = c->tr;
+    if (!tr) {
+        tr = c->tr = arena_zalloc(&c->req->arena, sizeof *tr);
+    }
+    *tr = (struct translation){.caller = format_of(c->ep.endpoint->format),
+                               .upstream = format_of(format_at(c->target->provider))};
+    if (c->marked && same_family(c->target->provider, tr->caller->family) &&
+        has_endpoint(c->target->provider, c->ep.endpoint->format)) {
+        tr->upstream = tr->caller; /* only because foreign signatures must not go along */
+    }
+    ir_call_init(&tr->form, &c->req->input);
+    tr->form.stream = c->stream;
+    return tr;
+}
+
+static enum next read_form(struct call *c, struct translation *tr)
+{
+    struct json_error err;
+    enum json_type top;
+    if (json_scan(c->req->body, NULL, 0, &top, &err) < 0) {
+        struct call_error e = {.status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
+        return call_fail(c, &e, "The request body is not valid JSON: %s (at byte %zu).", err.why,
+                         err.at);
+    }
+    if (top != JSON_OBJECT) {
+        struct call_error e = {.status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
+        return call_fail(c, &e, "The request body must be a JSON object.");
+    }
+    if (tr->caller->read_request(&tr->form, c->req->body) < 0) {
+        struct call_error e = {.status = 400,
+                               .code = "invalid_request",
+                               .param = arena_dupz(&c->req->arena, tr->form.bad_param),
+                               .outcome = OUTCOME_REFUSED};
+        return call_fail(c, &e, "%.*s.", STR_ARG(tr->form.bad));
+    }
+    ir_call_finish(&tr->form);
+    return NEXT;
+}
+
+/* What was lost, as a field of the answer; a caller who wants nothing lost is refused. */
+static enum next tell_losses(struct call *c, struct translation *tr)
+{
+    struct buf b = {.arena = &c->req->arena};
+    if (!tr->form.dropped) {
+        return NEXT;
+    }
+    buf_add(&b, STR("accord-dropped: "));
+    for (const struct ir_list *l = tr->form.dropped; l; l = l->next) {
+        buf_add(&b, l->text);
+        buf_add(&b, l->next ? STR(", ") : STR("\r\n"));
+    }
+    tr->dropped = buf_str(&b);
+    if (str_ieq(h1_find(c->req->head, STR("accord-loss")), STR("strict"))) {
+        struct str names = str_from(tr->dropped, 16);
+        struct call_error e = {.status = 422, .code = "not_carried", .outcome = OUTCOME_REFUSED};
+        return call_fail(c, &e,
+                         "The provider \"%.*s\" cannot be told: %.*s. Without accord-loss: strict "
+                         "the call is made without it.",
+                         STR_ARG(c->target->provider->id), (int)names.n - 2, names.p);
+    }
+    c->w->metrics.translated_lossy++;
+    return NEXT;
+}
+
+enum next translate_request(struct call *c)
+{
+    struct translation *tr = begin(c);
+    const struct snap_provider *p = c->target->provider;
+    enum next n = read_form(c, tr);
+    if (n != NEXT) {
+        return n;
+    }
+    struct ir_target t = {
+        .model = call_upstream_model(c), .family = tr->upstream->family, .quirks = p->quirks};
+    t.quirks |= vendor_model_quirks(t.family, t.model);
+    tr->body = (struct buf){.arena = &c->req->input};
+    tr->path = (struct buf){.arena = &c->req->input};
+    (void)buf_room(&tr->body, c->req->body.n + c->req->body.n / 4 + 512); /* grown once, mostly */
+    tr->body.n = 0;
+    tr->upstream->write_request(&tr->body, &tr->form, &t);
+    tr->upstream->path(&tr->path, &tr->form, &t);
+    if (tr->body.overflow) {
+        struct call_error e = {
+            .status = 413, .code = "request_too_large", .outcome = OUTCOME_REFUSED};
+        return call_fail(c, &e, "The request is too large when it is translated to %.*s.",
+                         STR_ARG(tr->upstream->name));
+    }
+    return tell_losses(c, tr);
+}
+
+/* A base URL's path that ends in a version names it: /v1, /v1beta, /v2. */
+static bool ends_in_version(struct str base)
+{
+    size_t i = base.n;
+    while (i > 0 && base.p[i - 1] != '/') {
+        i--;
+    }
+    return base.n - i >= 2 && base.p[i] == 'v' && base.p[i + 1] >= '0' && base.p[i + 1] <= '9';
+}
+
+/* The caller's own fields are words of another dialect; few mean the same everywhere. */
+static void add_fields(struct buf *b, const struct h1_head *h)
+{
+    static const struct str passed[] = {
+        {"user-agent", 10}, {"traceparent", 11}, {"tracestate", 10}, {"baggage", 7}};
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
+        struct str value = h1_find(h, passed[i]);
+        if (value.n) {
+            buf_add(b, passed[i]);
+            buf_add(b, STR(": "));
+            buf_add(b, value);
+            buf_add(b, STR("\r\n"));
+        }
+    }
+}
+
+struct str translate_head_for(struct call *c, struct str credential_fields)
+{
+    const struct translation *tr = c->tr;
+    const struct snap_provider *p = c->target->provider;
+    struct buf b = {.arena = &c->req->input};
+    struct str version = tr->upstream->version, path = buf_str(&tr->path);
+    buf_add(&b, STR("POST "));
+    buf_add(&b, p->absolute);
+    buf_add(&b, p->base_path);
+    if (ends_in_version(p->base_path)) {
+        if (version.n && str_starts(path, version)) {
+            path = str_from(path, version.n);
+        }
+    } else if (!str_starts(path, version)) {
+        buf_add(&b, version);
+    }
+    buf_add(&b, path);
+    buf_add(&b, STR(" HTTP/1.1\r\n"));
+    buf_add(&b, credential_fields);
+    if (p->family == FAMILY_ANTHROPIC) {
+        buf_add(&b, STR("anthropic-version: 2023-06-01\r\n"));
+    }
+    add_fields(&b, c->req->head);
+    buf_add(&b, STR("content-type: application/json\r\ncontent-length: "));
+    buf_add_u64(&b, tr->body.n);
+    buf_add(&b, STR("\r\n\r\n"));
+    return buf_str(&b);
+}
