@@ -141,13 +141,12 @@ def test_unknown_model_is_told_in_the_callers_dialect(accord, dialect):
     assert "no-such-model" in message
 
 
-@pytest.mark.parametrize("dialect,model", [
-    ("openai", "claude-m"), ("openai", "gemini-m"), ("responses", "claude-m"),
-    ("anthropic", "m"), ("anthropic", "gemini-m"), ("gemini", "m"), ("gemini", "claude-m")])
-def test_model_behind_another_dialect_is_501(accord, upstream, dialect, model):
-    response, message = ask(accord, dialect, model)
+@pytest.mark.parametrize("model", ["claude-m", "gemini-m"])
+def test_call_that_no_other_dialect_has_is_501(accord, upstream, model):
+    body = json.dumps({"model": model, "input": "x"}).encode()
+    response = send(accord, "/v1/moderations", [("x-api-key", KEY)], body)
     assert response.status == 501
-    assert model in message
+    assert model in json.loads(response.body)["error"]["message"]
     assert upstream.seen == b""
 
 

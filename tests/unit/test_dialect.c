@@ -111,7 +111,7 @@ static void check_cohere(const struct json *j, size_t i)
 static void (*const checks[FAMILY_COUNT])(const struct json *, size_t) = {
     [FAMILY_OPENAI] = check_openai, [FAMILY_ANTHROPIC] = check_anthropic,
     [FAMILY_GEMINI] = check_gemini, [FAMILY_OLLAMA] = check_ollama,
-    [FAMILY_COHERE] = check_cohere,
+    [FAMILY_COHERE] = check_cohere, [FAMILY_BEDROCK] = check_cohere, /* the same member */
 };
 
 static void errors(void **state)
@@ -136,7 +136,7 @@ static void errors(void **state)
 static void error_events(void **state)
 {
     (void)state;
-    for (int f = 0; f < FAMILY_COUNT; f++) {
+    for (int f = 0; f < FAMILY_BEDROCK; f++) { /* whose events are frames */
         const struct dialect *d = dialect_of((enum family)f);
         for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
             struct arena a = {0};
