@@ -22,6 +22,7 @@ static void call_end(struct call *c)
         c->w->gateway->visits->gone(c);
     }
     timer_clear(&c->timer);
+    conversation_leave(c);
     http_up_cancel(c->up);
     c->up = NULL;
     stage_settle(c);

@@ -86,9 +86,11 @@ struct call {
     const struct snap_key *key;
     const struct snap_model *model;
     const struct snap_target *target;
-    struct str asked;  /* the model's name as the client said it; in req->arena */
-    struct str suffix; /* what stood behind "provider/" when that is what goes upstream */
-    struct str member; /* the model's value in the body, as it stands */
+    struct str asked;        /* the model's name as the client said it; in req->arena */
+    struct str suffix;       /* what stood behind "provider/" when that is what goes upstream */
+    struct str conversation; /* openai.responses: calls on it go one at a time; in req->arena */
+    struct talk *talk;       /* our place in that line, conversation.c */
+    struct str member;       /* the model's value in the body, as it stands */
     struct splice splice[SPLICES];
     uint8_t n_splices;
     uint64_t tried; /* bit per target */
@@ -152,6 +154,10 @@ void visit_end(struct call *c);
 /* admit.c: a model's limit, once the model is known; and giving back what was taken. */
 enum next admit_model(struct call *c);
 void admit_release(struct call *c);
+
+/* conversation.c: waits for the calls on the same conversation that came before; and lets the next one go. */
+enum next conversation_enter(struct call *c);
+void conversation_leave(struct call *c);
 
 /* route.c: whether a target that was not tried could still take the call. */
 bool route_others_left(const struct call *c);

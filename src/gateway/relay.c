@@ -174,6 +174,10 @@ void relay_head(struct call *c, const struct h1_head *h)
         translate_head(c, h);
         return;
     }
+    if (h->status == 400 && c->conversation.n && format_of(c->ep.endpoint->format)) {
+        translate_refusal(c, h); /* it may be locked by somebody beside us: that is worth a retry */
+        return;
+    }
     c->relay.mode = (uint8_t)mode_of(c, h);
     c->status = h->status;
     if (h->status >= 400) {
@@ -289,7 +293,7 @@ void relay_hold_back(struct call *c)
 
 void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
 {
-    if (c->translated) {
+    if (c->tr && c->tr->reading) {
         translate_body(c, pieces, n, end);
         return;
     }

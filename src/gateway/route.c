@@ -136,6 +136,12 @@ static enum next none_left(struct call *c)
 enum next stage_route(struct call *c)
 {
     unsigned index = 0;
+    if (c->conversation.n) {
+        enum next n = conversation_enter(c);
+        if (n != NEXT) {
+            return n;
+        }
+    }
     if (!c->model) {
         enum next n = find_model(c);
         if (n != NEXT) {

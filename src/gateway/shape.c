@@ -6,7 +6,7 @@
 #include "http/multipart.h"
 #include "json/scan.h"
 
-enum { WANT_MODEL, WANT_STREAM, WANT_OPTIONS, WANTS };
+enum { WANT_MODEL, WANT_STREAM, WANT_OPTIONS, WANTS, WANT_CONVERSATION = WANTS, WANTS_MAX };
 
 static enum next bad(struct call *c, const char *code, const char *param, const char *message)
 {
@@ -77,17 +77,31 @@ static enum next ask_usage(struct call *c, const struct json_want *options)
     return NEXT;
 }
 
+/* conversation of Responses: its id, or an object with it. */
+static void note_conversation(struct call *c, const struct json_want *w)
+{
+    struct str id = w->value;
+    if (w->type == JSON_OBJECT && json_member(w->value, STR("id"), &id) != JSON_STRING) {
+        return;
+    }
+    if (w->type == JSON_STRING || w->type == JSON_OBJECT) {
+        decode(c, id, &c->conversation);
+    }
+}
+
 static enum next read_body(struct call *c)
 {
-    struct json_want want[WANTS] = {
+    struct json_want want[WANTS_MAX] = {
         [WANT_MODEL] = {.name = STR("model")},
         [WANT_STREAM] = {.name = STR("stream")},
         [WANT_OPTIONS] = {.name = STR("stream_options")},
+        [WANT_CONVERSATION] = {.name = STR("conversation")},
     };
     const struct endpoint *ep = c->ep.endpoint;
+    size_t wants = ep->format == FORMAT_RESPONSES ? WANTS_MAX : WANTS;
     struct json_error err;
     enum json_type top;
-    if (json_scan_members(c->req->body, want, WANTS, &top, &err) < 0) {
+    if (json_scan_members(c->req->body, want, wants, &top, &err) < 0) {
         struct call_error e = {.status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "The request body is not valid JSON: %s (at byte %zu).", err.why,
                          err.at);
@@ -95,7 +109,7 @@ static enum next read_body(struct call *c)
     if (top != JSON_OBJECT) {
         return bad(c, "invalid_json", NULL, "The request body must be a JSON object.");
     }
-    for (unsigned i = 0; i < WANTS; i++) {
+    for (unsigned i = 0; i < wants; i++) {
         if (want[i].count > 1 || want[i].escaped) {
             struct call_error e = {.status = 400,
                                    .code = "ambiguous_member",
@@ -116,6 +130,7 @@ static enum next read_body(struct call *c)
         return bad(c, "invalid_model", "model",
                    "\"model\" must be a string of 1 to 256 characters.");
     }
+    note_conversation(c, &want[WANT_CONVERSATION]);
     if (c->stream && ep->usage_option) {
         return ask_usage(c, &want[WANT_OPTIONS]);
     }

@@ -3,6 +3,7 @@
  * ahead of all content still has its own status. */
 #include "gateway/translate.h"
 
+#include "conflict/rate_limit.h"
 #include "http/sse.h"
 #include "json/scan.h"
 
@@ -70,6 +71,11 @@ static void drop_upstream(struct call *c)
     c->up = NULL;
 }
 
+static bool is_worth_a_retry(unsigned status)
+{
+    return status == 408 || status == 409 || status == 429 || status >= 500;
+}
+
 /* An error of the upstream, as the caller's dialect says it. */
 static void fail(struct call *c, const struct ir_error *e)
 {
@@ -82,13 +88,13 @@ static void fail(struct call *c, const struct ir_error *e)
         relay_break_off(c, arena_dupz(&c->req->arena, code), message, OUTCOME_UPSTREAM_ERROR);
         return;
     }
-    struct call_error out = {
-        .status = e->status,
-        .code = arena_dupz(&c->req->arena, code),
-        .param = arena_dupz(&c->req->arena, e->param),
-        .outcome = OUTCOME_UPSTREAM_ERROR,
-        .retry_after_ms = e->retry_after_ms ? e->retry_after_ms : tr->retry_after_ms,
-        .should_retry = e->status == 429 || e->status == 408 || e->status >= 500};
+    struct call_error out = {.status = e->status,
+                             .code = arena_dupz(&c->req->arena, code),
+                             .param = arena_dupz(&c->req->arena, e->param),
+                             .outcome = OUTCOME_UPSTREAM_ERROR,
+                             .retry_after_ms =
+                                 e->retry_after_ms ? e->retry_after_ms : tr->retry_after_ms,
+                             .should_retry = is_worth_a_retry(e->status)};
     call_fail(c, &out, "%.*s", STR_ARG(message));
     relay_end_call(c);
 }
@@ -180,6 +186,14 @@ void translate_head(struct call *c, const struct h1_head *h)
     if (c->body_sent && !tr->form.keep) {
         http_release_input(c->req);
     }
+}
+
+void translate_refusal(struct call *c, const struct h1_head *h)
+{
+    const struct format *f = format_of(c->ep.endpoint->format);
+    struct translation *tr = c->tr = arena_zalloc(&c->req->arena, sizeof *tr);
+    *tr = (struct translation){.caller = f, .upstream = f};
+    translate_head(c, h);
 }
 
 /* ---- streams ---- */
@@ -316,6 +330,10 @@ static void finish_error(struct call *c)
     bool json = json_scan(body, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
     tr->upstream->read_error(&c->req->arena, body, json, &e);
     e.status = tr->status;
+    if (str_eq(e.code, STR("conversation_locked"))) {
+        e.status = 409; /* CONFLICT: a lock, not a fault of the request */
+        e.retry_after_ms = (uint32_t)retry_after_spread(1000, worker_random(c->w));
+    }
     if (!e.message.n) {
         struct str front = str_first(body, json ? 0 : 200);
         bool plain = front.n && front.p[0] != '<';

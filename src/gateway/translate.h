@@ -36,6 +36,8 @@ struct str translate_head_for(struct call *c, struct str credential_fields);
 
 /* The answer comes: relay.c hands it on. */
 void translate_head(struct call *c, const struct h1_head *h);
+/* The same for an error of an upstream that speaks the caller's dialect, when it must be looked at. */
+void translate_refusal(struct call *c, const struct h1_head *h);
 void translate_body(struct call *c, const struct iovec *pieces, int n, bool end);
 
 #endif
