@@ -26,6 +26,9 @@ void ir_close(struct ir_in *in)
 
 static void open_block(struct ir_in *in, struct ir_event *e)
 {
+    if (in->finished) {
+        return; /* what a server sends behind its own end has no place any more */
+    }
     ir_start(in, (struct str){0}, (struct str){0});
     ir_close(in);
     e->type = IR_BLOCK_START;
@@ -44,8 +47,9 @@ void ir_open(struct ir_in *in, enum ir_kind kind)
 
 void ir_open_call(struct ir_in *in, struct str id, struct str name)
 {
-    open_block(in, &(struct ir_event){
-                       .kind = IR_TOOL_CALL, .id = id.n ? id : ir_make_id(in), .name = name});
+    open_block(in, &(struct ir_event){.kind = IR_TOOL_CALL,
+                                      .id = id.n ? id : ir_make_id(in),
+                                      .name = name.n ? name : STR("unnamed")});
 }
 
 void ir_delta(struct ir_in *in, struct str text)
