@@ -52,8 +52,9 @@ struct ir_part {
     bool is_error;         /* TOOL_RESULT */
     struct ir_part *parts; /* TOOL_RESULT: texts, images, documents; may be NULL */
 
-    /* THINKING and TOOL_CALL: an opaque proof that only its issuer understands. In requests it is there only
-     * when a dialect's own vendor made it, or another's mark was taken off (ir_signature_in()). */
+    /* THINKING and TOOL_CALL (and TEXT, where Gemini's own have one): an opaque proof that only its issuer
+     * understands. In requests it is there only when a dialect's own vendor made it, or another's mark was
+     * taken off (ir_signature_in()). */
     struct str signature;
     enum family issuer;
     bool redacted; /* THINKING: nothing may be seen; `signature` is all of it */
@@ -95,6 +96,7 @@ enum ir_effort {
 enum { IR_BUDGET_UNSAID = -1, IR_BUDGET_DYNAMIC = -2 };
 
 struct ir_member;
+struct schema_cache;
 
 struct ir_list {
     struct ir_list *next;
@@ -143,6 +145,7 @@ struct ir_call {
     const struct ir_member
         *spelled; /* how the caller spells plain members, ir_member.h; NULL: unknown */
     void *extra;  /* a reader's own, for its dialect's writer of answers */
+    struct schema_cache *schemas; /* compiled schemas of this worker, schema.h; NULL: none are kept */
 
     struct ir_tool *_last_tool;
     struct ir_part *_last_system;

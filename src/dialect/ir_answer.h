@@ -80,6 +80,7 @@ struct ir_in {
     bool open;       /* a block is open: its number is blocks - 1 */
     enum ir_kind open_kind;
     struct str made_id; /* see ir_make_id() */
+    uint32_t lost;      /* things in the answer that no event has a place for (citations ...) */
 };
 
 /* For readers: each emits what its name says; ir_text() and the like open a block of that kind when another
@@ -91,6 +92,8 @@ void ir_open_call(struct ir_in *in, struct str id, struct str name); /* empty id
 void ir_delta(struct ir_in *in, struct str text); /* to the open block; empty: nothing */
 void ir_text(struct ir_in *in, enum ir_kind kind,
              struct str text); /* ir_open() and ir_delta(); empty: nothing */
+/* An IMAGE or AUDIO at once: a block of its own. */
+void ir_media(struct ir_in *in, enum ir_kind kind, struct str media_type, struct str base64);
 /* A whole call at once; args is a JSON object as it stands. */
 void ir_whole_call(struct ir_in *in, struct str id, struct str name, struct str args);
 void ir_signature(struct ir_in *in, struct str signature, enum family issuer, bool redacted);

@@ -69,6 +69,17 @@ void ir_text(struct ir_in *in, enum ir_kind kind, struct str text)
     }
 }
 
+void ir_media(struct ir_in *in, enum ir_kind kind, struct str media_type, struct str base64)
+{
+    open_block(in, &(struct ir_event){.kind = kind, .media_type = media_type});
+    emit(in, &(struct ir_event){.type = IR_DELTA,
+                                .kind = kind,
+                                .block = in->blocks - 1,
+                                .text = base64,
+                                .media_type = media_type});
+    ir_close(in);
+}
+
 void ir_whole_call(struct ir_in *in, struct str id, struct str name, struct str args)
 {
     ir_open_call(in, id, name);
