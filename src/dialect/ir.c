@@ -209,3 +209,30 @@ enum ir_effort ir_budget_effort(int64_t budget)
            : budget <= 12000 ? IR_EFFORT_MEDIUM
                              : IR_EFFORT_HIGH;
 }
+
+int64_t ir_thinking_budget(const struct ir_call *c)
+{
+    if (c->budget != IR_BUDGET_UNSAID) {
+        return c->budget == IR_BUDGET_DYNAMIC
+                   ? ir_effort_budget(c->effort ? c->effort : IR_EFFORT_MEDIUM)
+                   : c->budget;
+    }
+    return c->effort ? ir_effort_budget(c->effort) : IR_BUDGET_UNSAID;
+}
+
+bool ir_loop_lacks_thinking(const struct ir_call *c, enum family issuer)
+{
+    const struct ir_turn *asked = NULL;
+    for (const struct ir_turn *t = c->turns; t; t = t->next) {
+        asked = t->role == IR_ASSISTANT ? t : asked;
+    }
+    if (!asked || !c->last_turn->first || c->last_turn->first->kind != IR_TOOL_RESULT) {
+        return false;
+    }
+    for (const struct ir_part *p = asked->first; p; p = p->next) {
+        if (p->kind == IR_THINKING && p->issuer == issuer && p->signature.n) {
+            return false;
+        }
+    }
+    return true;
+}

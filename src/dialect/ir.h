@@ -145,7 +145,8 @@ struct ir_call {
     const struct ir_member
         *spelled; /* how the caller spells plain members, ir_member.h; NULL: unknown */
     void *extra;  /* a reader's own, for its dialect's writer of answers */
-    struct schema_cache *schemas; /* compiled schemas of this worker, schema.h; NULL: none are kept */
+    struct schema_cache
+        *schemas; /* compiled schemas of this worker, schema.h; NULL: none are kept */
 
     struct ir_tool *_last_tool;
     struct ir_part *_last_system;
@@ -236,6 +237,11 @@ ir_effort_of(struct str escaped); /* none minimal low medium high xhigh max; UNS
 struct str ir_effort_word(enum ir_effort e);
 int64_t ir_effort_budget(enum ir_effort e);      /* NONE: 0 */
 enum ir_effort ir_budget_effort(int64_t budget); /* DYNAMIC: MEDIUM */
+/* What the caller wants of thinking, as a budget; 0: off; IR_BUDGET_UNSAID: nothing was said. */
+int64_t ir_thinking_budget(const struct ir_call *c);
+/* With thinking on, Anthropic's models want a tool loop to begin with the thinking that led to it: whether
+ * the last turn answers calls, and what `issuer` has signed is not there (as it began at another vendor). */
+bool ir_loop_lacks_thinking(const struct ir_call *c, enum family issuer);
 
 /* Writing: `,"name":` and so on; the first member of an object is written without a comma by looking at what
  * stands before. */

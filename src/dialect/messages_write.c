@@ -383,40 +383,10 @@ static void put_tools(struct writer *w)
 
 /* ---- thinking, length, sampling ---- */
 
-/* With thinking on, a tool loop must begin with the thinking that led to it; one that began at another vendor
- * cannot have it, and goes on without. */
-static bool loop_lacks_thinking(const struct ir_call *c)
-{
-    const struct ir_turn *asked = NULL;
-    for (const struct ir_turn *t = c->turns; t; t = t->next) {
-        asked = t->role == IR_ASSISTANT ? t : asked;
-    }
-    if (!asked || !c->last_turn->first || c->last_turn->first->kind != IR_TOOL_RESULT) {
-        return false;
-    }
-    for (const struct ir_part *p = asked->first; p; p = p->next) {
-        if (is_ours(p)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int64_t number_of(struct str value)
 {
     int64_t n = 0;
     return value.n && json_int(value, &n) == 0 ? n : 0;
-}
-
-/* What the caller wants of thinking, as a budget; 0: off; IR_BUDGET_UNSAID: nothing was said. */
-static int64_t budget_of(const struct ir_call *c)
-{
-    if (c->budget != IR_BUDGET_UNSAID) {
-        return c->budget == IR_BUDGET_DYNAMIC
-                   ? ir_effort_budget(c->effort ? c->effort : IR_EFFORT_MEDIUM)
-                   : c->budget;
-    }
-    return c->effort ? ir_effort_budget(c->effort) : IR_BUDGET_UNSAID;
 }
 
 static struct str adaptive_word(enum ir_effort e)
@@ -443,11 +413,11 @@ static void put_adaptive(struct writer *w)
 static bool put_thinking_wish(struct writer *w)
 {
     struct ir_call *c = w->c;
-    int64_t budget = budget_of(c), most = number_of(c->max_tokens);
+    int64_t budget = ir_thinking_budget(c), most = number_of(c->max_tokens);
     int64_t fallback = w->t->max_output > 0 && w->t->max_output < OUTPUT_DEFAULT ? w->t->max_output
                                                                                  : OUTPUT_DEFAULT;
     bool adaptive = w->t->quirks & QUIRK_ADAPTIVE, config = false;
-    if (budget > 0 && !adaptive && loop_lacks_thinking(c)) {
+    if (budget > 0 && !adaptive && ir_loop_lacks_thinking(c, FAMILY_ANTHROPIC)) {
         ir_drop(c, STR("reasoning"));
         budget = IR_BUDGET_UNSAID;
     }
