@@ -48,6 +48,8 @@ struct dialect {
     void (*error_event)(struct buf *b, const struct api_error *e);
     /* The status this family's clients expect for an error of ours. */
     unsigned (*status)(unsigned status, struct str code);
+    /* The name of an error that goes into a field of the answer; NULL: none. */
+    struct str (*error_name)(unsigned status);
     /* Reads a usage object; members that are absent leave `u` as it is, so that
      * what an earlier event told stays (the numbers are cumulative). */
     void (*usage)(struct str object, struct usage *u);

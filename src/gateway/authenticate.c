@@ -1,6 +1,7 @@
 /* Stage 2: whose key is it. The secret is looked at here and nowhere else. */
 #include <sodium.h>
 
+#include "dialect/sigv4.h"
 #include "gateway/call.h"
 
 struct found {
@@ -53,6 +54,11 @@ static void look_in_fields(struct call *c, struct found *f)
         }
         struct str value = h1_value(h, &h->fields[i]);
         if (h->fields[i].id == H_AUTHORIZATION) {
+            struct str access = sigv4_access_key(value);
+            if (access.n) {
+                found_key(f, access); /* SDKs of Amazon's sign; the key is their access key id */
+                continue;
+            }
             if (!str_istarts(value, STR("bearer "))) {
                 f->malformed = f->malformed || value.n > 0;
                 continue;

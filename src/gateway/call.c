@@ -272,6 +272,9 @@ enum next call_fail(struct call *c, const struct call_error *e, const char *fmt,
     http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
     call_own_fields(c);
     http_field(c->req, STR("x-should-retry"), e->should_retry ? STR("true") : STR("false"));
+    if (d->error_name) {
+        http_field(c->req, STR("x-amzn-errortype"), d->error_name(err.status));
+    }
     if (e->retry_after_ms) {
         http_field_u64(c->req, STR("retry-after"), (e->retry_after_ms + 999) / 1000);
         http_field_u64(c->req, STR("retry-after-ms"), e->retry_after_ms);

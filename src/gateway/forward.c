@@ -2,6 +2,7 @@
  * the pool, is tried again: the same target at once for a dead one, the next target after a pause
  * with full jitter otherwise, inside the worker's retry budget. Once a byte of an answer has come,
  * nothing is repeated. */
+#include "gateway/sign.h"
 #include "gateway/translate.h"
 
 #include <stdio.h>
@@ -141,7 +142,7 @@ static char *put_length(char *at, const struct call *c, uint64_t length)
     return put(at, STR("\r\n"));
 }
 
-static struct str make_head(struct call *c, uint64_t length)
+static struct str make_head(struct call *c, const struct iovec *body, int n, uint64_t length)
 {
     const struct h1_head *h = c->req->head;
     const struct snap_provider *p = c->target->provider;
@@ -155,15 +156,20 @@ static struct str make_head(struct call *c, uint64_t length)
         model = path_model(c, model);
     }
     size_t room = p->absolute.n + endpoint_path_room(&c->ep, p->base_path, model) + h->query_n +
-                  fixed.n + h->n + 160;
+                  fixed.n + h->n + 160 + p->n_aws * 4096;
     char *head = arena_alloc(&c->req->input, room), *at = head;
     at = put(at, h1_slice(h, h->method_at, h->method_n));
     *at++ = ' ';
     at = put(at, p->absolute);
+    char *target = at;
     at += endpoint_upstream_path(at, &c->ep, p->base_path, model);
     at = put_query(at, c);
+    struct str signed_for = str_make(target, (size_t)(at - target));
     at = put(at, STR(" HTTP/1.1\r\n"));
     at = put(at, fixed);
+    if (p->n_aws) {
+        at = put(at, sign_request(c, signed_for, body, n));
+    }
     if (p->family == FAMILY_ANTHROPIC && !h->at[H_ANTHROPIC_VERSION]) {
         at = put(at, STR("anthropic-version: 2023-06-01\r\n"));
     }
@@ -285,7 +291,7 @@ static void send_request(struct call *c)
     if (c->body_streams && c->req->head->body == BODY_LENGTH) {
         total += c->req->_left; /* what is still to come */
     }
-    v[0] = iov(make_head(c, total));
+    v[0] = iov(make_head(c, v + 1, n, total));
     if (!c->forwarded_us) {
         c->forwarded_us = clock_us();
         c->own_us += (uint32_t)(c->forwarded_us - loop_now_us(c->w->loop));

@@ -27,6 +27,12 @@ struct snap_key {
     const struct snap_limit *limit; /* NULL: none */
 };
 
+/* A credential of Amazon's, which signs instead of being sent. */
+struct snap_aws {
+    struct str access_key, session_token, region;
+    struct secret secret_key;
+};
+
 struct snap_provider {
     struct str id;
     enum family family;
@@ -39,6 +45,9 @@ struct snap_provider {
     struct str fixed_fields; /* "host: ...\r\nauthorization: ...\r\n": the same for every call */
     const struct str *fixed; /* the same for each of several credentials that share the work */
     uint32_t n_fixed;
+    const struct snap_aws *aws; /* bedrock: keys that sign requests, of the best priority */
+    uint32_t n_aws;
+    struct str authority; /* the host field's value */
     struct str origin_name;
     struct connect_target target;
     bool sim;

@@ -65,6 +65,32 @@ static struct str credential_field(struct arena *a, enum family f, struct secret
     }
 }
 
+/* ACCESS_KEY:SECRET_KEY[:SESSION_TOKEN] signs; a secret without a colon is an API key and sent like others'.
+ * False for those. */
+static bool add_aws(struct compiler *c, const struct config_provider *from, struct snap_provider *p,
+                    const struct config_credential *k)
+{
+    struct str rest = secret_reveal(k->secret), access, secret;
+    if (str_chr(rest, ':') < 0) {
+        return false;
+    }
+    if (k->priority != from->credentials[0].priority) {
+        return true;
+    }
+    str_cut(&rest, ':', &access);
+    str_cut(&rest, ':', &secret);
+    struct snap_aws *all = arena_zalloc(c->a, (p->n_aws + 1) * sizeof *all);
+    if (p->n_aws) {
+        memcpy(all, p->aws, p->n_aws * sizeof *all);
+    }
+    all[p->n_aws++] = (struct snap_aws){.access_key = access,
+                                        .secret_key = secret_of(secret),
+                                        .session_token = rest,
+                                        .region = from->region};
+    p->aws = all;
+    return true;
+}
+
 /* The fixed fields once for each credential of the best priority (they are sorted by it). */
 static void add_credentials(struct compiler *c, const struct config_provider *from,
                             struct snap_provider *p)
@@ -73,6 +99,9 @@ static void add_credentials(struct compiler *c, const struct config_provider *fr
     struct str common = p->fixed_fields;
     for (size_t i = 0; i < from->n_credentials; i++) {
         const struct config_credential *k = &from->credentials[i];
+        if (p->family == FAMILY_BEDROCK && add_aws(c, from, p, k)) {
+            continue;
+        }
         if (k->priority == from->credentials[0].priority && !secret_empty(k->secret)) {
             struct str line = credential_field(c->a, p->family, k->secret);
             all[p->n_fixed++] = arena_printf(c->a, "%.*s%.*s", STR_ARG(common), STR_ARG(line));
@@ -123,6 +152,7 @@ static int split_url(struct compiler *c, struct str url, struct snap_provider *p
     t->host = host;
     t->port = (uint16_t)port;
     /* Without accept-encoding a server may compress; then no usage could be read in passing. */
+    p->authority = authority;
     p->fixed_fields =
         arena_printf(c->a, "host: %.*s\r\naccept-encoding: identity\r\n", STR_ARG(authority));
     p->origin_name =

@@ -4,6 +4,7 @@
 #include "gateway/translate.h"
 
 #include "conflict/rate_limit.h"
+#include "http/aws_frame.h"
 #include "http/sse.h"
 #include "json/scan.h"
 
@@ -204,6 +205,8 @@ static size_t frame_end(const struct translation *tr, const char *p, size_t n, s
     switch (tr->upstream->framing) {
     case FRAMING_LINES:
         return ndjson_line_end(p, n, seen);
+    case FRAMING_AMAZON:
+        return aws_frame_end(p, n);
     default:
         return sse_event_end(p, n, seen);
     }
@@ -232,6 +235,15 @@ static void read_frame(struct call *c, struct str frame)
     struct str name = {0}, data = frame;
     if (tr->upstream->framing == FRAMING_SSE) {
         data = sse_data(&c->w->scratch, frame, &name);
+    } else if (tr->upstream->framing == FRAMING_AMAZON) {
+        struct aws_frame f;
+        if (aws_frame_read(frame, &f) < 0 || f.type == AWS_FRAME_ERROR) {
+            ir_fail(&tr->in, 502, STR("upstream_error"),
+                    STR("The provider broke its stream off, or sent a damaged frame."));
+            return;
+        }
+        name = f.name;
+        data = f.payload;
     }
     read_data(c, name, data);
 }

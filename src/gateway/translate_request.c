@@ -1,4 +1,5 @@
 /* The way out: the caller's request in the upstream's dialect. */
+#include "gateway/sign.h"
 #include "gateway/translate.h"
 #include "json/scan.h"
 
@@ -161,25 +162,41 @@ static void add_fields(struct buf *b, const struct h1_head *h)
     }
 }
 
+/* The path at the upstream, the version in front of it where its base URL has none. */
+static struct str upstream_target(struct call *c)
+{
+    const struct translation *tr = c->tr;
+    struct str base = c->target->provider->base_path;
+    struct str version = tr->upstream->version, path = buf_str(&tr->path);
+    struct buf b = {.arena = &c->req->input};
+    buf_add(&b, base);
+    if (ends_in_version(base)) {
+        /* /v2 and then /v2/chat: it stands there already */
+        ptrdiff_t slash = path.n > 1 ? str_chr(str_from(path, 1), '/') : -1;
+        struct str first = str_first(path, slash < 0 ? 0 : (size_t)slash + 1);
+        path = first.n && str_ends(base, first) ? str_from(path, first.n) : path;
+    } else {
+        buf_add(&b, version);
+    }
+    buf_add(&b, path);
+    return buf_str(&b);
+}
+
 struct str translate_head_for(struct call *c, struct str credential_fields)
 {
     const struct translation *tr = c->tr;
     const struct snap_provider *p = c->target->provider;
+    struct str target = upstream_target(c);
     struct buf b = {.arena = &c->req->input};
-    struct str version = tr->upstream->version, path = buf_str(&tr->path);
     buf_add(&b, STR("POST "));
     buf_add(&b, p->absolute);
-    buf_add(&b, p->base_path);
-    if (ends_in_version(p->base_path)) {
-        if (version.n && str_starts(path, version)) {
-            path = str_from(path, version.n);
-        }
-    } else if (!str_starts(path, version)) {
-        buf_add(&b, version);
-    }
-    buf_add(&b, path);
+    buf_add(&b, target);
     buf_add(&b, STR(" HTTP/1.1\r\n"));
     buf_add(&b, credential_fields);
+    if (p->n_aws) {
+        struct iovec body = {tr->body.p, tr->body.n};
+        buf_add(&b, sign_request(c, target, &body, 1));
+    }
     if (p->family == FAMILY_ANTHROPIC) {
         buf_add(&b, STR("anthropic-version: 2023-06-01\r\n"));
     }

@@ -45,6 +45,7 @@ static struct snap_hold *hold_new(struct worker *w, struct snapshot *s)
     h->current = true;
     h->origin = mem_zalloc((s->n_providers + 1) * sizeof(struct http_origin *));
     h->down_until_ms = mem_zalloc((s->n_providers + 1) * sizeof *h->down_until_ms);
+    h->aws_key = mem_zalloc((s->n_providers + 1) * sizeof *h->aws_key);
     for (size_t i = 0; i < s->n_providers; i++) {
         const struct snap_provider *p = &s->providers[i];
         struct http_origin_config c = {.target = p->target};
@@ -59,9 +60,11 @@ static struct snap_hold *hold_new(struct worker *w, struct snapshot *s)
 
 void hold_free(struct snap_hold *h)
 {
+    sodium_memzero(h->aws_key, (h->snap->n_providers + 1) * sizeof *h->aws_key);
     snapshot_unref(h->snap);
     free(h->origin);
     free(h->down_until_ms);
+    free(h->aws_key);
     free(h);
 }
 

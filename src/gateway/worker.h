@@ -12,6 +12,13 @@
 
 struct gateway;
 
+/* The key that signs for one of Amazon's credentials today. */
+struct hold_key {
+    const struct snap_aws *of;
+    char day[8];
+    unsigned char key[32];
+};
+
 /* A worker's hold on a snapshot: how many of its calls still run on it. Not shared, so plain
  * numbers. */
 struct snap_hold {
@@ -19,6 +26,7 @@ struct snap_hold {
     uint32_t calls;
     bool current;
     struct http_origin **origin; /* by provider index */
+    struct hold_key *aws_key;    /* by provider index */
     uint64_t *down_until_ms;     /* by provider index: no connection could be made lately */
 };
 

@@ -79,8 +79,9 @@ static const struct field provider_fields[] = {
      .help = "Where it answers: what stands before /chat/completions, /v1/messages and so on.",
      .type = FIELD_TEXT,
      .rule = &rule_base_url,
-     .fallback_help = "the official address of openai, anthropic, gemini and cohere; required for "
-                      "the other dialects",
+     .fallback_help =
+         "the official address of openai, anthropic, gemini, cohere and bedrock; required for "
+         "ollama",
      .at = AT(config_provider, base_url)},
     {.name = "credential",
      .help = "One secret, or a list of credentials that share the work.",
@@ -140,6 +141,10 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
     sort_credentials(p);
     if (p->base_url.n == 0) {
         p->base_url = provider_default_url(p->dialect);
+    }
+    if (p->base_url.n == 0 && p->dialect == PROVIDER_BEDROCK) {
+        p->base_url = arena_printf(r->arena, "https://bedrock-runtime.%.*s.amazonaws.com",
+                                   STR_ARG(p->region));
     }
     if (p->base_url.n == 0) {
         struct path at = {.up = path, .name = STR("base_url")};

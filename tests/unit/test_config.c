@@ -187,7 +187,7 @@ static void test_all_mistakes_are_told_with_their_places(void **state)
         "  - id: a\n"
         "    dialect: openia\n"
         "    base_url: https://u:p@h/\n"
-        "  - {id: a, dialect: bedrock}\n"
+        "  - {id: a, dialect: ollama}\n"
         "workers: 5000\n",
         "a.yaml:1:1: listn: unknown field; did you mean \"listen\"? A configuration has: listen, "
         "tls, data, workers, access_log, environment_providers, timeouts, limits, database, "
@@ -196,7 +196,7 @@ static void test_all_mistakes_are_told_with_their_places(void **state)
         "ollama, cohere, bedrock; did you mean \"openai\"?\n"
         "a.yaml:5:15: providers[0].base_url: \"https://u:p@h/\" is not allowed; allowed: http:// "
         "or https://, a host, and if needed :PORT and /PATH; no user, no query, no fragment\n"
-        "a.yaml:6:5: providers[1].base_url: missing: the dialect bedrock has no official "
+        "a.yaml:6:5: providers[1].base_url: missing: the dialect ollama has no official "
         "address\n"
         "a.yaml:6:10: providers[1].id: \"a\" is the id of providers[0] already\n"
         "a.yaml:7:10: workers: 5000 is not allowed; allowed: a whole number from 0 to 1024\n");
