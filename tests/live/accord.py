@@ -61,12 +61,18 @@ def config_for(url, **more):
             {"id": "up", "dialect": "openai", "base_url": f"{url}/v1", **provider},
             {"id": "ant", "dialect": "anthropic", "base_url": url, **provider},
             {"id": "gem", "dialect": "gemini", "base_url": url, **provider},
+            {"id": "oll", "dialect": "ollama", "base_url": url, **provider},
+            {"id": "coh", "dialect": "cohere", "base_url": url, **provider},
+            {"id": "bed", "dialect": "bedrock", "base_url": url, **provider},
         ],
         "models": [
             {"id": "m", "aliases": ["m-alias"],
              "targets": [{"provider": "up", "model": "upstream-m"}]},
             {"id": "claude-m", "targets": [{"provider": "ant", "model": "upstream-c"}]},
             {"id": "gemini-m", "targets": [{"provider": "gem", "model": "upstream-g"}]},
+            {"id": "ollama-m", "targets": [{"provider": "oll", "model": "upstream-o"}]},
+            {"id": "cohere-m", "targets": [{"provider": "coh", "model": "upstream-h"}]},
+            {"id": "bedrock-m", "targets": [{"provider": "bed", "model": "upstream-b"}]},
         ],
         "keys": [{"id": "dev", "secret": KEY, "models": ["*"]}],
     }

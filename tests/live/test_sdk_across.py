@@ -1,0 +1,208 @@
+"""Official SDKs, each against upstreams of other dialects than its own."""
+
+import json
+
+import pytest
+
+from accord import KEY
+from test_sdk_python import SCHEMA, TEXT, TOO_LONG, ask, genai_client
+from tooling import require_python
+
+OTHERS = ["m", "claude-m", "gemini-m", "ollama-m", "cohere-m", "bedrock-m"]
+RESULT = "It is 21 degrees in Oslo."
+
+
+def others_than(own):
+    return pytest.mark.parametrize("model", [m for m in OTHERS if m != own])
+
+
+@pytest.fixture
+def openai(gateway):
+    sdk = require_python("openai")
+    with sdk.OpenAI(base_url=f"{gateway.address}/v1", api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def anthropic(gateway):
+    sdk = require_python("anthropic")
+    with sdk.Anthropic(base_url=gateway.address, api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def genai(gateway):
+    return genai_client(gateway.address)
+
+
+# ---- openai ----
+
+@others_than("m")
+def test_openai_chat(openai, model):
+    answer = openai.chat.completions.create(model=model, messages=ask("hello"))
+    assert answer.choices[0].message.content == TEXT
+    assert answer.choices[0].finish_reason == "stop"
+
+
+@others_than("m")
+def test_openai_stream(openai, model):
+    chunks = list(openai.chat.completions.create(
+        model=model, messages=ask("hello"), stream=True, stream_options={"include_usage": True}))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == TEXT
+    assert [c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason] \
+        == ["stop"]
+    assert len({c.id for c in chunks}) == 1
+
+
+@others_than("m")
+@pytest.mark.parametrize("stream", [False, True])
+def test_openai_tool_loop(openai, model, stream):
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}]
+    messages = ask("the weather in Oslo?")
+    if stream:
+        with openai.chat.completions.stream(model=model, messages=messages, tools=tools) as events:
+            first = events.get_final_completion()
+    else:
+        first = openai.chat.completions.create(model=model, messages=messages, tools=tools)
+    assert first.choices[0].finish_reason == "tool_calls"
+    call = first.choices[0].message.tool_calls[0]
+    assert (call.function.name, json.loads(call.function.arguments)) == \
+        ("get_weather", {"city": "Oslo", "days": 2})
+    messages += [first.choices[0].message.model_dump(exclude_none=True, exclude={"parsed"}),
+                 {"role": "tool", "tool_call_id": call.id, "content": "21 degrees"}]
+    second = openai.chat.completions.create(model=model, messages=messages, tools=tools)
+    assert second.choices[0].message.content == RESULT
+
+
+@others_than("m")
+def test_openai_error(openai, model):
+    sdk = require_python("openai")
+    with pytest.raises(sdk.BadRequestError, match=TOO_LONG):
+        openai.chat.completions.create(model=model, messages=ask("too long"))
+
+
+@others_than("m")
+def test_openai_responses(openai, model):
+    answer = openai.responses.create(model=model, input="hello")
+    assert (answer.output_text, answer.status) == (TEXT, "completed")
+
+
+@others_than("m")
+def test_openai_responses_stream(openai, model):
+    with openai.responses.stream(model=model, input="hello") as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == TEXT
+    assert [e.sequence_number for e in events if hasattr(e, "sequence_number")] == \
+        list(range(len(events)))
+    assert final.output_text == TEXT
+
+
+@others_than("m")
+@pytest.mark.parametrize("stream", [False, True])
+def test_openai_responses_tool_loop(openai, model, stream):
+    tools = [{"type": "function", "name": "get_weather", "parameters": SCHEMA, "strict": False}]
+    items = ask("the weather in Oslo?")
+    if stream:
+        with openai.responses.stream(model=model, input=items, tools=tools) as events:
+            first = events.get_final_response()
+    else:
+        first = openai.responses.create(model=model, input=items, tools=tools)
+    call = next(item for item in first.output if item.type == "function_call")
+    assert (call.name, json.loads(call.arguments)) == ("get_weather", {"city": "Oslo", "days": 2})
+    items += [item.model_dump(exclude_none=True) for item in first.output]
+    items += [{"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees"}]
+    second = openai.responses.create(model=model, input=items, tools=tools)
+    assert second.output_text == RESULT
+
+
+# ---- anthropic ----
+
+@others_than("claude-m")
+def test_anthropic_chat(anthropic, model):
+    answer = anthropic.messages.create(model=model, max_tokens=99, messages=ask("hello"))
+    assert (answer.content[0].text, answer.stop_reason) == (TEXT, "end_turn")
+
+
+@others_than("claude-m")
+def test_anthropic_stream(anthropic, model):
+    with anthropic.messages.stream(model=model, max_tokens=99, messages=ask("hello")) as stream:
+        text = "".join(stream.text_stream)
+        final = stream.get_final_message()
+    assert (text, final.content[0].text, final.stop_reason) == (TEXT, TEXT, "end_turn")
+
+
+@others_than("claude-m")
+@pytest.mark.parametrize("stream", [False, True])
+def test_anthropic_tool_loop(anthropic, model, stream):
+    tools = [{"name": "get_weather", "input_schema": SCHEMA}]
+    messages = ask("the weather in Oslo?")
+    options = {"model": model, "max_tokens": 99, "tools": tools}
+    if stream:
+        with anthropic.messages.stream(messages=messages, **options) as events:
+            first = events.get_final_message()
+    else:
+        first = anthropic.messages.create(messages=messages, **options)
+    assert first.stop_reason == "tool_use"
+    use = next(block for block in first.content if block.type == "tool_use")
+    assert (use.name, use.input) == ("get_weather", {"city": "Oslo", "days": 2})
+    messages += [{"role": "assistant", "content": first.content},
+                 {"role": "user", "content": [{"type": "tool_result", "tool_use_id": use.id,
+                                               "content": "21 degrees"}]}]
+    second = anthropic.messages.create(messages=messages, **options)
+    assert second.content[0].text == RESULT
+
+
+@others_than("claude-m")
+def test_anthropic_error(anthropic, model):
+    sdk = require_python("anthropic")
+    with pytest.raises(sdk.BadRequestError, match=TOO_LONG):
+        anthropic.messages.create(model=model, max_tokens=99, messages=ask("too long"))
+
+
+# ---- google-genai ----
+
+@others_than("gemini-m")
+def test_genai_chat(genai, model):
+    answer = genai.models.generate_content(model=model, contents="hello")
+    assert answer.text == TEXT
+    assert answer.candidates[0].finish_reason == "STOP"
+
+
+@others_than("gemini-m")
+def test_genai_stream(genai, model):
+    parts = list(genai.models.generate_content_stream(model=model, contents="hello"))
+    assert "".join(part.text or "" for part in parts) == TEXT
+    assert parts[-1].candidates[0].finish_reason == "STOP"
+
+
+@others_than("gemini-m")
+@pytest.mark.parametrize("stream", [False, True])
+def test_genai_tool_loop(genai, model, stream):
+    types = require_python("google.genai").types
+    config = types.GenerateContentConfig(
+        tools=[types.Tool(function_declarations=[types.FunctionDeclaration(
+            name="get_weather", parameters_json_schema=SCHEMA)])],
+        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True))
+    contents = [types.Content(role="user", parts=[types.Part(text="the weather in Oslo?")])]
+    options = {"model": model, "config": config}
+    if stream:
+        first = [p for p in genai.models.generate_content_stream(contents=contents, **options)
+                 if p.function_calls][0]
+    else:
+        first = genai.models.generate_content(contents=contents, **options)
+    call = first.function_calls[0]
+    assert (call.name, call.args) == ("get_weather", {"city": "Oslo", "days": 2})
+    contents += [first.candidates[0].content,
+                 types.Content(role="user", parts=[types.Part.from_function_response(
+                     name=call.name, response={"result": "21 degrees"})])]
+    second = genai.models.generate_content(contents=contents, **options)
+    assert second.text == RESULT
+
+
+@others_than("gemini-m")
+def test_genai_error(genai, model):
+    errors = require_python("google.genai.errors")
+    with pytest.raises(errors.ClientError, match=TOO_LONG) as caught:
+        genai.models.generate_content(model=model, contents="too long")
+    assert caught.value.code == 400
