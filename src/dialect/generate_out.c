@@ -7,6 +7,8 @@ struct generate_out {
     struct str back;                 /* of every chunk, behind its candidates */
     struct str id, name, media_type; /* of the block that is gathered */
     struct str signature;
+    struct str
+        hidden; /* of our own vendor, with no thought to be seen: it may be that of a call behind it */
     struct buf gathered; /* its pieces: a call's arguments, or base64 */
     enum ir_finish finish;
     bool begun; /* a chunk was written */
@@ -145,28 +147,46 @@ static void write_delta(struct ir_out *o, const struct ir_event *e)
     }
 }
 
-/* Of thoughts, in a part of its own: their text is gone already. */
+static void write_thought_signature(struct ir_out *o, struct str mark, bool thought)
+{
+    open_chunk(o);
+    buf_add(o->out, STR("{\"text\":\"\""));
+    buf_add(o->out, thought ? STR(",\"thought\":true") : STR(""));
+    ir_put_text(o->out, "thoughtSignature", mark);
+    buf_addc(o->out, '}');
+    close_chunk(o);
+}
+
+static void write_hidden(struct ir_out *o)
+{
+    struct generate_out *s = o->state;
+    if (s->hidden.n) {
+        write_thought_signature(o, s->hidden, false);
+        s->hidden = (struct str){0};
+    }
+}
+
+/* Of thoughts in a part of its own: their text is gone already. */
 static void write_signature(struct ir_out *o, const struct ir_event *e)
 {
     struct generate_out *s = o->state;
+    struct str mark = ir_signature_out(o->scratch, e->signature, e->issuer, o->caller);
     if (e->kind == IR_TOOL_CALL) {
-        s->signature =
-            arena_dup(o->arena, ir_signature_out(o->scratch, e->signature, e->issuer, o->caller));
-        return;
+        s->signature = arena_dup(o->arena, mark);
+    } else if (e->redacted && e->issuer == o->caller) {
+        s->hidden = arena_dup(o->arena, mark);
+    } else {
+        write_thought_signature(o, mark, true);
     }
-    open_chunk(o);
-    buf_add(o->out, STR("{\"text\":\"\""));
-    if (e->issuer != FAMILY_GEMINI || !e->redacted) {
-        buf_add(o->out, STR(",\"thought\":true"));
-    }
-    put_signature(o, e->signature, e->issuer);
-    buf_addc(o->out, '}');
-    close_chunk(o);
 }
 
 static void begin_block(struct ir_out *o, const struct ir_event *e)
 {
     struct generate_out *s = o->state;
+    if (e->kind == IR_TOOL_CALL) {
+        s->hidden = (struct str){0}; /* it comes again with the call */
+    }
+    write_hidden(o);
     if (e->kind == IR_TEXT || e->kind == IR_THINKING) {
         return;
     }
@@ -198,6 +218,7 @@ static void end_block(struct ir_out *o, const struct ir_event *e)
 static void write_end(struct ir_out *o, const struct usage *u)
 {
     const struct generate_out *s = o->state;
+    write_hidden(o);
     open_chunk(o);
     buf_add(o->out, STR("{\"text\":\"\"}],\"role\":\"model\"},\"finishReason\":\""));
     buf_add(o->out, finish_word(s->finish));
@@ -244,6 +265,10 @@ void generate_write_event(struct ir_out *o, const struct ir_event *e)
 static void put_part(struct ir_out *o, const struct ir_part *p)
 {
     struct buf *b = o->out;
+    bool hidden = p->kind == IR_THINKING && p->redacted && p->issuer == o->caller;
+    if (hidden && p->next && p->next->kind == IR_TOOL_CALL) {
+        return; /* it comes again with the call */
+    }
     ir_comma(b);
     switch (p->kind) {
     case IR_TOOL_CALL:
@@ -256,7 +281,7 @@ static void put_part(struct ir_out *o, const struct ir_part *p)
     default:
         buf_addc(b, '{');
         ir_put_text(b, "text", p->text.p ? p->text : STR(""));
-        if (p->kind == IR_THINKING && (p->issuer != FAMILY_GEMINI || !p->redacted)) {
+        if (p->kind == IR_THINKING && !hidden) {
             ir_put_bool(b, "thought", true);
         }
         break;

@@ -45,6 +45,9 @@ unsigned schema_types_said(struct str value)
 {
     struct walk w = walk_at(value);
     unsigned said = T_NONE;
+    if (!value.n) {
+        return said;
+    }
     if (walk_type(&w) == JSON_STRING) {
         return type_of_word(walk_text(&w));
     }
