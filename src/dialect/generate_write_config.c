@@ -34,18 +34,26 @@ static bool is(const struct writer *w, enum quirk q)
     return w->t->quirks & q;
 }
 
-struct str generate_function_name(struct arena *a, struct str name)
+static bool is_name(struct str s)
 {
-    for (size_t i = 0; i < name.n; i++) {
-        char ch = name.p[i];
+    for (size_t i = 0; i < s.n; i++) {
+        char ch = s.p[i];
         bool letter = ((ch | 0x20) >= 'a' && (ch | 0x20) <= 'z') || ch == '_';
         bool other = (ch >= '0' && ch <= '9') || ch == '.' || ch == ':' || ch == '-';
-        if (name.n > 64 || (!letter && (i == 0 || !other))) {
-            struct str fit = ir_function_name(a, name);
-            return fit.p == name.p ? arena_printf(a, "_%.*s", STR_ARG(str_first(fit, 63))) : fit;
+        if (!letter && (i == 0 || !other)) {
+            return false;
         }
     }
-    return name;
+    return s.n <= 64;
+}
+
+struct str generate_function_name(struct arena *a, struct str name)
+{
+    if (is_name(name)) {
+        return name;
+    }
+    struct str fit = ir_function_name(a, name);
+    return is_name(fit) ? fit : arena_printf(a, "_%.*s", STR_ARG(str_first(fit, 63)));
 }
 
 /* ---- tools ---- */
