@@ -770,8 +770,8 @@ static void errors_are_read(void **state)
                                       "{'error':7}",
                                       "{'error':'text'}",
                                       "{'error':{'details':{},'code':'x','message':1}}",
-                                      "{'error':{'details':[1,{'retryDelay':'x'},{'retryDelay':"
-                                      "'99999999999999999999s'}]}}"};
+                                      ("{'error':{'details':[1,{'retryDelay':'x'},{'retryDelay':"
+                                       "'99999999999999999999s'}]}}")};
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         format_of(FORMAT_GENERATE)->read_error(&arena, quoted(odd[i]), true, &e);
     }
