@@ -44,11 +44,15 @@ struct ir_part *ir_add_part(struct ir_call *c, struct ir_turn *t, enum ir_kind k
 
 struct ir_part *ir_append_part(struct ir_call *c, struct ir_part **list, enum ir_kind kind)
 {
-    struct ir_part *p = new_part(c, kind);
-    while (*list) {
-        list = &(*list)->next;
+    struct ir_part *p = new_part(c, kind), *first = *list, *last = first;
+    if (!first) {
+        *list = p->_last = p;
+        return p;
     }
-    *list = p;
+    for (last = first->_last ? first->_last : first; last->next;) {
+        last = last->next;
+    }
+    last->next = first->_last = p;
     return p;
 }
 
@@ -79,11 +83,14 @@ struct ir_tool *ir_add_tool(struct ir_call *c)
 
 void ir_append(struct arena *a, struct ir_list **list, struct str text)
 {
-    while (*list) {
-        list = &(*list)->next;
+    struct ir_list *l = arena_zalloc(a, sizeof *l), *first = *list;
+    l->text = text;
+    if (first) {
+        first->_last->next = l;
+        first->_last = l;
+    } else {
+        *list = l->_last = l;
     }
-    *list = arena_zalloc(a, sizeof **list);
-    (*list)->text = text;
 }
 
 /* A name in the list of losses comes from a request: it must not become a line of a header by itself, and not
@@ -127,30 +134,50 @@ int ir_bad(struct ir_call *c, const char *what, const char *param, ...)
 
 /* ---- the ids and names that a dialect leaves out ---- */
 
-/* The call that a result answers: by its id; in a dialect without ids the reader has given both the same. */
-static const struct ir_part *call_of(const struct ir_call *c, const struct ir_turn *until,
-                                     struct str id)
+/* Calls by their ids, as far as the conversation was read: a body may hold many thousands of them. */
+struct by_id {
+    const struct ir_part **slot;
+    uint32_t mask;
+};
+
+static const struct ir_part **slot_of(const struct by_id *t, struct str id)
 {
-    const struct ir_part *found = NULL;
-    for (const struct ir_turn *t = c->turns; t && t != until; t = t->next) {
-        if (t->role != IR_ASSISTANT) {
-            continue;
-        }
-        for (const struct ir_part *p = t->first; p; p = p->next) {
-            if (p->kind == IR_TOOL_CALL && str_eq(p->id, id)) {
-                found = p;
-            }
+    uint64_t h = 0xcbf29ce484222325;
+    for (size_t i = 0; i < id.n; i++) {
+        h = (h ^ (unsigned char)id.p[i]) * 0x100000001b3;
+    }
+    for (uint64_t i = h ^ h >> 32;; i++) {
+        const struct ir_part **at = &t->slot[i & t->mask];
+        if (!*at || str_eq((*at)->id, id)) {
+            return at;
         }
     }
-    return found;
+}
+
+static struct by_id room_for(struct ir_call *c)
+{
+    uint32_t n = 0, size = 8;
+    for (const struct ir_turn *t = c->turns; t; t = t->next) {
+        for (const struct ir_part *p = t->first; p; p = p->next) {
+            n += p->kind == IR_TOOL_CALL;
+        }
+    }
+    while (size < 2 * n) {
+        size *= 2;
+    }
+    return (struct by_id){n ? arena_zalloc(c->arena, size * sizeof(struct ir_part *)) : NULL,
+                          size - 1};
 }
 
 void ir_call_finish(struct ir_call *c)
 {
-    for (struct ir_turn *t = c->turns; t; t = t->next) {
+    struct by_id calls = room_for(c);
+    for (struct ir_turn *t = calls.slot ? c->turns : NULL; t; t = t->next) {
         for (struct ir_part *p = t->first; p; p = p->next) {
-            if (p->kind == IR_TOOL_RESULT && !p->name.n) {
-                const struct ir_part *call = call_of(c, t, p->id);
+            if (p->kind == IR_TOOL_CALL) {
+                *slot_of(&calls, p->id) = p; /* the newest of an id */
+            } else if (p->kind == IR_TOOL_RESULT && !p->name.n) {
+                const struct ir_part *call = *slot_of(&calls, p->id);
                 p->name = call ? call->name : p->name;
             }
         }

@@ -31,6 +31,7 @@ enum ir_cache { IR_CACHE_NONE, IR_CACHE_5M, IR_CACHE_1H };
 
 struct ir_part {
     struct ir_part *next;
+    struct ir_part *_last; /* of the list, in its first part: appending takes no walk */
     enum ir_kind kind;
     enum ir_cache cache; /* a prompt cache mark stands behind this part */
     struct str
@@ -100,6 +101,7 @@ struct schema_cache;
 
 struct ir_list {
     struct ir_list *next;
+    struct ir_list *_last; /* in the first one */
     struct str text;
 };
 

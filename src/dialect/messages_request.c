@@ -170,10 +170,7 @@ static int place_block(struct ir_call *c, struct ir_part **list, struct block *k
         return ir_bad(c, "has a block without a type", "messages[%u].content", i);
     }
     if (k->cache && r == 0 && *list) {
-        for (p = *list; p->next;) {
-            p = p->next;
-        }
-        p->cache = k->cache;
+        (*list)->_last->cache = k->cache;
     }
     return r;
 }

@@ -34,15 +34,34 @@ static void begin_answer(struct call *c, int64_t length)
     }
 }
 
-/* An event for a caller who streams. */
-static void on_event(void *arg, const struct ir_event *e)
+static void take_event(struct call *c, const struct ir_event *e)
 {
-    struct call *c = arg;
     struct translation *tr = c->tr;
+    if (!c->stream) {
+        ir_fold_event(&tr->fold, e);
+        return;
+    }
     if (!tr->begun) {
         begin_answer(c, -1);
     }
     tr->caller->write_event(&tr->out, e);
+}
+
+static void on_event(void *arg, const struct ir_event *e)
+{
+    struct call *c = arg;
+    struct renamed *r =
+        e->type == IR_BLOCK_START && e->kind == IR_TOOL_CALL ? c->tr->renamed : NULL;
+    while (r && !str_eq(r->there, e->name)) {
+        r = r->next;
+    }
+    if (!r) {
+        take_event(c, e);
+        return;
+    }
+    struct ir_event known = *e;
+    known.name = r->here;
+    take_event(c, &known);
 }
 
 static void send_text(struct call *c, bool end)
@@ -149,8 +168,8 @@ static void start(struct call *c)
     c->array = c->stream && tr->caller->family == FAMILY_GEMINI && !asks_for_sse(c);
     tr->out.array = c->array;
     tr->fold = (struct ir_fold){.arena = a, .copy = true};
-    tr->in.event = c->stream ? on_event : ir_fold_event;
-    tr->in.arg = c->stream ? (void *)c : (void *)&tr->fold;
+    tr->in.event = on_event;
+    tr->in.arg = c;
     tr->answer = (struct buf){.arena = a, .limit = ANSWER_MAX};
 }
 
@@ -308,6 +327,7 @@ static void finish_stream(struct call *c)
         return;
     }
     c->usage = tr->in.usage;
+    c->w->metrics.translated_lossy += !tr->dropped.n && tr->out.lost + tr->in.lost > 0;
     if (!c->stream) {
         write_whole(c);
     } else {
@@ -339,7 +359,7 @@ static void finish_error(struct call *c)
     struct ir_error e = {.status = tr->status};
     struct str body = buf_str(&tr->answer);
     enum json_type top;
-    bool json = json_scan(body, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
+    bool json = json_scan(body, NULL, 0, &top, NULL) == 0;
     tr->upstream->read_error(&c->req->arena, body, json, &e);
     e.status = tr->status;
     if (str_eq(e.code, STR("conversation_locked"))) {

@@ -6,6 +6,12 @@
 #include "dialect/format.h"
 #include "gateway/call.h"
 
+/* A function that goes by another name at the upstream. */
+struct renamed {
+    struct renamed *next;
+    struct str here, there; /* in req->arena */
+};
+
 enum reading { READ_NOTHING, READ_EVENTS, READ_WHOLE, READ_ERROR };
 
 struct translation {
@@ -18,6 +24,7 @@ struct translation {
     bool begun;          /* the answer's head is with the client */
     unsigned status;     /* of an error's head */
     uint32_t retry_after_ms;
+    struct renamed *renamed; /* functions whose names the upstream could not take as they are */
     struct ir_in in;
     struct ir_out out;
     struct ir_fold fold;

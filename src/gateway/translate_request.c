@@ -61,6 +61,21 @@ static struct translation *begin(struct call *c)
     return tr;
 }
 
+/* Names that vendors do not take are spelled anew in requests; answers say them as the caller knows them. */
+static void note_renamed(struct call *c, struct translation *tr)
+{
+    for (const struct ir_tool *t = tr->form.tools; t; t = t->next) {
+        struct str there = ir_function_name(&c->req->input, t->name);
+        if (there.p != t->name.p) {
+            struct renamed *r = arena_alloc(&c->req->arena, sizeof *r);
+            *r = (struct renamed){.next = tr->renamed,
+                                  .here = arena_dup(&c->req->arena, t->name),
+                                  .there = arena_dup(&c->req->arena, there)};
+            tr->renamed = r;
+        }
+    }
+}
+
 static enum next read_form(struct call *c, struct translation *tr)
 {
     struct json_error err;
@@ -82,6 +97,8 @@ static enum next read_form(struct call *c, struct translation *tr)
         return call_fail(c, &e, "%.*s.", STR_ARG(tr->form.bad));
     }
     ir_call_finish(&tr->form);
+    tr->form.schemas = c->w->schemas;
+    note_renamed(c, tr);
     return NEXT;
 }
 

@@ -1,5 +1,7 @@
 #include "gateway/worker.h"
 
+#include "dialect/schema.h"
+
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -152,6 +154,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct sna
     w->server = http_server_new(w->loop, &call_server_ops, w);
     w->sim = sim_new(w->loop);
     w->scratch.pool = loop_pool(w->loop);
+    w->schemas = schema_cache_new();
     randombytes_buf(w->random, sizeof w->random);
     w->random[0] |= 1;
     randombytes_buf(w->seen_secret, sizeof w->seen_secret);
@@ -178,6 +181,7 @@ void *worker_main(void *arg)
     loop_run(w->loop);
     http_server_free(w->server);
     http_client_free(w->client);
+    schema_cache_free(w->schemas);
     http_server_free(w->sim);
     w->hold->current = false;
     hold_free(w->hold);

@@ -54,6 +54,7 @@ struct worker {
     struct retry_budget retry_budget;
     uint64_t random[2];
     struct arena scratch; /* empty between two events */
+    struct schema_cache *schemas;
     uint8_t seen_secret[16];
     struct seen_key seen[SEEN_KEYS];
     struct timer trim; /* gives pooled memory back after a load */

@@ -39,9 +39,14 @@ enum {
 static const struct {
     enum format_id format;
     uint32_t lacks;
+    uint32_t quirks; /* of the vendor it is written for */
 } dialects[] = {
-    {FORMAT_CHAT, NO_IMAGE_IN_RESULT | NO_ERROR_MARK | NO_CACHE},
-    {FORMAT_MESSAGES, NO_SEED | NO_PENALTIES | NO_SCHEMA_NAME | NO_EFFORT_WORD | NO_DETAIL},
+    {FORMAT_CHAT, NO_IMAGE_IN_RESULT | NO_ERROR_MARK | NO_CACHE, 0},
+    {FORMAT_GENERATE,
+     NO_ERROR_MARK | NO_CACHE | NO_SCHEMA_NAME | NO_PARALLEL | NO_USER | NO_DETAIL |
+         NO_SYSTEM_PARTS,
+     QUIRK_GEMINI_3},
+    {FORMAT_MESSAGES, NO_SEED | NO_PENALTIES | NO_SCHEMA_NAME | NO_EFFORT_WORD | NO_DETAIL, 0},
 };
 
 /* ---- the form as a text that can be compared ---- */
@@ -79,7 +84,7 @@ static void dump_media(struct dump *d, const struct ir_part *p)
         return;
     }
     buf_addz(d->b, "image\n");
-    line(d, "type", p->media_type);
+    line(d, "type", p->url.n ? (struct str){0} : p->media_type);
     line(d, "data", p->data);
     line(d, "url", p->url);
     line(d, "detail", d->lacks & NO_DETAIL ? (struct str){0} : p->detail);
@@ -264,7 +269,7 @@ static void read_with(struct arena *a, struct ir_call *c, const struct format *f
 }
 
 static void there_and_back(enum format_id first, const char *text, enum format_id middle,
-                           uint32_t lacks)
+                           uint32_t lacks, uint32_t quirks)
 {
     struct arena a = {0};
     struct ir_call c, again;
@@ -272,11 +277,18 @@ static void there_and_back(enum format_id first, const char *text, enum format_i
     struct buf b = {.arena = &a};
     read_with(&a, &c, format_of(first), str_of(text));
     struct str before = dump(&a, &c, lacks);
-    struct ir_target t = {.model = STR("m"), .family = f->family};
+    struct ir_target t = {.model = STR("m"), .family = f->family, .quirks = quirks};
     f->write_request(&b, &c, &t);
     read_with(&a, &again, f, buf_str(&b));
     struct str after = dump(&a, &again, lacks);
     if (!str_eq(before, after)) {
+        size_t at = 0;
+        while (at < before.n && at < after.n && before.p[at] == after.p[at]) {
+            at++;
+        }
+        print_message("the difference begins with\n%.*s\nand\n%.*s\n",
+                      (int)(before.n - at < 80 ? before.n - at : 80), before.p + at,
+                      (int)(after.n - at < 80 ? after.n - at : 80), after.p + at);
         fail_msg("through %.*s:\n%.*s\nbecame\n%.*s\nas\n%.*s", STR_ARG(f->name), STR_ARG(before),
                  STR_ARG(after), STR_ARG(buf_str(&b)));
     }
@@ -287,8 +299,10 @@ static void requests_survive(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
-        there_and_back(FORMAT_CHAT, chat_request, dialects[i].format, dialects[i].lacks);
-        there_and_back(FORMAT_MESSAGES, messages_request, dialects[i].format, dialects[i].lacks);
+        there_and_back(FORMAT_CHAT, chat_request, dialects[i].format, dialects[i].lacks,
+                       dialects[i].quirks);
+        there_and_back(FORMAT_MESSAGES, messages_request, dialects[i].format, dialects[i].lacks,
+                       dialects[i].quirks);
     }
 }
 
