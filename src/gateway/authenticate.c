@@ -54,16 +54,10 @@ static void look_in_fields(struct call *c, struct found *f)
         }
         struct str value = h1_value(h, &h->fields[i]);
         if (h->fields[i].id == H_AUTHORIZATION) {
-            struct str access = sigv4_access_key(value);
-            if (access.n) {
-                found_key(f, access); /* SDKs of Amazon's sign; the key is their access key id */
-                continue;
-            }
-            if (!str_istarts(value, STR("bearer "))) {
-                f->malformed = f->malformed || value.n > 0;
-                continue;
-            }
-            value = str_trim(str_from(value, 7));
+            bool given = value.n > 0, bearer = str_istarts(value, STR("bearer "));
+            /* SDKs of Amazon's sign; the key is their access key id */
+            value = bearer ? str_trim(str_from(value, 7)) : sigv4_access_key(value);
+            f->malformed = f->malformed || (given && !value.n);
         }
         found_key(f, value);
     }

@@ -33,7 +33,11 @@ static bool same_family(const struct snap_provider *p, enum family f)
 enum plan translate_plan(const struct call *c, const struct snap_target *t)
 {
     const struct endpoint *ep = c->ep.endpoint;
-    enum format_id from = ep->format, to = format_at(t->provider);
+    const struct snap_provider *p = t->provider;
+    if (p->family == ep->family && ep->format == FORMAT_CHAT && p->api == API_ANY) {
+        return PLAN_PASS; /* nearly always */
+    }
+    enum format_id from = ep->format, to = format_at(p);
     if (same_family(t->provider, ep->family) && has_endpoint(t->provider, from) && !c->marked &&
         from != FORMAT_OLLAMA_GENERATE) {
         return PLAN_PASS;
