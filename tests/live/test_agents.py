@@ -55,3 +55,26 @@ def test_codex_falls_back_from_websocket_when_it_is_answered_426(gateway, tmp_pa
     assert ANSWER in result.stdout
     statuses = [line["status"] for line in gateway.access_log()[before:]]
     assert statuses.count(426) <= 1, statuses
+
+
+@pytest.mark.parametrize("model", ["claude-m", "m", "gemini-m", "bedrock-m"])
+def test_claude_code_writes_a_file_by_a_tool_call_of_any_upstream(gateway, tmp_path, model):
+    file = tmp_path / "work" / "note.txt"
+    result = run([CLAUDE, "-p", f"write the file {file}", "--dangerously-skip-permissions"], tmp_path, {
+        "ANTHROPIC_BASE_URL": gateway.address, "ANTHROPIC_AUTH_TOKEN": KEY, "ANTHROPIC_MODEL": model,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1", "IS_SANDBOX": "1"})
+    assert result.returncode == 0, result
+    assert file.read_text(encoding="utf-8") == "made by a tool \u2713\n"
+    assert "21 degrees" in result.stdout
+
+
+@pytest.mark.parametrize("model", ["m", "claude-m", "gemini-m"])
+def test_codex_writes_a_file_by_a_tool_call_of_any_upstream(gateway, tmp_path, model):
+    provider = (f'model_providers.accord={{name="accord",base_url="{gateway.address}/v1",'
+                'env_key="ACCORD_KEY",wire_api="responses"}')
+    result = run([CODEX, "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox",
+                  "-c", 'model_provider="accord"', "-c", f'model="{model}"', "-c", provider,
+                  "write the file note.txt"], tmp_path, {"ACCORD_KEY": KEY})
+    assert result.returncode == 0, result
+    assert (tmp_path / "work" / "note.txt").read_text(encoding="utf-8") == "made by a tool \u2713\n"
+    assert "21 degrees" in result.stdout

@@ -16,6 +16,23 @@ function textOf(message) {
   return (message.content ?? []).map((part) => part.text ?? "").join(" ");
 }
 
+// The call by which an agent writes a file, with whichever tool it has for that.
+function writes(path, tools) {
+  const names = tools.map((tool) => tool.function?.name ?? tool.name);
+  const content = "made by a tool \u2713\n";
+  const command = `printf '%s\\n' 'made by a tool \u2713' > ${path}`;
+  const ways = {
+    Write: { file_path: path, content },
+    write: { filePath: path, content },
+    write_file: { file_path: path, content },
+    exec_command: { cmd: command },
+    shell_command: { command },
+    shell: { command: ["sh", "-c", command] },
+  };
+  const name = Object.keys(ways).find((way) => names.includes(way)) ?? `none of ${names}`;
+  return { name, arguments: JSON.stringify(ways[name] ?? {}) };
+}
+
 function answer(request) {
   const messages = request.messages ?? [];
   const lastUser = messages.findLastIndex((message) => message.role === "user");
@@ -23,6 +40,10 @@ function answer(request) {
   const afterwards = messages.slice(lastUser + 1);
   if (afterwards.some((message) => message.role === "tool")) {
     return { content: "It is 21 degrees in Oslo.", usage };
+  }
+  const file = /write the file (\S+?\.txt)/.exec(asked);
+  if (file) {
+    return { toolCalls: [writes(file[1], request.tools ?? [])], usage };
   }
   if (asked.includes("weather")) {
     return { toolCalls: [{ name: "get_weather", arguments: '{"city":"Oslo","days":2}' }], usage };
