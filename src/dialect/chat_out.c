@@ -34,9 +34,7 @@ void openai_put_usage(struct buf *b, const struct usage *u, const char *input, c
     ir_put_i64(b, "total_tokens", in + out);
     buf_printf(b, ",\"%s_details\":{\"cached_tokens\":%lld", input,
                (long long)(u->cache_read > 0 ? u->cache_read : 0));
-    if (u->cache_write > 0) {
-        ir_put_i64(b, "cache_write_tokens", u->cache_write);
-    }
+    ir_put_i64(b, "cache_write_tokens", u->cache_write > 0 ? u->cache_write : 0);
     buf_printf(b, "},\"%s_details\":{\"reasoning_tokens\":%lld}}", output,
                (long long)(u->reasoning > 0 ? u->reasoning : 0));
 }

@@ -2,11 +2,13 @@
 
 extern const struct format format_chat;
 extern const struct format format_messages;
+extern const struct format format_responses;
 extern const struct format format_generate;
 
 /* One line each. */
 static const struct format *const rows[FORMAT_COUNT] = {
     [FORMAT_CHAT] = &format_chat,
+    [FORMAT_RESPONSES] = &format_responses,
     [FORMAT_MESSAGES] = &format_messages,
     [FORMAT_GENERATE] = &format_generate,
 };

@@ -78,6 +78,7 @@ struct ir_tool {
     enum ir_tri strict;
     enum ir_cache cache;
     bool freeform; /* takes a text, not an object; writers offer {"input": string} in its place */
+    struct str space, bare; /* of a tool in a namespace, whose `name` is both joined; else empty */
 };
 
 enum ir_choice { IR_CHOICE_UNSAID, IR_CHOICE_AUTO, IR_CHOICE_NONE, IR_CHOICE_ANY, IR_CHOICE_TOOL };

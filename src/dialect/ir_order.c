@@ -153,6 +153,15 @@ void ir_order_add(struct ir_order *o, struct ir_in *in, uint32_t index, struct s
     advance(o, in);
 }
 
+bool ir_order_has_args(const struct ir_order *o, uint32_t index)
+{
+    const struct ir_order_call *c = o->calls;
+    while (c && c->index != index) {
+        c = c->next;
+    }
+    return c && (c->started || c->held.n);
+}
+
 void ir_order_sign(struct ir_order *o, struct ir_in *in, uint32_t index, struct str signature,
                    enum family issuer)
 {

@@ -18,6 +18,8 @@ struct ir_order {
  * its arguments (escaped text). */
 void ir_order_add(struct ir_order *o, struct ir_in *in, uint32_t index, struct str id,
                   struct str name, struct str args);
+/* Whether arguments of the call `index` have come. */
+bool ir_order_has_args(const struct ir_order *o, uint32_t index);
 /* A signature that belongs to the call `index`. */
 void ir_order_sign(struct ir_order *o, struct ir_in *in, uint32_t index, struct str signature,
                    enum family issuer);

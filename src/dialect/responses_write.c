@@ -1,0 +1,410 @@
+/* openai.responses, requests as they are written for an upstream. */
+#include "dialect/ir_member.h"
+#include "dialect/responses.h"
+#include "json/scan.h"
+
+static const struct ir_member written[] = {
+    IR_MEMBER("max_output_tokens", max_tokens, JSON_NUMBER),
+    IR_MEMBER("top_logprobs", top_logprobs, JSON_NUMBER),
+    IR_MEMBER("metadata", metadata, JSON_OBJECT),
+    IR_MEMBER("safety_identifier", end_user, JSON_STRING),
+    IR_MEMBER("prompt_cache_key", cache_key, JSON_STRING),
+    IR_MEMBER_END,
+};
+
+/* Written by hand below. */
+static const struct ir_member by_hand[] = {
+    IR_MEMBER("temperature", temperature, JSON_NUMBER), IR_MEMBER("top_p", top_p, JSON_NUMBER),
+    IR_MEMBER("service_tier", tier, JSON_STRING),       IR_MEMBER("store", store, JSON_TRUE),
+    IR_MEMBER("verbosity", verbosity, JSON_STRING),     IR_MEMBER_END,
+};
+
+struct writer {
+    struct buf *b;
+    struct ir_call *c;
+    const struct ir_target *t;
+    bool signatures; /* reasoning goes along, or is asked for */
+};
+
+struct str responses_input_of(struct str args)
+{
+    struct str value;
+    if (args.n < 2 || json_member(args, STR("input"), &value) != JSON_STRING) {
+        return (struct str){0};
+    }
+    return str_make(value.p + 1, value.n - 2);
+}
+
+/* ---- parts ---- */
+
+static void put_data_url(struct buf *b, const char *name, const struct ir_part *p)
+{
+    ir_put_name(b, name);
+    buf_add(b, STR("\"data:"));
+    buf_add(b, p->media_type.n ? p->media_type : STR("application/octet-stream"));
+    buf_add(b, STR(";base64,"));
+    buf_add(b, p->data);
+    buf_addc(b, '"');
+}
+
+static void put_file(struct writer *w, const struct ir_part *p)
+{
+    struct buf *b = w->b;
+    if (p->text.p) {
+        ir_put_text(b, "type", STR("input_text"));
+        ir_put_text(b, "text", p->text);
+        return;
+    }
+    ir_put_text(b, "type", STR("input_file"));
+    if (p->file.n) {
+        ir_put_text(b, "file_id", p->file);
+    } else if (p->url.n) {
+        ir_put_text(b, "file_url", p->url);
+    } else {
+        ir_put_text(b, "filename", p->title.n ? p->title : STR("document.pdf"));
+        put_data_url(b, "file_data", p);
+    }
+}
+
+static void put_part(struct writer *w, const struct ir_part *p, bool said)
+{
+    struct buf *b = w->b;
+    if (p->kind == IR_AUDIO) {
+        ir_drop(w->c, STR("input_audio"));
+        return;
+    }
+    ir_comma(b);
+    buf_addc(b, '{');
+    if (p->kind == IR_IMAGE) {
+        ir_put_text(b, "type", STR("input_image"));
+        if (p->data.n) {
+            put_data_url(b, "image_url", p);
+        } else if (p->url.n) {
+            ir_put_text(b, "image_url", p->url);
+        } else {
+            ir_put_text(b, "file_id", p->file);
+        }
+        ir_put_text(b, "detail", p->detail.n ? p->detail : STR("auto"));
+    } else if (p->kind == IR_DOCUMENT) {
+        put_file(w, p);
+    } else if (p->kind == IR_REFUSAL) {
+        ir_put_text(b, "type", STR("refusal"));
+        ir_put_text(b, "refusal", p->text.p ? p->text : STR(""));
+    } else {
+        ir_put_text(b, "type", said ? STR("output_text") : STR("input_text"));
+        ir_put_text(b, "text", p->text.p ? p->text : STR(""));
+        if (said) {
+            buf_add(b, STR(",\"annotations\":[]"));
+        }
+    }
+    buf_addc(b, '}');
+    if (p->cache) {
+        ir_drop(w->c, STR("cache_control"));
+    }
+}
+
+static bool is_said(const struct ir_part *p)
+{
+    return p->kind != IR_TOOL_CALL && p->kind != IR_TOOL_RESULT && p->kind != IR_THINKING;
+}
+
+/* The message that begins at p: all parts up to one that is an item of its own. */
+static const struct ir_part *put_message(struct writer *w, const struct ir_part *p,
+                                         const char *role, bool said)
+{
+    ir_comma(w->b);
+    buf_add(w->b, STR("{\"type\":\"message\""));
+    ir_put_text(w->b, "role", str_of(role));
+    buf_add(w->b, STR(",\"content\":["));
+    for (; p && is_said(p); p = p->next) {
+        put_part(w, p, said);
+    }
+    buf_add(w->b, STR("]}"));
+    return p;
+}
+
+/* ---- items ---- */
+
+static void put_reasoning(struct writer *w, const struct ir_part *p)
+{
+    struct buf *b = w->b;
+    if (p->issuer != FAMILY_OPENAI || !p->signature.n) {
+        ir_drop(w->c, STR("reasoning"));
+        return;
+    }
+    w->signatures = true;
+    ir_comma(b);
+    buf_add(b, STR("{\"type\":\"reasoning\",\"id\":\"rs_"));
+    buf_add(b, ir_id(w->c->arena, p->signature, IR_ID_MISTRAL)); /* any: it is not looked up */
+    buf_add(b, STR("\",\"summary\":["));
+    if (p->text.n) {
+        buf_add(b, STR("{\"type\":\"summary_text\""));
+        ir_put_text(b, "text", p->text);
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+    ir_put_text(b, "encrypted_content", p->signature);
+    buf_addc(b, '}');
+}
+
+static void put_call(struct writer *w, const struct ir_part *p)
+{
+    struct buf *b = w->b;
+    ir_comma(b);
+    buf_add(b, p->freeform ? STR("{\"type\":\"custom_tool_call\"")
+                           : STR("{\"type\":\"function_call\""));
+    ir_put_text(b, "call_id", ir_id(w->c->arena, p->id, IR_ID_ANTHROPIC));
+    ir_put_text(b, "name", ir_function_name(w->c->arena, p->name));
+    if (p->freeform) {
+        struct str input = responses_input_of(p->args);
+        ir_put_text(b, "input", input.p ? input : STR(""));
+    } else {
+        buf_add(b, STR(",\"arguments\":\""));
+        ir_add_escaped(b, p->args);
+        buf_addc(b, '"');
+    }
+    buf_addc(b, '}');
+}
+
+static bool is_freeform(const struct ir_call *c, struct str name)
+{
+    const struct ir_tool *t = c->tools;
+    while (t && !str_eq(t->name, name)) {
+        t = t->next;
+    }
+    return t && t->freeform;
+}
+
+static void put_result(struct writer *w, const struct ir_part *p)
+{
+    struct buf *b = w->b;
+    const struct ir_part *only = p->parts;
+    ir_comma(b);
+    buf_add(b, is_freeform(w->c, p->name) ? STR("{\"type\":\"custom_tool_call_output\"")
+                                          : STR("{\"type\":\"function_call_output\""));
+    ir_put_text(b, "call_id", ir_id(w->c->arena, p->id, IR_ID_ANTHROPIC));
+    if (!only || (!only->next && only->kind == IR_TEXT)) {
+        ir_put_text(b, "output", only && only->text.p ? only->text : STR(""));
+    } else {
+        buf_add(b, STR(",\"output\":["));
+        for (; only; only = only->next) {
+            put_part(w, only, false);
+        }
+        buf_addc(b, ']');
+    }
+    buf_addc(b, '}');
+    if (p->is_error) {
+        ir_drop(w->c, STR("tool_result.is_error"));
+    }
+}
+
+static void put_turn(struct writer *w, const struct ir_turn *t)
+{
+    bool said = t->role == IR_ASSISTANT;
+    const char *role = said ? "assistant" : t->role == IR_USER ? "user" : "developer";
+    for (const struct ir_part *p = t->first; p; p = p->next) {
+        if (p->kind == IR_TOOL_RESULT) {
+            put_result(w, p);
+        }
+    }
+    for (const struct ir_part *p = t->first; p;) {
+        if (p->kind == IR_THINKING) {
+            put_reasoning(w, p);
+        } else if (p->kind == IR_TOOL_CALL) {
+            put_call(w, p);
+        } else if (is_said(p)) {
+            p = put_message(w, p, role, said);
+            continue;
+        }
+        p = p->next;
+    }
+}
+
+static void put_input(struct writer *w)
+{
+    struct ir_part *system = w->c->system;
+    if (system) {
+        buf_add(w->b, STR(",\"instructions\":\""));
+        for (const struct ir_part *p = system; p; p = p->next) {
+            buf_add(w->b, p == system ? STR("") : STR("\\n\\n"));
+            buf_add(w->b, p->text);
+            if (p->cache) {
+                ir_drop(w->c, STR("cache_control"));
+            }
+        }
+        buf_addc(w->b, '"');
+    }
+    buf_add(w->b, STR(",\"input\":["));
+    for (const struct ir_turn *t = w->c->turns; t; t = t->next) {
+        put_turn(w, t);
+    }
+    buf_addc(w->b, ']');
+}
+
+/* ---- tools ---- */
+
+static void put_tool(struct writer *w, const struct ir_tool *t)
+{
+    struct buf *b = w->b;
+    ir_comma(b);
+    buf_add(b, t->freeform ? STR("{\"type\":\"custom\"") : STR("{\"type\":\"function\""));
+    ir_put_text(b, "name", ir_function_name(w->c->arena, t->name));
+    if (t->description.n) {
+        ir_put_text(b, "description", t->description);
+    }
+    if (!t->freeform) {
+        ir_put_value(b, "parameters", ir_tool_schema(t));
+        ir_put_bool(b, "strict", t->strict == IR_YES);
+    }
+    buf_addc(b, '}');
+    if (t->cache) {
+        ir_drop(w->c, STR("cache_control"));
+    }
+}
+
+static void put_allowed(struct writer *w)
+{
+    buf_add(w->b, STR(",\"tool_choice\":{\"type\":\"allowed_tools\""));
+    ir_put_text(w->b, "mode", w->c->choice == IR_CHOICE_ANY ? STR("required") : STR("auto"));
+    buf_add(w->b, STR(",\"tools\":["));
+    for (const struct ir_list *l = w->c->choice_among; l; l = l->next) {
+        ir_comma(w->b);
+        buf_add(w->b, STR("{\"type\":\"function\""));
+        ir_put_text(w->b, "name", ir_function_name(w->c->arena, l->text));
+        buf_addc(w->b, '}');
+    }
+    buf_add(w->b, STR("]}"));
+}
+
+static void put_choice(struct writer *w)
+{
+    struct ir_call *c = w->c;
+    if (c->choice_among) {
+        put_allowed(w);
+    } else if (c->choice == IR_CHOICE_TOOL) {
+        buf_add(w->b, is_freeform(c, c->choice_tool)
+                          ? STR(",\"tool_choice\":{\"type\":\"custom\"")
+                          : STR(",\"tool_choice\":{\"type\":\"function\""));
+        ir_put_text(w->b, "name", ir_function_name(c->arena, c->choice_tool));
+        buf_addc(w->b, '}');
+    } else if (c->choice) {
+        ir_put_text(w->b, "tool_choice",
+                    c->choice == IR_CHOICE_ANY    ? STR("required")
+                    : c->choice == IR_CHOICE_NONE ? STR("none")
+                                                  : STR("auto"));
+    }
+    if (c->parallel) {
+        ir_put_bool(w->b, "parallel_tool_calls", c->parallel == IR_YES);
+    }
+}
+
+/* ---- the rest ---- */
+
+static void put_text_settings(struct writer *w)
+{
+    struct ir_call *c = w->c;
+    struct buf *b = w->b;
+    if (c->format < IR_FORMAT_JSON && !c->verbosity.n) {
+        return;
+    }
+    buf_add(b, STR(",\"text\":{"));
+    if (c->format == IR_FORMAT_SCHEMA) {
+        buf_add(b, STR("\"format\":{\"type\":\"json_schema\""));
+        ir_put_text(b, "name", c->schema_name.n ? c->schema_name : STR("answer"));
+        if (c->schema_description.n) {
+            ir_put_text(b, "description", c->schema_description);
+        }
+        ir_put_value(b, "schema", c->schema);
+        ir_put_bool(b, "strict", c->schema_strict == IR_YES);
+        buf_addc(b, '}');
+    } else if (c->format == IR_FORMAT_JSON) {
+        buf_add(b, STR("\"format\":{\"type\":\"json_object\"}"));
+    }
+    if (c->verbosity.n) {
+        ir_put_text(b, "verbosity", c->verbosity);
+    }
+    buf_addc(b, '}');
+}
+
+static void put_reasoning_wish(struct writer *w)
+{
+    struct ir_call *c = w->c;
+    enum ir_effort e = c->effort;
+    if (!e && c->budget != IR_BUDGET_UNSAID) {
+        e = ir_budget_effort(c->budget);
+    }
+    bool show = c->show_thinking == IR_YES && e != IR_EFFORT_NONE;
+    if (e || show) {
+        buf_add(w->b, STR(",\"reasoning\":{"));
+        if (e) {
+            ir_put_text(w->b, "effort", ir_effort_word(e));
+        }
+        if (show) {
+            ir_put_text(w->b, "summary", STR("auto"));
+        }
+        buf_addc(w->b, '}');
+    }
+    if (w->signatures || (e && e != IR_EFFORT_NONE) || show) {
+        buf_add(w->b, STR(",\"include\":[\"reasoning.encrypted_content\"]"));
+    }
+}
+
+static void put_sampling(struct writer *w)
+{
+    struct ir_call *c = w->c;
+    if (w->t->quirks & QUIRK_NO_SAMPLING) {
+        if (c->temperature.n) {
+            ir_drop(c, STR("temperature"));
+        }
+        if (c->top_p.n) {
+            ir_drop(c, STR("top_p"));
+        }
+    } else {
+        ir_put_value(w->b, "temperature", c->temperature);
+        ir_put_value(w->b, "top_p", c->top_p);
+    }
+    if (c->stop) {
+        ir_drop(c, STR("stop"));
+    }
+    bool known = ir_is(c->tier, STR("auto")) || ir_is(c->tier, STR("default")) ||
+                 ir_is(c->tier, STR("flex")) || ir_is(c->tier, STR("priority")) ||
+                 ir_is(c->tier, STR("scale"));
+    if (known) {
+        ir_put_text(w->b, "service_tier", c->tier);
+    } else if (c->tier.n) {
+        ir_drop(c, STR("service_tier"));
+    }
+}
+
+void responses_write_request(struct buf *b, struct ir_call *c, const struct ir_target *t)
+{
+    struct writer w = {.b = b, .c = c, .t = t};
+    buf_addc(b, '{');
+    ir_put_plain(b, "model", t->model);
+    put_input(&w);
+    if (c->tools) {
+        buf_add(b, STR(",\"tools\":["));
+        for (const struct ir_tool *tool = c->tools; tool; tool = tool->next) {
+            put_tool(&w, tool);
+        }
+        buf_addc(b, ']');
+        put_choice(&w);
+    }
+    put_text_settings(&w);
+    put_reasoning_wish(&w);
+    put_sampling(&w);
+    ir_put_members(b, c, written);
+    ir_put_bool(b, "store", c->store == IR_YES);
+    ir_drop_members(c, written, by_hand);
+    if (c->stream) {
+        ir_put_bool(b, "stream", true);
+    }
+    buf_addc(b, '}');
+}
+
+void responses_path(struct buf *b, const struct ir_call *c, const struct ir_target *t)
+{
+    (void)c;
+    (void)t;
+    buf_add(b, STR("/responses"));
+}
