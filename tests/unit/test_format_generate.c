@@ -123,7 +123,7 @@ static void the_whole_of_a_chat_request(void **state)
         "[{'text':'sure?'}]}],'systemInstruction':{'parts':[{'text':'be \\u00fc brief'}]},"
         "'generationConfig':{'temperature':0.70,'maxOutputTokens':50,'topP':0.9,'seed':7,"
         "'presencePenalty':1e-1,'stopSequences':['a','b']}}",
-        "n logit_bias safety_identifier");
+        "n logit_bias user");
 }
 
 #define CHAT_TOOLS                                                                                 \
