@@ -3,10 +3,14 @@
 #define DIALECT_CHAT_H
 
 #include "dialect/format.h"
+#include "json/walk.h"
 
 int chat_read_request(struct ir_call *c, struct str body);
 void chat_write_request(struct buf *b, struct ir_call *c, const struct ir_target *t);
 void chat_path(struct buf *b, const struct ir_call *c, const struct ir_target *t);
+
+/* `tools` as OpenAI has them; Ollama and Cohere took the shape over. 0 or -EINVAL. */
+int chat_read_tools(struct ir_call *c, struct walk *w);
 
 enum { CHAT_OUT_STATE = 64 };
 void chat_write_event(struct ir_out *o, const struct ir_event *e);

@@ -520,6 +520,11 @@ static int read_tools(struct ir_call *c, struct walk *w, bool bare)
     return 0;
 }
 
+int chat_read_tools(struct ir_call *c, struct walk *w)
+{
+    return read_tools(c, w, false);
+}
+
 /* {"type":"function","function":{"name":...}}, or {"name":...} of the old form. */
 static void read_choice_object(struct ir_call *c, struct walk *w)
 {
