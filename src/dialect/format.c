@@ -3,7 +3,11 @@
 extern const struct format format_chat;
 extern const struct format format_messages;
 extern const struct format format_responses;
+extern const struct format format_cohere;
 extern const struct format format_generate;
+extern const struct format format_messages;
+extern const struct format format_ollama;
+extern const struct format format_ollama_generate;
 
 /* One line each. */
 static const struct format *const rows[FORMAT_COUNT] = {
@@ -11,6 +15,9 @@ static const struct format *const rows[FORMAT_COUNT] = {
     [FORMAT_RESPONSES] = &format_responses,
     [FORMAT_MESSAGES] = &format_messages,
     [FORMAT_GENERATE] = &format_generate,
+    [FORMAT_OLLAMA] = &format_ollama,
+    [FORMAT_COHERE] = &format_cohere,
+    [FORMAT_OLLAMA_GENERATE] = &format_ollama_generate,
 };
 
 const struct format *format_of(enum format_id id)
