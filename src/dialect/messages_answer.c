@@ -75,7 +75,6 @@ static struct block read_block(struct walk *w)
 /* Begins the block, with what stands in it already. False: one that the form does not have. */
 static bool begin_block(struct ir_in *in, const struct block *k)
 {
-    ir_close(in); /* a server may have left out the last one's stop */
     if (ir_is(k->type, STR("text"))) {
         ir_open(in, IR_TEXT);
         ir_delta(in, k->text);
@@ -94,16 +93,6 @@ static bool begin_block(struct ir_in *in, const struct block *k)
     return true;
 }
 
-static void start_block(struct ir_in *in, struct walk *w)
-{
-    struct messages_in *s = in->state;
-    struct block k = read_block(w);
-    s->skip = !begin_block(in, &k);
-    s->pieces = false;
-    bool whole = !s->skip && k.input.n > 2 && k.input.p[0] == '{';
-    s->input = whole ? arena_dup(in->arena, k.input) : (struct str){0};
-}
-
 static void stop_block(struct ir_in *in)
 {
     struct messages_in *s = in->state;
@@ -115,6 +104,19 @@ static void stop_block(struct ir_in *in)
     }
     s->skip = false;
     s->input = (struct str){0};
+}
+
+static void start_block(struct ir_in *in, struct walk *w)
+{
+    struct messages_in *s = in->state;
+    struct block k = read_block(w);
+    if (in->open) {
+        stop_block(in); /* a server may have left out the last one's stop */
+    }
+    s->skip = !begin_block(in, &k);
+    s->pieces = false;
+    bool whole = !s->skip && k.input.n > 2 && k.input.p[0] == '{';
+    s->input = whole ? arena_dup(in->arena, k.input) : (struct str){0};
 }
 
 static void read_delta(struct ir_in *in, struct walk *w)
