@@ -4,6 +4,7 @@
 struct cohere_out {
     enum ir_finish finish;
     uint32_t contents, calls; /* begun */
+    bool bare;                /* the open call has had no arguments yet */
 };
 _Static_assert(sizeof(struct cohere_out) <= COHERE_OUT_STATE, "room for the state");
 
@@ -82,6 +83,7 @@ static void write_block_start(struct ir_out *o, const struct ir_event *e)
     if (is_media(e->kind)) {
         o->lost++;
     } else if (e->kind == IR_TOOL_CALL) {
+        s->bare = true;
         buf_add(o->out, STR(EVENT("tool-call-start")));
         put_index(o->out, ++s->calls);
         buf_add(o->out, STR(",\"delta\":{\"message\":{\"tool_calls\":{"));
@@ -100,6 +102,17 @@ static void write_block_start(struct ir_out *o, const struct ir_event *e)
     }
 }
 
+static void write_args(struct ir_out *o, struct str piece)
+{
+    struct cohere_out *s = o->state;
+    s->bare = false;
+    buf_add(o->out, STR(EVENT("tool-call-delta")));
+    put_index(o->out, s->calls);
+    buf_add(o->out, STR(",\"delta\":{\"message\":{\"tool_calls\":{\"function\":{\"arguments\":\""));
+    buf_add(o->out, piece);
+    buf_add(o->out, STR("\"}}}}}\n\n"));
+}
+
 static void write_delta(struct ir_out *o, const struct ir_event *e)
 {
     const struct cohere_out *s = o->state;
@@ -108,11 +121,7 @@ static void write_delta(struct ir_out *o, const struct ir_event *e)
         return;
     }
     if (e->kind == IR_TOOL_CALL) {
-        buf_add(b, STR(EVENT("tool-call-delta")));
-        put_index(b, s->calls);
-        buf_add(b, STR(",\"delta\":{\"message\":{\"tool_calls\":{\"function\":{\"arguments\":\""));
-        buf_add(b, e->text);
-        buf_add(b, STR("\"}}}}}\n\n"));
+        write_args(o, e->text);
         return;
     }
     buf_add(b, STR(EVENT("content-delta")));
@@ -130,6 +139,9 @@ static void write_block_stop(struct ir_out *o, const struct ir_event *e)
         return;
     }
     bool call = e->kind == IR_TOOL_CALL;
+    if (call && s->bare) {
+        write_args(o, STR("{}")); /* clients parse what has come by now */
+    }
     buf_add(o->out, call ? STR(EVENT("tool-call-end")) : STR(EVENT("content-end")));
     put_index(o->out, call ? s->calls : s->contents);
     buf_add(o->out, STR("}\n\n"));

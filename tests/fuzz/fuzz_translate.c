@@ -133,6 +133,15 @@ static void must_be_events(struct arena *a, struct str text)
     }
 }
 
+static void must_be_lines(struct str text)
+{
+    struct str line;
+    while (text.n) {
+        str_cut(&text, '\n', &line);
+        must_be_object(line);
+    }
+}
+
 static void stream(struct arena *a, const struct format *from, const struct format *to,
                    struct str text)
 {
@@ -159,6 +168,8 @@ static void stream(struct arena *a, const struct format *from, const struct form
     }
     if (to->framing == FRAMING_SSE) {
         must_be_events(a, buf_str(&out));
+    } else if (to->framing == FRAMING_LINES) {
+        must_be_lines(buf_str(&out));
     }
 }
 

@@ -437,15 +437,18 @@ static void a_stream_goes_to_cohere(void **state)
                           "'type':'function','function':{'name':'f','arguments':''}}}}")
                         EVENT("tool-call-delta",
                               ",'index':0,'delta':{'message':{'tool_calls':{'function':"
-                              "{'arguments':'{\\n'}}}}")
-                            EVENT("tool-call-delta",
-                                  ",'index':0,'delta':{'message':{'tool_calls':{'function':"
-                                  "{'arguments':'\\'a\\':1}'}}}}") EVENT("tool-call-end",
-                                                                         ",'index':0")
-                                EVENT("tool-call-start",
-                                      ",'index':1,'delta':{'message':{'tool_calls':{'id':'u',"
-                                      "'type':'function','function':{'name':'g','arguments':''}}}}")
-                                    EVENT("tool-call-end", ",'index':1") EVENT(
+                              "{'arguments':'{\\n'}}}}") EVENT("tool-call-delta",
+                                                               ",'index':0,'delta':{'message':{'"
+                                                               "tool_calls':{'function':"
+                                                               "{'arguments':'\\'a\\':1}'}}}}")
+                            EVENT("tool-call-end", ",'index':0") EVENT(
+                                "tool-call-start",
+                                ",'index':1,'delta':{'message':{'tool_calls':{'id':'u',"
+                                "'type':'function','function':{'name':'g','arguments':''}}}}")
+                                EVENT("tool-call-delta",
+                                      ",'index':1,'delta':{'message':{'tool_calls':{'function':"
+                                      "{'arguments':'{}'}}}}") EVENT("tool-call-end", ",'index':1")
+                                    EVENT(
                                         "message-end",
                                         ",'id':'ABC','delta':{'finish_reason':'TOOL_CALL','usage':{"
                                         "'billed_units':{'input_tokens':3,'output_tokens':4},"
