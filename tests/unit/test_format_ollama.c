@@ -68,7 +68,7 @@ static void what_ollama_has_no_word_for_is_named(void **state)
             "'tools':[{'type':'function','function':{'name':'f',"
             "'parameters':{'type':'object','properties':{}}}}]}",
             "image url, messages.content.audio, messages.content.document, tools.strict, "
-            "tool_choice, parallel_tool_calls, n, safety_identifier, store");
+            "tool_choice, parallel_tool_calls, n, user, store");
 }
 
 static void no_tool_is_offered_when_none_may_be_called(void **state)
