@@ -1,5 +1,5 @@
 /* Server-sent events on their way through the relay: whole ones only, watched for usage and for the
- * sign that the stream is over. */
+ * sign that the stream is over. Lines of JSON (Ollama's streams) are events as well. */
 #include "gateway/call.h"
 
 #include "base/must.h"
@@ -65,6 +65,11 @@ static void emit_without_usage(struct out *o, struct str event, const struct jso
     emit(o, to, (size_t)(end - to));
 }
 
+static bool is_lines(const struct call *c)
+{
+    return c->ep.endpoint->family == FAMILY_OLLAMA;
+}
+
 /* An event that mentions usage. Returns whether it was emitted here. */
 static bool look_at_usage(struct out *o, struct str event, struct str data)
 {
@@ -91,6 +96,9 @@ static bool holds(struct str s, struct str needle)
 static bool is_error(struct str event)
 {
     struct str data = str_from(event, 5);
+    if (event.n && event.p[0] == '{') {
+        return str_starts(event, STR("{\"error\""));
+    }
     if (event.n < 16 || (event.p[0] == 'd' && event.p[7] != 'e' && event.p[8] != 'e')) {
         return false;
     }
@@ -134,6 +142,12 @@ static void look_for_end(struct call *c, struct str event, struct sse_look look)
             r->finished = true;
         }
         break;
+    case FAMILY_OLLAMA:
+        r->finished = holds(event, STR("\"done\":true")) || holds(event, STR("\"done\": true"));
+        break;
+    case FAMILY_COHERE:
+        r->finished = holds(event, STR("\"message-end\""));
+        break;
     default:
         if (event.n > 0 && event.p[0] == 'e') {
             /* Responses names its events; chat does not. */
@@ -156,6 +170,13 @@ static void pass_event(struct out *o, struct str event, struct sse_look look)
     if (!c->relay.finished) {
         look_for_end(c, event, look);
     }
+    if (is_lines(c)) {
+        if (c->relay.finished && json_scan_members(event, NULL, 0, NULL, NULL) == 0) {
+            call_dialect(c)->event(event, &c->usage); /* it stands in the last one */
+        }
+        emit(o, event.p, event.n);
+        return;
+    }
     if (look.u && holds(event, c->ep.endpoint->family == FAMILY_GEMINI ? STR("\"usageMetadata\"")
                                                                        : STR("\"usage\""))) {
         struct str data = sse_data(&c->req->arena, event, NULL);
@@ -170,8 +191,10 @@ static void pass_event(struct out *o, struct str event, struct sse_look look)
 static size_t pass_events(struct out *o, const char *p, size_t n, size_t seen)
 {
     size_t at = 0, len;
-    struct sse_look look;
-    while (at < n && (len = sse_event_look(p + at, n - at, at ? 0 : seen, &look)) > 0) {
+    struct sse_look look = {true, true};
+    bool lines = is_lines(o->c);
+    while (at < n && (len = lines ? ndjson_line_end(p + at, n - at, at ? 0 : seen)
+                                  : sse_event_look(p + at, n - at, at ? 0 : seen, &look)) > 0) {
         pass_event(o, str_make(p + at, len), look);
         at += len;
     }

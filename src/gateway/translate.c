@@ -235,6 +235,9 @@ static void read_data(struct call *c, struct str name, struct str data)
 {
     struct translation *tr = c->tr;
     enum json_type top;
+    while (data.n && (data.p[data.n - 1] == '\n' || data.p[data.n - 1] == '\r')) {
+        data.n--; /* of a line; an empty one is no event */
+    }
     data = str_trim(data);
     if (data.n == 0) {
         return;
