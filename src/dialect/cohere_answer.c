@@ -343,7 +343,6 @@ const struct format format_cohere = {
     .family = FAMILY_COHERE,
     .framing = FRAMING_SSE,
     .stream_type = {"text/event-stream", 17},
-    .version = {"/v2", 3},
     .in_state = sizeof(struct cohere_in),
     .out_state = COHERE_OUT_STATE,
     .read_request = cohere_read_request,

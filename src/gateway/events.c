@@ -70,6 +70,19 @@ static bool is_lines(const struct call *c)
     return c->ep.endpoint->family == FAMILY_OLLAMA;
 }
 
+/* Usage stands in the last line. */
+static void look_at_line(struct call *c, struct str line)
+{
+    enum json_type top;
+    while (line.n && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r')) {
+        line.n--;
+    }
+    line = str_trim(line);
+    if (c->relay.finished && json_scan(line, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT) {
+        call_dialect(c)->event(line, &c->usage);
+    }
+}
+
 /* An event that mentions usage. Returns whether it was emitted here. */
 static bool look_at_usage(struct out *o, struct str event, struct str data)
 {
@@ -171,9 +184,7 @@ static void pass_event(struct out *o, struct str event, struct sse_look look)
         look_for_end(c, event, look);
     }
     if (is_lines(c)) {
-        if (c->relay.finished && json_scan_members(event, NULL, 0, NULL, NULL) == 0) {
-            call_dialect(c)->event(event, &c->usage); /* it stands in the last one */
-        }
+        look_at_line(c, event);
         emit(o, event.p, event.n);
         return;
     }
