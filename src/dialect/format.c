@@ -1,13 +1,12 @@
 #include "dialect/format.h"
 
 extern const struct format format_chat;
-extern const struct format format_messages;
-extern const struct format format_responses;
 extern const struct format format_cohere;
 extern const struct format format_generate;
 extern const struct format format_messages;
 extern const struct format format_ollama;
 extern const struct format format_ollama_generate;
+extern const struct format format_responses;
 
 /* One line each. */
 static const struct format *const rows[FORMAT_COUNT] = {

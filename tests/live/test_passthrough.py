@@ -5,7 +5,7 @@ import json
 import pytest
 
 import answers
-from accord import KEY, PROVIDER_SECRET
+from accord import KEY, PROVIDER_SECRET, config_for
 from wire import chunked, request
 
 CHAT = "/v1/chat/completions"
@@ -64,6 +64,58 @@ def test_messages_stream_is_byte_exact(accord):
 def test_responses_stream_is_byte_exact(accord):
     response = accord.post("/v1/responses", {"model": "m", "input": "x", "stream": True})
     assert response.body == b"".join(answers.response_events())
+
+
+def provider(start, upstream, dialect):
+    made = {"id": "p", "dialect": dialect, "base_url": upstream.url, "credential": PROVIDER_SECRET,
+            "allow_private_address": True}
+    return start(config_for(upstream.url, providers=[made],
+                            models=[{"id": "m", "targets": [{"provider": "p"}]}]))
+
+
+LINES = [b'{"model":"m","message":{"role":"assistant","content":"a\\"done\\":true"},"done":false}\n',
+         b"\n", b'{"model":"m","message":{"role":"assistant","content":"b"},"done":false}\n']
+LAST_LINE = b'{"model":"m","done":true,"done_reason":"stop","prompt_eval_count":7,"eval_count":3}\n'
+
+
+def lines(pieces):
+    return answers.STREAM_HEAD.replace(b"text/event-stream", b"application/x-ndjson") + b"".join(
+        answers.chunk(piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_ollama_stream_is_byte_exact(start, upstream, size):
+    server, text = provider(start, upstream, "ollama"), b"".join([*LINES, LAST_LINE])
+    pieces = [text[i:i + size] for i in range(0, len(text), size)]
+    upstream.answer = lambda peer, request: peer.send(lines(pieces))
+    assert server.post("/api/chat", {"model": "m", "messages": []}).body == text
+    server.wait_access_log(1)
+    line = server.access_log()[0]
+    assert (line["outcome"], line["input_tokens"], line["output_tokens"]) == ("ok", 7, 3)
+
+
+def test_ollama_stream_that_breaks_off_ends_with_an_error(start, upstream):
+    server = provider(start, upstream, "ollama")
+    upstream.answer = lambda peer, request: peer.send(lines(LINES))
+    with server.open_stream("/api/chat", {"model": "m", "messages": []}) as stream:
+        text = stream.read_to_end()
+    assert b'{"error":"The answer of the provider' in text and LINES[2] in text
+
+
+COHERE = [b'event: message-start\ndata: {"type":"message-start","id":"c"}\n\n',
+          b'event: message-end\ndata: {"type":"message-end","delta":{"finish_reason":"COMPLETE"']
+TOKENS = b',"usage":{"tokens":{"input_tokens":7,"output_tokens":3}}'
+
+
+@pytest.mark.parametrize("usage", [b"", TOKENS])
+def test_cohere_stream_is_byte_exact(start, upstream, usage):
+    events = [COHERE[0], COHERE[1] + usage + b"}}\n\n"]
+    server = provider(start, upstream, "cohere")
+    upstream.answer = lambda peer, request: peer.send(answers.stream(events))
+    response = server.post("/v2/chat", {"model": "m", "messages": [], "stream": True})
+    assert response.body == b"".join(events)
+    server.wait_access_log(1)
+    assert server.access_log()[0].get("input_tokens") == (7 if usage else None)
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta"])
