@@ -70,7 +70,7 @@ def provider(start, upstream, dialect):
     made = {"id": "p", "dialect": dialect, "base_url": upstream.url, "credential": PROVIDER_SECRET,
             "allow_private_address": True}
     return start(config_for(upstream.url, providers=[made],
-                            models=[{"id": "m", "targets": [{"provider": "p"}]}]))
+                            models=[{"id": "m", "targets": [{"provider": "p", "model": "m"}]}]))
 
 
 LINES = [b'{"model":"m","message":{"role":"assistant","content":"a\\"done\\":true"},"done":false}\n',

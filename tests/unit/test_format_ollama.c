@@ -285,7 +285,8 @@ static void an_answer_goes_to_openai(void **state)
            "{'id':'call_z','type':'function','function':{'name':'g','arguments':'{}'}}]},"
            "'logprobs':null,'finish_reason':'tool_calls'}],'usage':{'prompt_tokens':26,"
            "'completion_tokens':298,'total_tokens':324,'prompt_tokens_details':"
-           "{'cached_tokens':0},'completion_tokens_details':{'reasoning_tokens':0}}}");
+           "{'cached_tokens':0,'cache_write_tokens':0},'completion_tokens_details':{'reasoning_"
+           "tokens':0}}}");
 }
 
 static void how_answers_end(void **state)
