@@ -2,11 +2,12 @@
 
 extern const struct format format_chat;
 extern const struct format format_cohere;
-extern const struct format format_generate;
+extern const struct format format_converse;
 extern const struct format format_messages;
+extern const struct format format_responses;
+extern const struct format format_generate;
 extern const struct format format_ollama;
 extern const struct format format_ollama_generate;
-extern const struct format format_responses;
 
 /* One line each. */
 static const struct format *const rows[FORMAT_COUNT] = {
@@ -17,6 +18,7 @@ static const struct format *const rows[FORMAT_COUNT] = {
     [FORMAT_OLLAMA] = &format_ollama,
     [FORMAT_COHERE] = &format_cohere,
     [FORMAT_OLLAMA_GENERATE] = &format_ollama_generate,
+    [FORMAT_CONVERSE] = &format_converse,
 };
 
 const struct format *format_of(enum format_id id)

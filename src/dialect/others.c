@@ -108,12 +108,6 @@ static bool cohere_end(struct str data, struct usage *u)
     return true;
 }
 
-/* AWS puts the exception's name into a field; SDKs read the message from either spelling. */
-static void bedrock_error(struct buf *b, const struct api_error *e)
-{
-    one_member(b, STR("message"), e);
-}
-
 static void no_usage(struct str object, struct usage *u)
 {
     (void)object;
@@ -146,45 +140,4 @@ const struct dialect dialect_cohere = {
     .status = status,
     .usage = cohere_usage,
     .event = cohere_end,
-};
-
-/* Bedrock Runtime API reference, "Common Errors" and those of Converse. */
-static struct str bedrock_error_name(unsigned s)
-{
-    switch (s) {
-    case 400:
-    case 413:
-    case 422:
-        return STR("ValidationException");
-    case 401:
-    case 402:
-    case 403:
-        return STR("AccessDeniedException");
-    case 404:
-    case 410:
-        return STR("ResourceNotFoundException");
-    case 409:
-        return STR("ConflictException");
-    case 408:
-    case 504:
-        return STR("ModelTimeoutException");
-    case 429:
-        return STR("ThrottlingException");
-    case 503:
-    case 529:
-        return STR("ServiceUnavailableException");
-    default:
-        return s >= 500 ? STR("InternalServerException") : STR("ValidationException");
-    }
-}
-
-const struct dialect dialect_bedrock = {
-    .family = FAMILY_BEDROCK,
-    .name = {"bedrock", 7},
-    .error = bedrock_error,
-    .error_name = bedrock_error_name,
-    .error_event = bedrock_error,
-    .status = status,
-    .usage = no_usage,
-    .event = no_event,
 };

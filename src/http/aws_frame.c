@@ -164,7 +164,9 @@ static void put_header(struct buf *b, struct str name, struct str value)
     *at++ = HEADER_STRING;
     *at++ = (char)(value.n >> 8);
     *at++ = (char)value.n;
-    memcpy(at, value.p, value.n);
+    if (value.n) {
+        memcpy(at, value.p, value.n);
+    }
 }
 
 size_t aws_frame_begin(struct buf *b, enum aws_frame_type type, struct str name)
