@@ -255,6 +255,7 @@ bool ir_data_url(struct arena *a, struct str escaped, struct str *ret_media_type
     if (!str_istarts(escaped, scheme)) {
         return false;
     }
+    bool decoded = has_escape(escaped);
     struct str text = ir_plain(a, escaped), head;
     text = str_from(text, scheme.n);
     if (!str_cut(&text, ',', &head)) {
@@ -270,8 +271,9 @@ bool ir_data_url(struct arena *a, struct str escaped, struct str *ret_media_type
     if (!base64) {
         return false;
     }
-    *ret_media_type = type;
-    *ret_data = text;
+    /* What was decoded may hold a quote, which would end the string that it is written into. */
+    *ret_media_type = decoded ? ir_escape(a, type) : type;
+    *ret_data = decoded ? ir_escape(a, text) : text;
     return true;
 }
 
@@ -305,14 +307,20 @@ struct str ir_signature_in(struct arena *a, struct str text, enum family dialect
         return text;
     }
     struct str coded = str_from(ir_plain(a, text), MARK_N);
-    unsigned char *to = arena_alloc(a, coded.n + 1);
+    char *to = arena_alloc(a, coded.n + 2);
     size_t n;
-    if (sodium_base642bin(to, coded.n + 1, coded.p, coded.n, NULL, &n, NULL,
+    enum json_type top;
+    if (sodium_base642bin((unsigned char *)to + 1, coded.n, coded.p, coded.n, NULL, &n, NULL,
                           sodium_base64_VARIANT_ORIGINAL) != 0) {
         return (struct str){0}; /* was changed on its way: nobody's */
     }
+    /* Anyone can make such a mark: what it holds must be the inside of one string, or it would end it. */
+    to[0] = to[n + 1] = '"';
+    if (json_scan(str_make(to, n + 2), NULL, 0, &top, NULL) < 0 || top != JSON_STRING) {
+        return (struct str){0};
+    }
     *ret_issuer = (enum family)issuer;
-    return str_make((const char *)to, n);
+    return str_make(to + 1, n);
 }
 
 bool ir_has_mark(struct str body)

@@ -983,6 +983,35 @@ static void foreign_signatures(void **state)
     arena_reset(&w.a);
 }
 
+/* What is decoded on the way in may not end the string that it is written into. */
+static void nothing_ends_its_string(void **state)
+{
+    (void)state;
+    static const struct translation urls[] = {
+        {"a data URL with a quote", CLAUDE,
+         "{'messages':[{'role':'user','content':[{'type':'text','text':'x'},{'type':'image_url',"
+         "'image_url':{'url':'data:image\\/png;base64,AA\\\\\\'}]'}}]}]}",
+         "{'messages':[{'role':'user','content':[{'text':'x'},{'image':{'format':'png','source':"
+         "{'bytes':'AA\\\\\\'}]'}}}]}]}",
+         "", 0},
+    };
+    check_translation(FORMAT_CHAT, FORMAT_CONVERSE, &urls[0]);
+    static const struct {
+        const char *text;
+        bool taken;
+    } marks[] = {{"c2ln", true}, {"Ig==", false}, {"XA==", false}, {"YSIsImIiOiI=", false}};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        struct arena a = {0};
+        enum family issuer;
+        struct str mark = ir_signature_out(&a, STR("x"), FAMILY_ANTHROPIC, FAMILY_BEDROCK);
+        mark = arena_printf(&a, "%.*s%s", (int)mark.n - 4, mark.p, marks[i].text);
+        struct str got = ir_signature_in(&a, mark, FAMILY_BEDROCK, &issuer);
+        assert_int_equal(got.n > 0, marks[i].taken);
+        assert_int_equal(issuer, marks[i].taken ? FAMILY_ANTHROPIC : FAMILY_BEDROCK);
+        arena_reset(&a);
+    }
+}
+
 /* ---- errors of our own ---- */
 
 static void error_frames(void **state)
@@ -1033,7 +1062,8 @@ int main(void)
         cmocka_unit_test(exceptions_are_read),   cmocka_unit_test(answers_are_read),
         cmocka_unit_test(odd_events_do_no_harm), cmocka_unit_test(errors_are_read),
         cmocka_unit_test(streams_are_written),   cmocka_unit_test(answers_are_written),
-        cmocka_unit_test(foreign_signatures),    cmocka_unit_test(error_frames),
+        cmocka_unit_test(foreign_signatures),    cmocka_unit_test(nothing_ends_its_string),
+        cmocka_unit_test(error_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
