@@ -72,6 +72,9 @@ void ir_text(struct ir_in *in, enum ir_kind kind, struct str text)
 void ir_media(struct ir_in *in, enum ir_kind kind, struct str media_type, struct str base64)
 {
     open_block(in, &(struct ir_event){.kind = kind, .media_type = media_type});
+    if (!in->open) {
+        return; /* behind the end */
+    }
     emit(in, &(struct ir_event){.type = IR_DELTA,
                                 .kind = kind,
                                 .block = in->blocks - 1,
