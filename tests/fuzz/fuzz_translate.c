@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "dialect/format.h"
+#include "http/aws_frame.h"
 #include "http/sse.h"
 #include "json/scan.h"
 
@@ -142,6 +143,19 @@ static void must_be_lines(struct str text)
     }
 }
 
+static void must_be_frames(struct str text)
+{
+    while (text.n) {
+        struct aws_frame f;
+        size_t n = aws_frame_end(text.p, text.n);
+        must(n > 0 && n <= text.n);
+        must(aws_frame_read(str_first(text, n), &f) == 0);
+        must(f.type == AWS_FRAME_EVENT && f.name.n);
+        must_be_object(f.payload);
+        text = str_from(text, n);
+    }
+}
+
 static void stream(struct arena *a, const struct format *from, const struct format *to,
                    struct str text)
 {
@@ -170,6 +184,8 @@ static void stream(struct arena *a, const struct format *from, const struct form
         must_be_events(a, buf_str(&out));
     } else if (to->framing == FRAMING_LINES) {
         must_be_lines(buf_str(&out));
+    } else if (to->framing == FRAMING_AMAZON) {
+        must_be_frames(buf_str(&out));
     }
 }
 

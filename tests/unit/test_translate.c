@@ -51,6 +51,10 @@ static const struct {
          NO_STRICT | NO_DETAIL,
      0},
     {FORMAT_MESSAGES, NO_SEED | NO_PENALTIES | NO_SCHEMA_NAME | NO_EFFORT_WORD | NO_DETAIL, 0},
+    {FORMAT_CONVERSE,
+     NO_IMAGE_URL | NO_TOP_K | NO_SEED | NO_PENALTIES | NO_USER | NO_PARALLEL | NO_EFFORT_WORD |
+         NO_DETAIL,
+     0},
 };
 
 /* ---- the form as a text that can be compared ---- */
