@@ -4,6 +4,7 @@
 #define DIALECT_CONVERSE_H
 
 #include "dialect/format.h"
+#include "dialect/ir_set.h"
 #include "json/walk.h"
 
 extern const struct format format_converse;
@@ -27,7 +28,8 @@ struct converse_writer {
     bool thinking;
     bool calls;                  /* a call stands in the messages: tools must be declared */
     bool has_text, has_document; /* in the message that is being written */
-    struct ir_list *names;       /* of documents: each must be another */
+    struct ir_set names;         /* of documents: each must be another */
+    unsigned documents;
 };
 
 int converse_read_request(struct ir_call *c, struct str body);

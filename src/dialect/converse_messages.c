@@ -106,16 +106,6 @@ static bool may_stand_in_name(char c)
            c == '(' || c == ')' || c == '[' || c == ']';
 }
 
-static bool is_taken(const struct converse_writer *w, struct str name)
-{
-    for (const struct ir_list *l = w->names; l; l = l->next) {
-        if (str_eq(l->text, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Letters, digits, single spaces, hyphens, parentheses, brackets; and no name twice in a request. */
 static struct str document_name(struct converse_writer *w, struct str title)
 {
@@ -135,10 +125,11 @@ static struct str document_name(struct converse_writer *w, struct str title)
         n--;
     }
     struct str name = n ? str_make(to, n) : STR("document"), first = name;
-    for (unsigned i = 2; is_taken(w, name); i++) {
-        name = arena_printf(w->c->arena, "%.*s-%u", STR_ARG(first), i);
+    w->documents++;
+    while (!ir_set_add(w->c->arena, &w->names, name)) {
+        name = arena_printf(w->c->arena, "%.*s-%u", STR_ARG(first), w->documents);
+        first = name;
     }
-    ir_append(w->c->arena, &w->names, name);
     return name;
 }
 
@@ -332,21 +323,17 @@ static bool step(const struct converse_writer *w, const struct group *g, struct 
     return s->p != NULL;
 }
 
-/* The part of that kind and id, looked for from the last one found on: results mostly come in order. */
-static bool find(const struct converse_writer *w, const struct group *g, struct spot *last,
-                 enum ir_kind kind, struct str id)
+/* The ids of all parts of that kind. */
+static struct ir_set ids_of(const struct converse_writer *w, const struct group *g,
+                            enum ir_kind kind)
 {
-    struct spot at = *last;
-    for (int round = 0; round < 2; round++) {
-        while (step(w, g, &at)) {
-            if (at.p->kind == kind && str_eq(at.p->id, id)) {
-                *last = at;
-                return true;
-            }
+    struct ir_set ids = {0};
+    for (struct spot s = {0}; step(w, g, &s);) {
+        if (s.p->kind == kind) {
+            ir_set_add(w->c->arena, &ids, s.p->id);
         }
-        at = (struct spot){0};
     }
-    return false;
+    return ids;
 }
 
 /* ---- messages ---- */
@@ -387,29 +374,34 @@ static void put_assistant(struct converse_writer *w, const struct group *g)
     }
 }
 
-/* `asked`: the message before, whose calls are answered here. */
-static void put_user(struct converse_writer *w, const struct group *g, const struct group *asked)
+/* Results of the calls that were asked for in the message before, then those that are missing. */
+static void put_results(struct converse_writer *w, const struct group *g, const struct group *asked,
+                        const struct ir_set *calls)
 {
-    struct spot last = {0};
-    size_t empty = w->b->n;
+    struct ir_set results = ids_of(w, g, IR_TOOL_RESULT);
     for (struct spot s = {0}; step(w, g, &s);) {
-        if (s.p->kind == IR_TOOL_RESULT && find(w, asked, &last, IR_TOOL_CALL, s.p->id)) {
+        if (s.p->kind == IR_TOOL_RESULT && ir_set_has(calls, s.p->id)) {
             put_result(w, s.p);
         }
     }
-    last = (struct spot){0};
     for (struct spot s = {0}; step(w, asked, &s);) {
-        if (s.p->kind == IR_TOOL_CALL && !find(w, g, &last, IR_TOOL_RESULT, s.p->id)) {
+        if (s.p->kind == IR_TOOL_CALL && !ir_set_has(&results, s.p->id)) {
             open_result(w, s.p->id);
             buf_add(w->b, STR("{\"text\":\"No result was given.\"}"));
             close_result(w, true);
         }
     }
-    last = (struct spot){0};
+}
+
+static void put_user(struct converse_writer *w, const struct group *g, const struct group *asked)
+{
+    struct ir_set calls = ids_of(w, asked, IR_TOOL_CALL);
+    size_t empty = w->b->n;
+    put_results(w, g, asked, &calls);
     for (struct spot s = {0}; step(w, g, &s);) {
         if (s.p->kind != IR_TOOL_RESULT) {
             put_part(w, s.p);
-        } else if (!find(w, asked, &last, IR_TOOL_CALL, s.p->id)) {
+        } else if (!ir_set_has(&calls, s.p->id)) {
             put_orphan(w, s.p);
         }
     }

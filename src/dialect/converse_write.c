@@ -88,15 +88,11 @@ static void put_tool(struct converse_writer *w, const struct ir_tool *t)
 /* A history with calls is refused without tools: those that it names, as little as can be said of them. */
 static void put_tools_of_history(struct converse_writer *w)
 {
-    struct ir_list *names = NULL;
+    struct ir_set names = {0};
     for (const struct ir_turn *t = w->c->turns; t; t = t->next) {
         for (const struct ir_part *p = t->first; p; p = p->next) {
-            const struct ir_list *l = names;
-            while (l && !str_eq(l->text, p->name)) {
-                l = l->next;
-            }
-            if (p->kind == IR_TOOL_CALL && t->role == IR_ASSISTANT && !l) {
-                ir_append(w->c->arena, &names, p->name);
+            if (p->kind == IR_TOOL_CALL && t->role == IR_ASSISTANT &&
+                ir_set_add(w->c->arena, &names, p->name)) {
                 put_tool(w, &(struct ir_tool){.name = p->name});
             }
         }

@@ -161,7 +161,7 @@ static const struct translation from_chat[] = {
      "{'messages':[{'role':'user','content':[{'image':{'format':'jpeg','source':{'bytes':'AAAA'}}},"
      "{'document':{'format':'pdf','name':'Q1 - report-v2-pdf','source':{'bytes':'BBBB'}}},"
      "{'document':{'format':'csv','name':'a-csv','source':{'bytes':'CCCC'}}},"
-     "{'document':{'format':'csv','name':'a-csv-2','source':{'bytes':'DDDD'}}},{'text':'.'}]}]}",
+     "{'document':{'format':'csv','name':'a-csv-3','source':{'bytes':'DDDD'}}},{'text':'.'}]}]}",
      "messages.content[image] messages.content[document]", 0},
     {"a schema, an effort, a tier, an end user", CLAUDE,
      "{'messages':[{'role':'user','content':'x'}],'response_format':{'type':'json_schema',"

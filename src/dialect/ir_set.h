@@ -1,0 +1,17 @@
+/* A set of texts, for writers that must know what they have seen: a request may hold many thousands of ids.
+ * Zero is the empty set; its memory is the arena's, the texts are not copied. */
+#ifndef DIALECT_IR_SET_H
+#define DIALECT_IR_SET_H
+
+#include "base/arena.h"
+
+struct ir_set {
+    struct str *_slot;
+    uint32_t _size, _n; /* the size is a power of two, or 0 */
+};
+
+/* False: it was in the set already. */
+bool ir_set_add(struct arena *a, struct ir_set *s, struct str text);
+bool ir_set_has(const struct ir_set *s, struct str text);
+
+#endif
