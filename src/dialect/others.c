@@ -108,19 +108,6 @@ static bool cohere_end(struct str data, struct usage *u)
     return true;
 }
 
-static void no_usage(struct str object, struct usage *u)
-{
-    (void)object;
-    (void)u;
-}
-
-static bool no_event(struct str data, struct usage *u)
-{
-    (void)data;
-    (void)u;
-    return false;
-}
-
 const struct dialect dialect_ollama = {
     .family = FAMILY_OLLAMA,
     .name = {"ollama", 6},
