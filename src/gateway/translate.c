@@ -4,6 +4,7 @@
 #include "gateway/translate.h"
 
 #include "conflict/rate_limit.h"
+#include "dialect/chat.h"
 #include "http/aws_frame.h"
 #include "http/sse.h"
 #include "json/scan.h"
@@ -364,6 +365,10 @@ static void finish_error(struct call *c)
     enum json_type top;
     bool json = json_scan(body, NULL, 0, &top, NULL) == 0;
     tr->upstream->read_error(&c->req->arena, body, json, &e);
+    if (!e.message.n) {
+        openai_read_error(&c->req->arena, body, json,
+                          &e); /* what stands between may speak otherwise */
+    }
     e.status = tr->status;
     if (str_eq(e.code, STR("conversation_locked"))) {
         e.status = 409; /* CONFLICT: a lock, not a fault of the request */
