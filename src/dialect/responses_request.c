@@ -20,11 +20,6 @@ static const struct ir_member members[] = {
     IR_MEMBER_END,
 };
 
-struct str responses_joined(struct arena *a, struct str space, struct str name)
-{
-    return space.n ? arena_printf(a, "%.*s__%.*s", STR_ARG(space), STR_ARG(name)) : name;
-}
-
 /* ---- content ---- */
 
 static void read_file_data(struct ir_call *c, struct ir_part *p, struct str data)
@@ -52,7 +47,23 @@ static void read_audio(struct ir_part *p, struct walk *w)
 struct piece {
     struct str type, text, url, file, data, title, detail, file_url;
     struct walk audio;
+    enum ir_cache cache;
 };
+
+/* prompt_cache_breakpoint: {"mode": "explicit", "ttl": "30m" or "12h"} */
+static enum ir_cache read_breakpoint(struct walk *w)
+{
+    struct str key;
+    enum ir_cache mark = walk_type(w) == JSON_OBJECT ? IR_CACHE_5M : IR_CACHE_NONE;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("ttl"))) {
+            mark = ir_is(walk_text(w), STR("12h")) ? IR_CACHE_1H : mark;
+        } else {
+            walk_value(w);
+        }
+    }
+    return mark;
+}
 
 static void read_piece(struct ir_call *c, struct piece *k, struct walk *w)
 {
@@ -77,12 +88,10 @@ static void read_piece(struct ir_call *c, struct piece *k, struct walk *w)
         } else if (str_eq(key, STR("input_audio"))) {
             k->audio = *w;
             walk_value(w);
+        } else if (str_eq(key, STR("prompt_cache_breakpoint"))) {
+            k->cache = read_breakpoint(w);
         } else {
-            bool quiet = str_eq(key, STR("annotations")) || str_eq(key, STR("logprobs"));
-            walk_value(w);
-            if (!quiet) {
-                ir_drop_found(c, "input.content.", key, "");
-            }
+            responses_drop_member(c, "input.content.", key, w);
         }
     }
 }
@@ -118,7 +127,9 @@ static void place_piece(struct ir_call *c, struct ir_part **list, const struct p
         read_audio(p, &w);
     } else {
         ir_drop_found(c, "input.content[", k->type, "]");
+        return;
     }
+    p->cache = k->cache;
 }
 
 /* A string, or an array of parts. */
@@ -151,34 +162,37 @@ static int read_content(struct ir_call *c, struct ir_part **list, struct walk *w
 /* ---- items ---- */
 
 struct item {
-    struct str type, role, call_id, name, space, arguments, input, encrypted;
-    struct walk content, output, summary;
+    struct str type, role, id, status, call_id, name, space, input, encrypted;
+    struct walk arguments, content, output, summary, tools;
 };
 
-static void read_item(struct item *k, struct walk *w)
+static void read_item(struct ir_call *c, struct item *k, struct walk *w)
 {
     struct str key;
     while (walk_member(w, &key)) {
         struct str *text = str_eq(key, STR("type"))                ? &k->type
                            : str_eq(key, STR("role"))              ? &k->role
+                           : str_eq(key, STR("id"))                ? &k->id
+                           : str_eq(key, STR("status"))            ? &k->status
                            : str_eq(key, STR("call_id"))           ? &k->call_id
                            : str_eq(key, STR("name"))              ? &k->name
                            : str_eq(key, STR("namespace"))         ? &k->space
-                           : str_eq(key, STR("arguments"))         ? &k->arguments
                            : str_eq(key, STR("input"))             ? &k->input
                            : str_eq(key, STR("encrypted_content")) ? &k->encrypted
                                                                    : NULL;
-        struct walk *about = str_eq(key, STR("content"))   ? &k->content
-                             : str_eq(key, STR("output"))  ? &k->output
-                             : str_eq(key, STR("summary")) ? &k->summary
-                                                           : NULL;
+        struct walk *about = str_eq(key, STR("content"))     ? &k->content
+                             : str_eq(key, STR("output"))    ? &k->output
+                             : str_eq(key, STR("arguments")) ? &k->arguments
+                             : str_eq(key, STR("summary"))   ? &k->summary
+                             : str_eq(key, STR("tools"))     ? &k->tools
+                                                             : NULL;
         if (text) {
             *text = walk_text(w);
+        } else if (about) {
+            *about = *w;
+            walk_value(w);
         } else {
-            if (about) {
-                *about = *w;
-            }
-            walk_value(w); /* id, status and the like */
+            responses_drop_member(c, "input.", key, w);
         }
     }
 }
@@ -218,7 +232,11 @@ static int place_message(struct ir_call *c, struct item *k, unsigned i)
         take(ir_add_turn(c, IR_SYSTEM), list);
     } else {
         for (; list; list = list->next) {
-            ir_add_system(c, list->text);
+            if (list->kind == IR_TEXT) {
+                ir_add_system(c, list->text)->cache = list->cache;
+            } else {
+                ir_drop(c, STR("input.content")); /* instructions are texts */
+            }
         }
     }
     return 0;
@@ -240,7 +258,11 @@ static int place_call(struct ir_call *c, const struct item *k, bool freeform, un
         buf_addc(&b, '}');
         p->args = buf_str(&b);
     } else {
-        p->args = ir_args_in(c->arena, k->arguments);
+        /* a string by the reference; some clients send the object itself */
+        struct walk w = k->arguments;
+        p->args = !w.p                           ? STR("{}")
+                  : walk_type(&w) == JSON_OBJECT ? walk_value(&w)
+                                                 : ir_args_in(c->arena, walk_text(&w));
     }
     return 0;
 }
@@ -259,7 +281,7 @@ static int place_output(struct ir_call *c, struct item *k, unsigned i)
     return k->output.p ? read_content(c, &p->parts, &k->output, i) : 0;
 }
 
-/* Texts of {"type":"summary_text","text":...} and the like, joined. */
+/* Texts of {"type":"summary_text","text":...} and the like, joined; p is NULL when there is none. */
 static struct str joined_texts(struct ir_call *c, struct walk *w)
 {
     struct str key, only = {0};
@@ -284,15 +306,20 @@ static struct str joined_texts(struct ir_call *c, struct walk *w)
     return n > 1 ? buf_str(&b) : only;
 }
 
+/* One with an id only stands for what OpenAI has kept. An empty summary text tells thinking that was left out
+ * from such that may not be seen. */
 static void place_reasoning(struct ir_call *c, struct item *k)
 {
-    struct ir_part *p = ir_add_part(c, turn_of(c, IR_ASSISTANT), IR_THINKING);
-    p->text = joined_texts(c, &k->content);
-    if (!p->text.n) {
-        p->text = joined_texts(c, &k->summary);
+    struct str text = joined_texts(c, &k->content);
+    text = text.n ? text : joined_texts(c, &k->summary);
+    if (!text.n && !k->encrypted.n) {
+        ir_drop(c, STR("input[reasoning]"));
+        return;
     }
+    struct ir_part *p = ir_add_part(c, turn_of(c, IR_ASSISTANT), IR_THINKING);
+    p->text = text;
     p->signature = ir_signature_in(c->arena, k->encrypted, FAMILY_OPENAI, &p->issuer);
-    p->redacted = !p->text.n && p->signature.n;
+    p->redacted = !text.p && p->signature.n;
 }
 
 static int place_item(struct ir_call *c, struct item *k, unsigned i)
@@ -310,10 +337,13 @@ static int place_item(struct ir_call *c, struct item *k, unsigned i)
         ir_is(k->type, STR("custom_tool_call_output"))) {
         return place_output(c, k, i);
     }
+    if (ir_is(k->type, STR("additional_tools")) && k->tools.p) {
+        return responses_read_tools(c, &k->tools);
+    }
     if (ir_is(k->type, STR("reasoning"))) {
         place_reasoning(c, k);
     } else {
-        ir_drop_found(c, "input[", k->type, "]");
+        ir_drop_found(c, "input[", k->type.n ? k->type : STR("item_reference"), "]");
     }
     return 0;
 }
@@ -334,7 +364,7 @@ static int read_input(struct ir_call *c, struct walk *w)
             return ir_bad(c, "must be an object", "input[%u]", i);
         }
         walk_enter(w);
-        read_item(&k, w);
+        read_item(c, &k, w);
         int r = place_item(c, &k, i);
         if (r < 0) {
             return r;
@@ -343,132 +373,12 @@ static int read_input(struct ir_call *c, struct walk *w)
     return 0;
 }
 
-/* ---- tools ---- */
-
-static int read_tools(struct ir_call *c, struct walk *w, struct str space, unsigned depth);
-
-static int read_tool(struct ir_call *c, struct walk *w, struct str space, unsigned depth)
-{
-    struct str key, type = {0}, name = {0};
-    struct ir_tool t = {.space = space};
-    struct walk inner = {0};
-    for (bool in = walk_object(w); in && walk_member(w, &key);) {
-        if (str_eq(key, STR("type"))) {
-            type = walk_text(w);
-        } else if (str_eq(key, STR("name"))) {
-            name = walk_text(w);
-        } else if (str_eq(key, STR("description"))) {
-            t.description = walk_text(w);
-        } else if (str_eq(key, STR("parameters"))) {
-            struct str schema = walk_value(w);
-            t.schema = schema.p[0] == '{' ? schema : (struct str){0};
-        } else if (str_eq(key, STR("strict"))) {
-            enum json_type is = walk_type(w);
-            t.strict = is == JSON_TRUE ? IR_YES : is == JSON_FALSE ? IR_NO : IR_UNSAID;
-            walk_value(w);
-        } else {
-            if (str_eq(key, STR("tools"))) {
-                inner = *w;
-            }
-            walk_value(w);
-        }
-    }
-    if (ir_is(type, STR("namespace")) && inner.p && depth == 0) {
-        return read_tools(c, &inner, name, 1);
-    }
-    if (!ir_is(type, STR("function")) && !ir_is(type, STR("custom"))) {
-        ir_drop_found(c, "tools[", type, "]"); /* run by OpenAI */
-        return 0;
-    }
-    if (!name.n) {
-        return ir_bad(c, "must each have a name", "tools");
-    }
-    struct ir_tool *to = ir_add_tool(c);
-    t.bare = space.n ? name : (struct str){0};
-    t.name = responses_joined(c->arena, space, name);
-    t.freeform = ir_is(type, STR("custom"));
-    *to = t;
-    return 0;
-}
-
-static int read_tools(struct ir_call *c, struct walk *w, struct str space, unsigned depth)
-{
-    if (walk_type(w) == JSON_NULL) {
-        walk_value(w);
-        return 0;
-    }
-    if (walk_type(w) != JSON_ARRAY) {
-        return ir_bad(c, "must be an array", "tools");
-    }
-    walk_enter(w);
-    while (walk_element(w)) {
-        int r = read_tool(c, w, space, depth);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
-}
-
-static void read_allowed(struct ir_call *c, struct walk *w)
-{
-    struct str key;
-    for (bool any = walk_array(w); any && walk_element(w);) {
-        for (bool in = walk_object(w); in && walk_member(w, &key);) {
-            if (str_eq(key, STR("name"))) {
-                ir_append(c->arena, &c->choice_among, walk_text(w));
-            } else {
-                walk_value(w);
-            }
-        }
-    }
-}
-
-static int read_choice(struct ir_call *c, struct walk *w)
-{
-    struct str key, type = {0}, mode = {0}, word;
-    if (walk_type(w) == JSON_OBJECT) {
-        walk_enter(w);
-        while (walk_member(w, &key)) {
-            if (str_eq(key, STR("type"))) {
-                type = walk_text(w);
-            } else if (str_eq(key, STR("name"))) {
-                c->choice_tool = walk_text(w);
-            } else if (str_eq(key, STR("mode"))) {
-                mode = walk_text(w);
-            } else if (str_eq(key, STR("tools"))) {
-                read_allowed(c, w);
-            } else {
-                walk_value(w);
-            }
-        }
-        if (ir_is(type, STR("allowed_tools"))) {
-            c->choice = ir_is(mode, STR("required")) ? IR_CHOICE_ANY : IR_CHOICE_AUTO;
-        } else if (c->choice_tool.n) {
-            c->choice = IR_CHOICE_TOOL;
-        } else {
-            ir_drop_found(c, "tool_choice[", type, "]");
-        }
-        return 0;
-    }
-    bool nothing = walk_type(w) == JSON_NULL;
-    word = walk_text(w);
-    c->choice = ir_is(word, STR("auto"))       ? IR_CHOICE_AUTO
-                : ir_is(word, STR("none"))     ? IR_CHOICE_NONE
-                : ir_is(word, STR("required")) ? IR_CHOICE_ANY
-                                               : IR_CHOICE_UNSAID;
-    if (!c->choice && !nothing) {
-        return ir_bad(c, "must be auto, none, required or an object that names a tool",
-                      "tool_choice");
-    }
-    return 0;
-}
-
 /* ---- the other members ---- */
 
-static void read_format(struct ir_call *c, struct walk *w)
+static int read_format(struct ir_call *c, struct walk *w)
 {
     struct str key, type = {0};
+    bool given = walk_type(w) == JSON_OBJECT;
     for (bool in = walk_object(w); in && walk_member(w, &key);) {
         if (str_eq(key, STR("type"))) {
             type = walk_text(w);
@@ -492,18 +402,35 @@ static void read_format(struct ir_call *c, struct walk *w)
                     ? IR_FORMAT_JSON
                 : ir_is(type, STR("text")) ? IR_FORMAT_TEXT
                                            : IR_FORMAT_UNSAID;
+    if (given && !c->format) {
+        return ir_bad(c, "must be text, json_object or json_schema", "text.format.type");
+    }
+    return 0;
 }
 
-static void read_text(struct ir_call *c, struct walk *w)
+static int read_text(struct ir_call *c, struct walk *w)
 {
     struct str key;
-    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+    int r = 0;
+    for (bool in = walk_object(w); in && r == 0 && walk_member(w, &key);) {
         if (str_eq(key, STR("format"))) {
-            read_format(c, w);
+            r = read_format(c, w);
         } else if (str_eq(key, STR("verbosity"))) {
             c->verbosity = walk_text(w);
         } else {
-            walk_value(w);
+            responses_drop_member(c, "text.", key, w);
+        }
+    }
+    return r;
+}
+
+/* What else is wanted in the answer. Reasoning's signature comes in any case. */
+static void read_include(struct ir_call *c, struct walk *w)
+{
+    for (bool any = walk_array(w); any && walk_element(w);) {
+        struct str what = walk_text(w);
+        if (!ir_is(what, STR("reasoning.encrypted_content"))) {
+            ir_drop_found(c, "include[", what, "]");
         }
     }
 }
@@ -523,16 +450,18 @@ static int read_reasoning(struct ir_call *c, struct walk *w)
             c->show_thinking = walk_type(w) == JSON_STRING ? IR_YES : c->show_thinking;
             walk_value(w);
         } else {
-            ir_drop_found(c, "reasoning.", key, "");
-            walk_value(w);
+            responses_drop_member(c, "reasoning.", key, w);
         }
     }
     return 0;
 }
 
 /* They go ahead of all, wherever they stand. */
-static void read_instructions(struct ir_call *c, struct walk *w)
+static int read_instructions(struct ir_call *c, struct walk *w)
 {
+    if (walk_type(w) != JSON_STRING && walk_type(w) != JSON_NULL) {
+        return ir_bad(c, "must be a string", "instructions");
+    }
     struct str text = walk_text(w);
     struct ir_part *p = NULL;
     if (text.n) {
@@ -542,19 +471,7 @@ static void read_instructions(struct ir_call *c, struct walk *w)
         c->system = p;
         c->_last_system = c->_last_system ? c->_last_system : p;
     }
-}
-
-static bool is_quiet(struct str key)
-{
-    static const char *const names[] = {
-        "model",      "stream",     "stream_options",        "include",
-        "background", "truncation", "prompt_cache_retention"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (str_eq(key, str_of(names[i]))) {
-            return true;
-        }
-    }
-    return false;
+    return 0;
 }
 
 static int read_other(struct ir_call *c, struct str key, struct walk *w)
@@ -563,10 +480,10 @@ static int read_other(struct ir_call *c, struct str key, struct walk *w)
         return read_input(c, w);
     }
     if (str_eq(key, STR("tools"))) {
-        return read_tools(c, w, (struct str){0}, 0);
+        return responses_read_tools(c, w);
     }
     if (str_eq(key, STR("tool_choice"))) {
-        return read_choice(c, w);
+        return responses_read_choice(c, w);
     }
     if (str_eq(key, STR("reasoning"))) {
         return read_reasoning(c, w);
@@ -576,18 +493,22 @@ static int read_other(struct ir_call *c, struct str key, struct walk *w)
                       "previous_response_id");
     }
     if (str_eq(key, STR("text"))) {
-        read_text(c, w);
-    } else if (str_eq(key, STR("instructions"))) {
-        read_instructions(c, w);
-    } else {
-        enum json_type is = walk_type(w);
-        struct str value = walk_value(w);
-        bool lost = is != JSON_NULL && !is_quiet(key);
-        lost = lost || (str_eq(key, STR("background")) && is == JSON_TRUE);
-        lost = lost || (str_eq(key, STR("truncation")) && str_eq(value, STR("\"auto\"")));
-        if (lost) {
-            ir_drop_found(c, "", key, "");
+        return read_text(c, w);
+    }
+    if (str_eq(key, STR("instructions"))) {
+        return read_instructions(c, w);
+    }
+    if (str_eq(key, STR("include"))) {
+        read_include(c, w);
+    } else if (str_eq(key, STR("model")) || str_eq(key, STR("stream")) ||
+               str_eq(key, STR("stream_options"))) {
+        walk_value(w); /* the gateway's own */
+    } else if (str_eq(key, STR("truncation"))) {
+        if (ir_is(walk_text(w), STR("auto"))) {
+            ir_drop(c, STR("truncation")); /* the other word is what happens anyway */
         }
+    } else {
+        responses_drop_member(c, "", key, w);
     }
     return 0;
 }
