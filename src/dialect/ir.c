@@ -176,9 +176,10 @@ void ir_call_finish(struct ir_call *c)
         for (struct ir_part *p = t->first; p; p = p->next) {
             if (p->kind == IR_TOOL_CALL) {
                 *slot_of(&calls, p->id) = p; /* the newest of an id */
-            } else if (p->kind == IR_TOOL_RESULT && !p->name.n) {
+            } else if (p->kind == IR_TOOL_RESULT) {
                 const struct ir_part *call = *slot_of(&calls, p->id);
-                p->name = call ? call->name : p->name;
+                p->name = call && !p->name.n ? call->name : p->name;
+                p->freeform = call && call->freeform;
             }
         }
     }

@@ -49,7 +49,8 @@ struct ir_part {
     struct str
         name; /* of the function; for results filled in by ir_call_finish() where it can be */
     struct str args;       /* TOOL_CALL: a JSON object as it stands; never empty */
-    bool freeform;         /* TOOL_CALL: of a tool that takes a text: args is {"input": text} */
+    bool freeform;         /* TOOL_CALL: of a tool that takes a text: args is {"input": text}.
+                              TOOL_RESULT: of such a call, filled in by ir_call_finish() */
     bool is_error;         /* TOOL_RESULT */
     struct ir_part *parts; /* TOOL_RESULT: texts, images, documents; may be NULL */
 
