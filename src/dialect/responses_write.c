@@ -4,20 +4,24 @@
 #include "json/scan.h"
 
 static const struct ir_member written[] = {
-    IR_MEMBER("max_output_tokens", max_tokens, JSON_NUMBER),
-    IR_MEMBER("top_logprobs", top_logprobs, JSON_NUMBER),
     IR_MEMBER("metadata", metadata, JSON_OBJECT),
-    IR_MEMBER("safety_identifier", end_user, JSON_STRING),
     IR_MEMBER("prompt_cache_key", cache_key, JSON_STRING),
     IR_MEMBER_END,
 };
 
 /* Written by hand below. */
 static const struct ir_member by_hand[] = {
-    IR_MEMBER("temperature", temperature, JSON_NUMBER), IR_MEMBER("top_p", top_p, JSON_NUMBER),
-    IR_MEMBER("service_tier", tier, JSON_STRING),       IR_MEMBER("store", store, JSON_TRUE),
-    IR_MEMBER("verbosity", verbosity, JSON_STRING),     IR_MEMBER_END,
+    IR_MEMBER("max_output_tokens", max_tokens, JSON_NUMBER),
+    IR_MEMBER("temperature", temperature, JSON_NUMBER),
+    IR_MEMBER("top_p", top_p, JSON_NUMBER),
+    IR_MEMBER("user", end_user, JSON_STRING),
+    IR_MEMBER("service_tier", tier, JSON_STRING),
+    IR_MEMBER("store", store, JSON_TRUE),
+    IR_MEMBER("verbosity", verbosity, JSON_STRING),
+    IR_MEMBER_END,
 };
+
+enum { OUTPUT_MIN = 16 }; /* OpenAI refuses less */
 
 struct writer {
     struct buf *b;
@@ -25,6 +29,12 @@ struct writer {
     const struct ir_target *t;
     bool signatures; /* reasoning goes along, or is asked for */
 };
+
+/* OpenAI's own, which knows more words than the servers that are like it. */
+static bool is_openai(const struct writer *w)
+{
+    return w->t->quirks & QUIRK_DEVELOPER;
+}
 
 struct str responses_input_of(struct str args)
 {
@@ -66,13 +76,28 @@ static void put_file(struct writer *w, const struct ir_part *p)
     }
 }
 
+/* Whether a part has a place in content; one that has none is named. */
+static bool can_go(struct writer *w, const struct ir_part *p)
+{
+    bool has_source = p->data.n || p->url.n || p->file.n;
+    if (p->cache) {
+        ir_drop(w->c, STR("cache_control"));
+    }
+    if (p->kind == IR_AUDIO) {
+        ir_drop(w->c, STR("input_audio"));
+        return false;
+    }
+    if ((p->kind == IR_IMAGE && !has_source) ||
+        (p->kind == IR_DOCUMENT && !has_source && !p->text.p)) {
+        ir_drop(w->c, STR("messages.content.media"));
+        return false;
+    }
+    return true;
+}
+
 static void put_part(struct writer *w, const struct ir_part *p, bool said)
 {
     struct buf *b = w->b;
-    if (p->kind == IR_AUDIO) {
-        ir_drop(w->c, STR("input_audio"));
-        return;
-    }
     ir_comma(b);
     buf_addc(b, '{');
     if (p->kind == IR_IMAGE) {
@@ -98,9 +123,6 @@ static void put_part(struct writer *w, const struct ir_part *p, bool said)
         }
     }
     buf_addc(b, '}');
-    if (p->cache) {
-        ir_drop(w->c, STR("cache_control"));
-    }
 }
 
 static bool is_said(const struct ir_part *p)
@@ -112,19 +134,28 @@ static bool is_said(const struct ir_part *p)
 static const struct ir_part *put_message(struct writer *w, const struct ir_part *p,
                                          const char *role, bool said)
 {
-    ir_comma(w->b);
-    buf_add(w->b, STR("{\"type\":\"message\""));
-    ir_put_text(w->b, "role", str_of(role));
-    buf_add(w->b, STR(",\"content\":["));
+    bool any = false;
     for (; p && is_said(p); p = p->next) {
+        if (!can_go(w, p)) {
+            continue;
+        }
+        if (!any) {
+            ir_comma(w->b);
+            buf_add(w->b, STR("{\"type\":\"message\""));
+            ir_put_text(w->b, "role", str_of(role));
+            buf_add(w->b, STR(",\"content\":["));
+            any = true;
+        }
         put_part(w, p, said);
     }
-    buf_add(w->b, STR("]}"));
+    buf_add(w->b, any ? STR("]}") : STR(""));
     return p;
 }
 
 /* ---- items ---- */
 
+/* It goes without its id: OpenAI checks a signature against the one that it was made with, which nobody tells
+ * here, and takes it alone. */
 static void put_reasoning(struct writer *w, const struct ir_part *p)
 {
     struct buf *b = w->b;
@@ -134,9 +165,7 @@ static void put_reasoning(struct writer *w, const struct ir_part *p)
     }
     w->signatures = true;
     ir_comma(b);
-    buf_add(b, STR("{\"type\":\"reasoning\",\"id\":\"rs_"));
-    buf_add(b, ir_id(w->c->arena, p->signature, IR_ID_MISTRAL)); /* any: it is not looked up */
-    buf_add(b, STR("\",\"summary\":["));
+    buf_add(b, STR("{\"type\":\"reasoning\",\"summary\":["));
     if (p->text.n) {
         buf_add(b, STR("{\"type\":\"summary_text\""));
         ir_put_text(b, "text", p->text);
@@ -180,15 +209,17 @@ static void put_result(struct writer *w, const struct ir_part *p)
     struct buf *b = w->b;
     const struct ir_part *only = p->parts;
     ir_comma(b);
-    buf_add(b, is_freeform(w->c, p->name) ? STR("{\"type\":\"custom_tool_call_output\"")
-                                          : STR("{\"type\":\"function_call_output\""));
+    buf_add(b, p->freeform ? STR("{\"type\":\"custom_tool_call_output\"")
+                           : STR("{\"type\":\"function_call_output\""));
     ir_put_text(b, "call_id", ir_id(w->c->arena, p->id, IR_ID_ANTHROPIC));
     if (!only || (!only->next && only->kind == IR_TEXT)) {
         ir_put_text(b, "output", only && only->text.p ? only->text : STR(""));
     } else {
         buf_add(b, STR(",\"output\":["));
         for (; only; only = only->next) {
-            put_part(w, only, false);
+            if (can_go(w, only)) {
+                put_part(w, only, false);
+            }
         }
         buf_addc(b, ']');
     }
@@ -201,10 +232,16 @@ static void put_result(struct writer *w, const struct ir_part *p)
 static void put_turn(struct writer *w, const struct ir_turn *t)
 {
     bool said = t->role == IR_ASSISTANT;
-    const char *role = said ? "assistant" : t->role == IR_USER ? "user" : "developer";
+    const char *role = said                 ? "assistant"
+                       : t->role == IR_USER ? "user"
+                       : is_openai(w)       ? "developer"
+                                            : "system";
     for (const struct ir_part *p = t->first; p; p = p->next) {
         if (p->kind == IR_TOOL_RESULT) {
             put_result(w, p);
+        }
+        if (p->cache) {
+            ir_drop(w->c, STR("cache_control"));
         }
     }
     for (const struct ir_part *p = t->first; p;) {
@@ -262,6 +299,18 @@ static void put_tool(struct writer *w, const struct ir_tool *t)
     }
 }
 
+/* Servers that are like OpenAI's know no allowed_tools: only these are offered to them. OpenAI's own is told
+ * all, so that its prompt cache holds. */
+static bool is_offered(const struct writer *w, const struct ir_tool *t)
+{
+    const struct ir_list *l = is_openai(w) ? NULL : w->c->choice_among;
+    bool all = !l;
+    while (l && !str_eq(l->text, t->name)) {
+        l = l->next;
+    }
+    return all || l;
+}
+
 static void put_allowed(struct writer *w)
 {
     buf_add(w->b, STR(",\"tool_choice\":{\"type\":\"allowed_tools\""));
@@ -269,7 +318,8 @@ static void put_allowed(struct writer *w)
     buf_add(w->b, STR(",\"tools\":["));
     for (const struct ir_list *l = w->c->choice_among; l; l = l->next) {
         ir_comma(w->b);
-        buf_add(w->b, STR("{\"type\":\"function\""));
+        buf_add(w->b, is_freeform(w->c, l->text) ? STR("{\"type\":\"custom\"")
+                                                 : STR("{\"type\":\"function\""));
         ir_put_text(w->b, "name", ir_function_name(w->c->arena, l->text));
         buf_addc(w->b, '}');
     }
@@ -279,7 +329,7 @@ static void put_allowed(struct writer *w)
 static void put_choice(struct writer *w)
 {
     struct ir_call *c = w->c;
-    if (c->choice_among) {
+    if (c->choice_among && is_openai(w)) {
         put_allowed(w);
     } else if (c->choice == IR_CHOICE_TOOL) {
         buf_add(w->b, is_freeform(c, c->choice_tool)
@@ -352,6 +402,14 @@ static void put_reasoning_wish(struct writer *w)
 static void put_sampling(struct writer *w)
 {
     struct ir_call *c = w->c;
+    int64_t most;
+    if (c->max_tokens.n && is_openai(w) && json_int(c->max_tokens, &most) == 0 &&
+        most < OUTPUT_MIN) {
+        ir_drop(c, STR("max_output_tokens<16"));
+        ir_put_i64(w->b, "max_output_tokens", OUTPUT_MIN);
+    } else {
+        ir_put_value(w->b, "max_output_tokens", c->max_tokens);
+    }
     if (w->t->quirks & QUIRK_NO_SAMPLING) {
         if (c->temperature.n) {
             ir_drop(c, STR("temperature"));
@@ -385,7 +443,9 @@ void responses_write_request(struct buf *b, struct ir_call *c, const struct ir_t
     if (c->tools) {
         buf_add(b, STR(",\"tools\":["));
         for (const struct ir_tool *tool = c->tools; tool; tool = tool->next) {
-            put_tool(&w, tool);
+            if (is_offered(&w, tool)) {
+                put_tool(&w, tool);
+            }
         }
         buf_addc(b, ']');
         put_choice(&w);
@@ -394,6 +454,9 @@ void responses_write_request(struct buf *b, struct ir_call *c, const struct ir_t
     put_reasoning_wish(&w);
     put_sampling(&w);
     ir_put_members(b, c, written);
+    if (c->end_user.n) {
+        ir_put_text(b, is_openai(&w) ? "safety_identifier" : "user", c->end_user);
+    }
     ir_put_bool(b, "store", c->store == IR_YES);
     ir_drop_members(c, written, by_hand);
     if (c->stream) {
