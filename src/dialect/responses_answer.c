@@ -7,12 +7,14 @@
 struct responses_in {
     struct ir_order order;
     bool called;
+    int64_t told;    /* the item of which pieces came last: its output_index + 1 */
+    bool raw, brief; /* ... its thinking came as reasoning_text; as a summary */
 };
 
 /* ---- what events and items have in common ---- */
 
 struct item {
-    struct str type, id, call_id, name, space, arguments, input, encrypted;
+    struct str type, call_id, name, space, arguments, input, encrypted, result, format;
     struct walk content, summary;
 };
 
@@ -28,6 +30,8 @@ static struct item read_item(struct walk *w)
                            : str_eq(key, STR("arguments"))         ? &k.arguments
                            : str_eq(key, STR("input"))             ? &k.input
                            : str_eq(key, STR("encrypted_content")) ? &k.encrypted
+                           : str_eq(key, STR("result"))            ? &k.result
+                           : str_eq(key, STR("output_format"))     ? &k.format
                                                                    : NULL;
         if (text) {
             *text = walk_text(w);
@@ -64,16 +68,30 @@ static void sign(struct ir_in *in, struct str encrypted)
     ir_signature(in, encrypted, FAMILY_OPENAI, !seen);
 }
 
-static void whole_custom(struct ir_in *in, const struct item *k)
+/* The arguments of a call that came whole; never empty. */
+static struct str whole_arguments(struct ir_in *in, const struct item *k)
 {
-    struct responses_in *s = in->state;
+    if (!ir_is(k->type, STR("custom_tool_call"))) {
+        return k->arguments.n ? k->arguments : STR("{}");
+    }
     struct buf b = {.arena = in->arena};
     buf_addc(&b, '{');
     ir_put_text(&b, "input", k->input.p ? k->input : STR(""));
     buf_addc(&b, '}');
-    s->called = true;
-    ir_whole_call(in, k->call_id, responses_joined(in->arena, k->space, k->name), buf_str(&b));
-    ir_close(in);
+    return ir_args_out(in->arena, buf_str(&b));
+}
+
+static bool is_call(const struct item *k)
+{
+    return ir_is(k->type, STR("function_call")) || ir_is(k->type, STR("custom_tool_call"));
+}
+
+static void read_picture(struct ir_in *in, const struct item *k)
+{
+    struct str format = k->format.n && k->format.n < 16 ? k->format : STR("png");
+    if (k->result.n) {
+        ir_media(in, IR_IMAGE, arena_printf(in->arena, "image/%.*s", STR_ARG(format)), k->result);
+    }
 }
 
 /* ---- whole items ---- */
@@ -103,6 +121,16 @@ static void read_texts(struct ir_in *in, enum ir_kind kind, struct walk *w)
     }
 }
 
+static void read_thinking(struct ir_in *in, struct item *k)
+{
+    struct walk content = k->content;
+    uint32_t before = in->blocks;
+    read_texts(in, IR_THINKING, &content);
+    if (in->blocks == before) {
+        read_texts(in, IR_THINKING, &k->summary);
+    }
+}
+
 static void read_whole_item(struct ir_in *in, struct walk *w)
 {
     struct responses_in *s = in->state;
@@ -110,22 +138,16 @@ static void read_whole_item(struct ir_in *in, struct walk *w)
     if (ir_is(k.type, STR("message"))) {
         read_texts(in, IR_TEXT, &k.content);
     } else if (ir_is(k.type, STR("reasoning"))) {
-        ir_close(in);
-        read_texts(in, IR_THINKING, k.content.p && *k.content.p == '[' ? &k.content : &k.summary);
-        if (!in->open) {
-            read_texts(in, IR_THINKING, &k.summary);
-        }
+        read_thinking(in, &k);
         sign(in, k.encrypted);
-    } else if (ir_is(k.type, STR("function_call"))) {
+    } else if (is_call(&k)) {
         s->called = true;
         ir_open_call(in, k.call_id, responses_joined(in->arena, k.space, k.name));
-        ir_delta(in, k.arguments);
-    } else if (ir_is(k.type, STR("custom_tool_call"))) {
-        whole_custom(in, &k);
-        return;
+        ir_delta(in, whole_arguments(in, &k));
+    } else if (ir_is(k.type, STR("image_generation_call"))) {
+        read_picture(in, &k);
     } else {
         in->lost++;
-        return;
     }
     ir_close(in);
 }
@@ -136,6 +158,9 @@ static void fail_by(struct ir_in *in, struct str body)
 {
     struct ir_error e = {.status = 500};
     openai_read_error(in->arena, body, true, &e);
+    if (str_eq(e.code, STR("error"))) {
+        e.code = (struct str){0}; /* the event's own type: it has no code */
+    }
     ir_fail(in, e.status, e.code,
             e.message.n ? e.message : STR("The provider says that the response failed."));
 }
@@ -165,7 +190,7 @@ static struct str incomplete_reason(struct walk *w)
 }
 
 /* `ends`: it is the last word; its items are read when none came before. */
-static void read_response(struct ir_in *in, struct walk *w, bool ends)
+static void read_response(struct ir_in *in, struct walk *w, bool ends, bool failed)
 {
     struct str key, id = {0}, model = {0}, status = {0}, reason = {0}, error = {0};
     struct walk output = {0}, usage = {0};
@@ -193,7 +218,7 @@ static void read_response(struct ir_in *in, struct walk *w, bool ends)
     if (usage.p && *usage.p == '{') {
         read_usage(in, &usage);
     }
-    if (ir_is(status, STR("failed")) || ir_is(status, STR("cancelled"))) {
+    if (failed || ir_is(status, STR("failed")) || ir_is(status, STR("cancelled"))) {
         fail_by(in, error.n && error.p[0] == '{' ? error : STR("{}"));
         return;
     }
@@ -211,9 +236,10 @@ static void read_response(struct ir_in *in, struct walk *w, bool ends)
 /* ---- events ---- */
 
 struct event {
-    struct str type, delta;
+    struct str type, delta, arguments;
     int64_t index, part; /* output_index, summary_index */
     struct walk item, response;
+    bool error; /* has an error object */
 };
 
 static struct event split(struct str data)
@@ -226,6 +252,8 @@ static struct event split(struct str data)
             e.type = walk_text(&w);
         } else if (str_eq(key, STR("delta"))) {
             e.delta = walk_text(&w);
+        } else if (str_eq(key, STR("arguments"))) {
+            e.arguments = walk_text(&w);
         } else if (str_eq(key, STR("output_index"))) {
             (void)!json_int(walk_value(&w), &e.index);
         } else if (str_eq(key, STR("summary_index"))) {
@@ -237,8 +265,12 @@ static struct event split(struct str data)
             e.response = w;
             walk_value(&w);
         } else {
+            e.error = e.error || (str_eq(key, STR("error")) && walk_type(&w) == JSON_OBJECT);
             walk_value(&w);
         }
+    }
+    if (e.index < 0 || e.index >= INT32_MAX) {
+        e.index = 0;
     }
     return e;
 }
@@ -247,77 +279,137 @@ static void item_added(struct ir_in *in, struct event *e)
 {
     struct responses_in *s = in->state;
     struct item k = read_item(&e->item);
-    if (ir_is(k.type, STR("function_call"))) {
+    if (is_call(&k)) {
         s->called = true;
+        /* arguments that stand there already come again */
         ir_order_add(&s->order, in, (uint32_t)e->index, k.call_id,
-                     responses_joined(in->arena, k.space, k.name), k.arguments);
+                     responses_joined(in->arena, k.space, k.name), (struct str){0});
+    } else if (in->open && in->open_kind != IR_TOOL_CALL) {
+        ir_close(in); /* a server may have left out the last one's end */
     }
 }
 
+/* A piece of a text. Thinking that comes in full and as a summary is taken in the first way only. */
+static void read_piece(struct ir_in *in, const struct event *e, enum ir_kind kind, bool raw)
+{
+    struct responses_in *s = in->state;
+    if (s->told != e->index + 1) {
+        s->told = e->index + 1;
+        s->raw = s->brief = false;
+    }
+    if (kind == IR_THINKING && (raw ? s->brief : s->raw)) {
+        return;
+    }
+    s->raw = s->raw || (kind == IR_THINKING && raw);
+    s->brief = s->brief || (kind == IR_THINKING && !raw);
+    ir_text(in, kind, e->delta);
+}
+
+/* What came in no pieces comes here. */
 static void item_done(struct ir_in *in, struct event *e)
 {
     struct responses_in *s = in->state;
     struct item k = read_item(&e->item);
-    if (ir_is(k.type, STR("reasoning"))) {
-        sign(in, k.encrypted);
-        ir_close(in);
-    } else if (ir_is(k.type, STR("custom_tool_call"))) {
-        whole_custom(in, &k);
-    } else if (ir_is(k.type, STR("function_call"))) {
+    bool told = s->told == e->index + 1;
+    if (is_call(&k)) {
+        uint32_t index = (uint32_t)e->index;
+        bool known = ir_order_has_args(&s->order, index);
         s->called = true;
-        bool known = ir_order_has_args(&s->order, (uint32_t)e->index);
-        ir_order_add(&s->order, in, (uint32_t)e->index, k.call_id,
-                     responses_joined(in->arena, k.space, k.name),
-                     known ? (struct str){0} : k.arguments);
-    } else if (ir_is(k.type, STR("message"))) {
+        ir_order_add(&s->order, in, index, k.call_id, responses_joined(in->arena, k.space, k.name),
+                     known ? (struct str){0} : whole_arguments(in, &k));
+        return;
+    }
+    if (ir_is(k.type, STR("message"))) {
+        if (!told) {
+            read_texts(in, IR_TEXT, &k.content);
+        }
+    } else if (ir_is(k.type, STR("reasoning"))) {
+        if (!told) {
+            read_thinking(in, &k);
+        }
+        sign(in, k.encrypted);
+    } else if (ir_is(k.type, STR("image_generation_call"))) {
+        read_picture(in, &k);
+    } else {
+        in->lost++;
+    }
+    if (in->open && in->open_kind != IR_TOOL_CALL) {
         ir_close(in);
+    }
+}
+
+static void last_event(struct ir_in *in, struct event *e, bool failed)
+{
+    struct responses_in *s = in->state;
+    ir_order_end(&s->order, in);
+    if (e->response.p) {
+        read_response(in, &e->response, true, failed);
+    } else if (failed) {
+        fail_by(in, STR("{}"));
+    } else {
+        finish(in, (struct str){0}, (struct str){0});
+    }
+    in->ended = true;
+}
+
+/* The events of which there are few. */
+static void read_rare(struct ir_in *in, struct str type, struct event *e, struct str data)
+{
+    struct responses_in *s = in->state;
+    if (ir_is(type, STR("response.output_item.added")) && e->item.p) {
+        item_added(in, e);
+    } else if (ir_is(type, STR("response.output_item.done")) && e->item.p) {
+        item_done(in, e);
+    } else if (ir_is(type, STR("response.function_call_arguments.done"))) {
+        bool known = ir_order_has_args(&s->order, (uint32_t)e->index);
+        ir_order_add(&s->order, in, (uint32_t)e->index, (struct str){0}, (struct str){0},
+                     known ? (struct str){0} : e->arguments);
+    } else if (ir_is(type, STR("response.reasoning_summary_part.added"))) {
+        struct event between = {.index = e->index, .delta = e->part > 0 ? STR("\\n\\n") : STR("")};
+        if (between.delta.n) {
+            read_piece(in, &between, IR_THINKING, false);
+        }
+    } else if (ir_is(type, STR("response.output_text.annotation.added"))) {
+        in->lost++;
+    } else if (ir_is(type, STR("response.created")) && e->response.p) {
+        read_response(in, &e->response, false, false);
+    } else if (ir_is(type, STR("response.completed")) || ir_is(type, STR("response.incomplete"))) {
+        last_event(in, e, false);
+    } else if (ir_is(type, STR("response.failed"))) {
+        last_event(in, e, true);
+    } else if (ir_is(type, STR("error")) || (!type.n && e->error)) {
+        fail_by(in, data);
     }
 }
 
 static void read_event(struct ir_in *in, struct str name, struct str data, bool json)
 {
     struct responses_in *s = in->state;
-    if (!json) {
+    if (!json || in->ended) {
         in->ended = in->ended || str_eq(str_trim(data), STR("[DONE]"));
         return;
     }
     struct event e = split(data);
-    struct str type = e.type.n ? e.type : name;
-    if (e.index < 0 || e.index > INT32_MAX) {
-        e.index = 0;
-    }
+    struct str type = e.type.n ? e.type : name; /* some servers leave it out of the data */
     if (ir_is(type, STR("response.output_text.delta"))) {
-        ir_text(in, IR_TEXT, e.delta);
+        read_piece(in, &e, IR_TEXT, false);
     } else if (ir_is(type, STR("response.function_call_arguments.delta"))) {
         ir_order_add(&s->order, in, (uint32_t)e.index, (struct str){0}, (struct str){0}, e.delta);
-    } else if (ir_is(type, STR("response.reasoning_summary_text.delta")) ||
-               ir_is(type, STR("response.reasoning_text.delta"))) {
-        ir_text(in, IR_THINKING, e.delta);
-    } else if (ir_is(type, STR("response.reasoning_summary_part.added"))) {
-        ir_text(in, IR_THINKING, e.part > 0 ? STR("\\n\\n") : STR(""));
+    } else if (ir_is(type, STR("response.reasoning_summary_text.delta"))) {
+        read_piece(in, &e, IR_THINKING, false);
+    } else if (ir_is(type, STR("response.reasoning_text.delta"))) {
+        read_piece(in, &e, IR_THINKING, true);
     } else if (ir_is(type, STR("response.refusal.delta"))) {
-        ir_text(in, IR_REFUSAL, e.delta);
-    } else if (ir_is(type, STR("response.output_item.added")) && e.item.p) {
-        item_added(in, &e);
-    } else if (ir_is(type, STR("response.output_item.done")) && e.item.p) {
-        item_done(in, &e);
-    } else if (ir_is(type, STR("response.created")) && e.response.p) {
-        read_response(in, &e.response, false);
-    } else if ((ir_is(type, STR("response.completed")) || ir_is(type, STR("response.incomplete")) ||
-                ir_is(type, STR("response.failed"))) &&
-               e.response.p) {
-        ir_order_end(&s->order, in);
-        read_response(in, &e.response, true);
-        in->ended = true;
-    } else if (ir_is(type, STR("error"))) {
-        fail_by(in, data);
+        read_piece(in, &e, IR_REFUSAL, false);
+    } else {
+        read_rare(in, type, &e, data);
     }
 }
 
 static void read_answer(struct ir_in *in, struct str body)
 {
     struct walk w = walk_at(body);
-    read_response(in, &w, true);
+    read_response(in, &w, true, false);
 }
 
 const struct format format_responses = {
