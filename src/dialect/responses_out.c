@@ -2,6 +2,9 @@
  * told when it begins, in pieces, and whole when it ends, and the last event has all of them again. */
 #include "dialect/responses.h"
 
+/* How much of an answer is kept so that it can be said again at its end. */
+enum { TEXT_MAX = 16 << 20, ITEMS_MAX = 32 << 20 };
+
 struct responses_out {
     struct buf items;           /* those that are done, as JSON, with commas between */
     struct buf text;            /* of the open one: what came so far */
@@ -10,7 +13,11 @@ struct responses_out {
     struct str signature;
     uint32_t n; /* items begun */
     enum ir_finish finish;
+    enum ir_kind kind; /* of the open item */
     bool skip;
+    bool redacted; /* its thinking may not be seen */
+    bool
+        stopped; /* its block has ended. It is told with the next event, which says whether it was cut off */
 };
 _Static_assert(sizeof(struct responses_out) <= RESPONSES_OUT_STATE, "room for the state");
 
@@ -18,7 +25,7 @@ _Static_assert(sizeof(struct responses_out) <= RESPONSES_OUT_STATE, "room for th
 
 static void put_or(struct buf *b, const char *name, struct str value, struct str otherwise)
 {
-    ir_put_value(b, name, value.n ? value : otherwise);
+    ir_put_value(b, name, value.n && value.p[0] != 'n' ? value : otherwise); /* null is as absent */
 }
 
 static struct str status_word(enum ir_finish f)
@@ -31,9 +38,16 @@ static struct str status_word(enum ir_finish f)
     case IR_FINISH_FILTER:
     case IR_FINISH_REFUSAL:
         return STR("incomplete");
+    case IR_FINISH_ERROR:
+        return STR("failed");
     default:
         return STR("completed");
     }
+}
+
+static bool is_cut(enum ir_finish f)
+{
+    return str_eq(status_word(f), STR("incomplete"));
 }
 
 static void put_front(struct ir_out *o, enum ir_finish finish)
@@ -44,7 +58,12 @@ static void put_front(struct ir_out *o, enum ir_finish finish)
     buf_add(b, STR("\",\"object\":\"response\",\"created_at\":"));
     buf_add_i64(b, o->created_s);
     ir_put_text(b, "status", status_word(finish));
-    buf_add(b, STR(",\"background\":false,\"error\":null,\"incomplete_details\":"));
+    buf_add(b, STR(",\"background\":false,\"completed_at\":null,\"error\":"));
+    buf_add(b, finish == IR_FINISH_ERROR
+                   ? STR("{\"code\":\"server_error\",\"message\":\"The model's answer ended with "
+                         "an error.\"}")
+                   : STR("null"));
+    buf_add(b, STR(",\"incomplete_details\":"));
     if (finish == IR_FINISH_LENGTH || finish == IR_FINISH_CONTEXT) {
         buf_add(b, STR("{\"reason\":\"max_output_tokens\"}"));
     } else if (finish == IR_FINISH_FILTER || finish == IR_FINISH_REFUSAL) {
@@ -62,27 +81,29 @@ static void put_back(struct ir_out *o, const struct usage *u)
     static const struct responses_echo nothing;
     const struct responses_echo *e = o->call && o->call->extra ? o->call->extra : &nothing;
     struct buf *b = o->out;
-    buf_addc(b, ']');
+    buf_add(b, STR("],\"frequency_penalty\":0.0"));
     put_or(b, "instructions", e->instructions, STR("null"));
     put_or(b, "max_output_tokens", e->max_output_tokens, STR("null"));
+    buf_add(b, STR(",\"max_tool_calls\":null"));
     put_or(b, "metadata", e->metadata, STR("{}"));
     put_or(b, "parallel_tool_calls", e->parallel, STR("true"));
+    buf_add(b, STR(",\"presence_penalty\":0.0"));
     put_or(b, "previous_response_id", e->previous, STR("null"));
-    ir_put_value(b, "prompt_cache_key", e->cache_key);
+    put_or(b, "prompt_cache_key", e->cache_key, STR("null"));
     put_or(b, "reasoning", e->reasoning, STR("{\"effort\":null,\"summary\":null}"));
-    ir_put_value(b, "safety_identifier", e->safety);
+    put_or(b, "safety_identifier", e->safety, STR("null"));
     put_or(b, "service_tier", e->tier, STR("\"default\""));
     put_or(b, "store", e->store, STR("true"));
     put_or(b, "temperature", e->temperature, STR("1.0"));
     put_or(b, "text", e->text, STR("{\"format\":{\"type\":\"text\"}}"));
     put_or(b, "tool_choice", e->tool_choice, STR("\"auto\""));
     put_or(b, "tools", e->tools, STR("[]"));
-    ir_put_value(b, "top_logprobs", e->top_logprobs);
+    put_or(b, "top_logprobs", e->top_logprobs, STR("0"));
     put_or(b, "top_p", e->top_p, STR("1.0"));
     put_or(b, "truncation", e->truncation, STR("\"disabled\""));
     put_or(b, "user", e->user, STR("null"));
     ir_put_name(b, "usage");
-    if (u && (u->input >= 0 || u->output >= 0)) {
+    if (u) { /* always at the end: SDKs insist on it */
         openai_put_usage(b, u, "input_tokens", "output_tokens");
     } else {
         buf_add(b, STR("null"));
@@ -102,6 +123,7 @@ static void put_item_id(struct ir_out *o, struct buf *b, struct str front, uint3
 static struct str front_of(enum ir_kind kind, const struct ir_tool *tool)
 {
     return kind == IR_THINKING      ? STR("rs_")
+           : kind == IR_IMAGE       ? STR("ig_")
            : kind != IR_TOOL_CALL   ? STR("msg_")
            : tool && tool->freeform ? STR("ctc_")
                                     : STR("fc_");
@@ -116,18 +138,30 @@ static const struct ir_tool *tool_of(const struct ir_out *o, struct str name)
     return t;
 }
 
-/* The text in a freeform tool's arguments, which are escaped text themselves when they streamed. */
+/* The text in a freeform tool's arguments, which are escaped text themselves. A model may have named it in
+ * another way, or sent more: then it is all of them. */
 static struct str input_of(struct ir_out *o, struct str args)
 {
-    return responses_input_of(ir_args_in(o->scratch, args));
+    struct str json = ir_args_in(o->scratch, args), key, only = {0};
+    struct str input = responses_input_of(json);
+    struct walk w = walk_at(json);
+    unsigned n = 0;
+    for (bool in = walk_object(&w); in && walk_member(&w, &key); n++) {
+        only = walk_text(&w);
+    }
+    if (input.p || n == 0 || (n == 1 && only.p)) {
+        return input.p ? input : only;
+    }
+    return ir_args_out(o->scratch, json);
 }
 
 /* An item as it is in the end; its arguments are escaped text. */
 struct whole {
     enum ir_kind kind;
     uint32_t n;
-    struct str text, id, name, signature;
+    struct str text, id, name, signature, media_type;
     const struct ir_tool *tool;
+    bool redacted;
 };
 
 static void put_call(struct ir_out *o, struct buf *b, const struct whole *k, struct str status)
@@ -164,28 +198,65 @@ static void put_part(struct buf *b, enum ir_kind kind, struct str text)
     buf_addc(b, '}');
 }
 
-/* `done`: with its content; else as it is when it begins. */
-static void put_item(struct ir_out *o, struct buf *b, const struct whole *k, bool done)
+static void put_summary(struct buf *b, struct str text)
 {
-    struct str status = done ? STR("completed") : STR("in_progress");
+    buf_add(b, STR("{\"type\":\"summary_text\""));
+    ir_put_text(b, "text", text.p ? text : STR(""));
+    buf_addc(b, '}');
+}
+
+/* Thinking that was left out has an empty summary, such that may not be seen has none: whoever signed it must
+ * get back the one or the other. */
+static void put_reasoning(struct ir_out *o, struct buf *b, const struct whole *k, bool done)
+{
+    buf_add(b, STR("{\"type\":\"reasoning\",\"id\":\""));
+    put_item_id(o, b, STR("rs_"), k->n);
+    buf_add(b, STR("\",\"summary\":["));
+    if (done && (k->text.n || (k->signature.n && !k->redacted))) {
+        put_summary(b, k->text);
+    }
+    buf_addc(b, ']');
+    if (done && k->signature.n) {
+        ir_put_text(b, "encrypted_content", k->signature);
+    }
+    buf_addc(b, '}');
+}
+
+static void put_image(struct ir_out *o, struct buf *b, const struct whole *k, bool done)
+{
+    struct str format = ir_media_format(k->media_type);
+    buf_add(b, STR("{\"type\":\"image_generation_call\",\"id\":\""));
+    put_item_id(o, b, STR("ig_"), k->n);
+    buf_addc(b, '"');
+    ir_put_text(b, "status", done ? STR("completed") : STR("in_progress"));
+    ir_put_text(b, "output_format", format.n ? format : STR("png"));
+    if (done) {
+        ir_put_text(b, "result", k->text.p ? k->text : STR(""));
+    } else {
+        buf_add(b, STR(",\"result\":null"));
+    }
+    buf_addc(b, '}');
+}
+
+enum state { BEGUN, DONE, CUT };
+
+/* In the end with its content; else as it is when it begins. */
+static void put_item(struct ir_out *o, struct buf *b, const struct whole *k, enum state state)
+{
+    struct str status = state == DONE  ? STR("completed")
+                        : state == CUT ? STR("incomplete")
+                                       : STR("in_progress");
+    bool done = state != BEGUN;
     if (k->kind == IR_TOOL_CALL) {
         put_call(o, b, k, status);
         return;
     }
     if (k->kind == IR_THINKING) {
-        buf_add(b, STR("{\"type\":\"reasoning\",\"id\":\""));
-        put_item_id(o, b, STR("rs_"), k->n);
-        buf_add(b, STR("\",\"summary\":["));
-        if (done && k->text.n) {
-            buf_add(b, STR("{\"type\":\"summary_text\""));
-            ir_put_text(b, "text", k->text);
-            buf_addc(b, '}');
-        }
-        buf_addc(b, ']');
-        if (k->signature.n) {
-            ir_put_text(b, "encrypted_content", k->signature);
-        }
-        buf_addc(b, '}');
+        put_reasoning(o, b, k, done);
+        return;
+    }
+    if (k->kind == IR_IMAGE) {
+        put_image(o, b, k, done);
         return;
     }
     buf_add(b, STR("{\"type\":\"message\",\"id\":\""));
@@ -224,9 +295,9 @@ static void about(struct ir_out *o, enum ir_kind kind)
     put_item_id(o, o->out, front_of(kind, s->tool), s->n - 1);
     buf_add(o->out, STR("\",\"output_index\":"));
     buf_add_u64(o->out, s->n - 1);
-    buf_add(o->out, kind == IR_THINKING    ? STR(",\"summary_index\":0")
-                    : kind == IR_TOOL_CALL ? STR("")
-                                           : STR(",\"content_index\":0"));
+    buf_add(o->out, kind == IR_THINKING                        ? STR(",\"summary_index\":0")
+                    : kind == IR_TOOL_CALL || kind == IR_IMAGE ? STR("")
+                                                               : STR(",\"content_index\":0"));
 }
 
 static void whole_event(struct ir_out *o, struct str type, enum ir_finish finish,
@@ -241,24 +312,26 @@ static void whole_event(struct ir_out *o, struct str type, enum ir_finish finish
     end(o);
 }
 
-static struct whole open_item(const struct responses_out *s, enum ir_kind kind)
+static struct whole open_item(const struct responses_out *s)
 {
-    return (struct whole){.kind = kind,
+    return (struct whole){.kind = s->kind,
                           .n = s->n - 1,
                           .text = buf_str(&s->text),
                           .id = s->id,
                           .name = s->name,
                           .signature = s->signature,
-                          .tool = s->tool};
+                          .media_type = s->name,
+                          .tool = s->tool,
+                          .redacted = s->redacted};
 }
 
-static void item_event(struct ir_out *o, struct str type, const struct whole *k, bool done)
+static void item_event(struct ir_out *o, struct str type, const struct whole *k, enum state state)
 {
     begin(o, type);
     buf_add(o->out, STR(",\"output_index\":"));
     buf_add_u64(o->out, k->n);
     buf_add(o->out, STR(",\"item\":"));
-    put_item(o, o->out, k, done);
+    put_item(o, o->out, k, state);
     end(o);
 }
 
@@ -268,9 +341,7 @@ static void part_event(struct ir_out *o, struct str type, enum ir_kind kind, str
     about(o, kind);
     buf_add(o->out, STR(",\"part\":"));
     if (kind == IR_THINKING) {
-        buf_add(o->out, STR("{\"type\":\"summary_text\""));
-        ir_put_text(o->out, "text", text.p ? text : STR(""));
-        buf_addc(o->out, '}');
+        put_summary(o->out, text);
     } else {
         put_part(o->out, kind, text);
     }
@@ -280,23 +351,29 @@ static void part_event(struct ir_out *o, struct str type, enum ir_kind kind, str
 static void begin_block(struct ir_out *o, const struct ir_event *e)
 {
     struct responses_out *s = o->state;
-    s->skip = e->kind == IR_IMAGE || e->kind == IR_AUDIO;
+    s->skip = e->kind == IR_AUDIO;
     if (s->skip) {
         o->lost++;
         return;
     }
     s->n++;
+    s->kind = e->kind;
     s->text.n = 0;
+    s->text.overflow = false;
+    s->text.limit = TEXT_MAX;
     s->text.arena = o->arena;
     s->signature = (struct str){0};
+    s->redacted = false;
     s->tool = NULL;
     if (e->kind == IR_TOOL_CALL) {
         s->id = arena_dup(o->arena, e->id);
         s->name = arena_dup(o->arena, e->name);
         s->tool = tool_of(o, s->name);
+    } else if (e->kind == IR_IMAGE) {
+        s->name = arena_dup(o->arena, e->media_type);
     }
-    struct whole k = open_item(s, e->kind);
-    item_event(o, STR("response.output_item.added"), &k, false);
+    struct whole k = open_item(s);
+    item_event(o, STR("response.output_item.added"), &k, BEGUN);
     if (e->kind == IR_TEXT || e->kind == IR_REFUSAL) {
         part_event(o, STR("response.content_part.added"), e->kind, STR(""));
     }
@@ -309,6 +386,8 @@ static struct str delta_type(const struct responses_out *s, enum ir_kind kind)
         return STR("response.reasoning_summary_text.delta");
     case IR_REFUSAL:
         return STR("response.refusal.delta");
+    case IR_IMAGE:
+        return (struct str){0};
     case IR_TOOL_CALL:
         return s->tool && s->tool->freeform ? (struct str){0}
                                             : STR("response.function_call_arguments.delta");
@@ -326,7 +405,7 @@ static void write_delta(struct ir_out *o, const struct ir_event *e)
     }
     buf_add(&s->text, e->text);
     if (!type.n) {
-        return; /* a freeform tool's text comes out of its JSON when that is whole */
+        return; /* a freeform tool's text comes out of its JSON when that is whole; an image is */
     }
     begin(o, type);
     about(o, e->kind);
@@ -345,33 +424,58 @@ static void done_event(struct ir_out *o, struct str type, enum ir_kind kind, con
     if (kind == IR_TEXT) {
         buf_add(o->out, STR(",\"logprobs\":[]"));
     }
-    ir_put_text(o->out, name, text.p ? text : STR(""));
+    if (name) {
+        ir_put_text(o->out, name, text.p ? text : STR(""));
+    }
     end(o);
 }
 
-static void end_call(struct ir_out *o, struct str text)
-{
-    const struct responses_out *s = o->state;
-    if (s->tool && s->tool->freeform) {
-        struct str input = input_of(o, text);
-        done_event(o, STR("response.custom_tool_call_input.delta"), IR_TOOL_CALL, "delta", input);
-        done_event(o, STR("response.custom_tool_call_input.done"), IR_TOOL_CALL, "input", input);
-    } else {
-        done_event(o, STR("response.function_call_arguments.done"), IR_TOOL_CALL, "arguments",
-                   text);
-    }
-}
-
-static void end_block(struct ir_out *o, enum ir_kind kind)
+static void end_call(struct ir_out *o)
 {
     struct responses_out *s = o->state;
-    if (kind == IR_TOOL_CALL && s->text.n == 0) {
-        buf_add(&s->text, STR("{}"));
+    if (s->tool && s->tool->freeform) {
+        struct str input = input_of(o, buf_str(&s->text));
+        done_event(o, STR("response.custom_tool_call_input.delta"), s->kind, "delta", input);
+        done_event(o, STR("response.custom_tool_call_input.done"), s->kind, "input", input);
+        return;
     }
+    if (s->text.n == 0) {
+        write_delta(o, &(struct ir_event){.kind = s->kind, .text = STR("{}")});
+    }
+    begin(o, STR("response.function_call_arguments.done"));
+    about(o, s->kind);
+    ir_put_text(o->out, "name", s->tool && s->tool->space.n ? s->tool->bare : s->name);
+    ir_put_text(o->out, "arguments", buf_str(&s->text));
+    end(o);
+}
+
+/* Adds the item to those that the last event says again; one for which there is no room is lost from it. */
+static void keep_item(struct ir_out *o, const struct whole *k, enum state state)
+{
+    struct responses_out *s = o->state;
+    size_t before = s->items.n;
+    s->items.arena = o->arena;
+    s->items.limit = ITEMS_MAX;
+    if (before) {
+        buf_addc(&s->items, ',');
+    }
+    put_item(o, &s->items, k, state);
+    if (s->items.overflow) {
+        s->items.n = before;
+        s->items.overflow = false;
+        o->lost++;
+    }
+    o->lost += s->text.overflow;
+}
+
+static void end_item(struct ir_out *o, enum state state)
+{
+    struct responses_out *s = o->state;
+    enum ir_kind kind = s->kind;
     struct str text = buf_str(&s->text);
     switch (kind) {
     case IR_TOOL_CALL:
-        end_call(o, text);
+        end_call(o);
         break;
     case IR_THINKING:
         if (text.n) {
@@ -383,18 +487,27 @@ static void end_block(struct ir_out *o, enum ir_kind kind)
         done_event(o, STR("response.refusal.done"), kind, "refusal", text);
         part_event(o, STR("response.content_part.done"), kind, text);
         break;
+    case IR_IMAGE:
+        done_event(o, STR("response.image_generation_call.completed"), kind, NULL, text);
+        break;
     default:
         done_event(o, STR("response.output_text.done"), kind, "text", text);
         part_event(o, STR("response.content_part.done"), kind, text);
         break;
     }
-    struct whole k = open_item(s, kind);
-    item_event(o, STR("response.output_item.done"), &k, true);
-    s->items.arena = o->arena;
-    if (s->items.n) {
-        buf_addc(&s->items, ',');
+    struct whole k = open_item(s);
+    item_event(o, STR("response.output_item.done"), &k, state);
+    keep_item(o, &k, state);
+}
+
+/* What was held back: the end of the item whose block has ended. */
+static void end_stopped(struct ir_out *o, enum state state)
+{
+    struct responses_out *s = o->state;
+    if (s->stopped) {
+        s->stopped = false;
+        end_item(o, state);
     }
-    put_item(o, &s->items, &k, true);
 }
 
 static void write_block(struct ir_out *o, const struct ir_event *e)
@@ -403,8 +516,9 @@ static void write_block(struct ir_out *o, const struct ir_event *e)
     if (e->type == IR_DELTA) {
         write_delta(o, e);
     } else if (e->type == IR_BLOCK_STOP) {
-        end_block(o, e->kind);
-    } else if (e->kind == IR_THINKING) {
+        s->stopped = true;
+    } else if (e->kind == IR_THINKING) { /* a call's goes ahead of it as well, as thinking */
+        s->redacted = e->redacted;
         s->signature =
             arena_dup(o->arena, ir_signature_out(o->scratch, e->signature, e->issuer, o->caller));
     }
@@ -419,6 +533,7 @@ void responses_write_event(struct ir_out *o, const struct ir_event *e)
         whole_event(o, STR("response.in_progress"), IR_FINISH_NONE, NULL);
         break;
     case IR_BLOCK_START:
+        end_stopped(o, DONE);
         begin_block(o, e);
         break;
     case IR_DELTA:
@@ -429,12 +544,14 @@ void responses_write_event(struct ir_out *o, const struct ir_event *e)
         }
         break;
     case IR_FINISH:
-        s->finish = e->finish;
+        s->finish = e->finish ? e->finish : IR_FINISH_STOP;
+        end_stopped(o, is_cut(s->finish) ? CUT : DONE);
         break;
     case IR_END:
         whole_event(o,
-                    str_eq(status_word(s->finish), STR("incomplete")) ? STR("response.incomplete")
-                                                                      : STR("response.completed"),
+                    is_cut(s->finish)              ? STR("response.incomplete")
+                    : s->finish == IR_FINISH_ERROR ? STR("response.failed")
+                                                   : STR("response.completed"),
                     s->finish, &e->usage);
         break;
     case IR_USAGE:
@@ -444,26 +561,36 @@ void responses_write_event(struct ir_out *o, const struct ir_event *e)
 
 /* ---- the whole answer ---- */
 
+static struct whole whole_of(struct ir_out *o, const struct ir_part *p, uint32_t n)
+{
+    bool call = p->kind == IR_TOOL_CALL;
+    return (struct whole){.kind = p->kind,
+                          .n = n,
+                          .text = call                  ? ir_args_out(o->scratch, p->args)
+                                  : p->kind == IR_IMAGE ? p->data
+                                                        : p->text,
+                          .id = p->id,
+                          .name = p->name,
+                          .media_type = p->media_type,
+                          .redacted = p->redacted,
+                          .signature =
+                              ir_signature_out(o->scratch, p->signature, p->issuer, o->caller),
+                          .tool = call ? tool_of(o, p->name) : NULL};
+}
+
 void responses_write_answer(struct ir_out *o, const struct ir_answer *a)
 {
     uint32_t n = 0;
-    put_front(o, a->finish);
+    enum ir_finish finish = a->finish ? a->finish : IR_FINISH_STOP;
+    put_front(o, finish);
     for (const struct ir_part *p = a->parts; p; p = p->next) {
-        if (p->kind == IR_IMAGE || p->kind == IR_AUDIO) {
+        if (p->kind == IR_AUDIO) {
             o->lost++;
             continue;
         }
-        struct whole k = {.kind = p->kind,
-                          .n = n,
-                          .text =
-                              p->kind == IR_TOOL_CALL ? ir_args_out(o->scratch, p->args) : p->text,
-                          .id = p->id,
-                          .name = p->name,
-                          .tool = p->kind == IR_TOOL_CALL ? tool_of(o, p->name) : NULL};
-        k.signature = ir_signature_out(o->scratch, p->signature, p->issuer, o->caller);
+        struct whole k = whole_of(o, p, n++);
         ir_comma(o->out);
-        put_item(o, o->out, &k, true);
-        n++;
+        put_item(o, o->out, &k, !p->next && is_cut(finish) ? CUT : DONE);
     }
     put_back(o, &a->usage);
 }
