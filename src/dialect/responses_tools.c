@@ -74,7 +74,8 @@ static int read_tool(struct ir_call *c, struct walk *w, struct str space, unsign
         } else {
             bool ours = !type.n || is_callers(type); /* else the whole tool is named */
             if (ours && !is_no_format(key, *w)) {
-                responses_drop_member(c, "tools.", key, w);
+                bool format = str_eq(key, STR("format"));
+                responses_drop_member(c, format ? "tools.custom." : "tools.", key, w);
             } else {
                 walk_value(w);
             }
