@@ -9,6 +9,7 @@ void answer_begin(struct answer *a, uint64_t asked_ns)
     a->state = ANSWER_IN_HEAD;
     a->closes = false;
     a->finish_seen = false;
+    a->role_seen = false;
     a->done_seen = false;
     a->next_index = 0;
     a->usage_seen = 0;
@@ -122,11 +123,11 @@ static const char *take_content(struct answer *a, struct answer_rules *rules, co
     }
     a->next_index++;
     rules->events++;
-    const char *stamp = memmem(line, n, "\"fp_", 4);
+    const char *stamp = memmem(line, n, "fp_", 3);
     if (!stamp) {
         return "an event without its stamp";
     }
-    uint64_t sent_ns = digits_at(stamp + 4, line + n);
+    uint64_t sent_ns = digits_at(stamp + 3, line + n);
     uint64_t delay_ns = now_ns > sent_ns ? now_ns - sent_ns : 0;
     hist_add(&rules->delay, delay_ns);
     rules->late += delay_ns > rules->late_ns;
@@ -137,6 +138,7 @@ static const char *take_line(struct answer *a, struct answer_rules *rules, const
                              size_t n, uint64_t now_ns)
 {
     static const char mark[] = "\"content\":\" t";
+    static const char role[] = "\"delta\":{\"role\":\"assistant\",\"content\":\"\"}";
     if (n == 0) {
         return NULL;
     }
@@ -162,6 +164,9 @@ static const char *take_line(struct answer *a, struct answer_rules *rules, const
     } else if (memmem(line, n, "\"usage\":{", 9)) {
         a->usage_seen++;
         rules->usage_events++;
+    } else if (rules->own_id && !a->role_seen && a->next_index == 0 &&
+               memmem(line, n, role, sizeof(role) - 1)) {
+        a->role_seen = true;
     } else {
         return "an event that no upstream sent";
     }
@@ -206,6 +211,44 @@ static const char *take_events(struct answer *a, struct answer_rules *rules, con
     return NULL;
 }
 
+/* The n bytes at `at` of a body against the first one's. */
+static bool is_as_first(const struct answer_rules *rules, uint64_t at, const char *p, size_t n)
+{
+    uint64_t from = at;
+    uint64_t end = at + n;
+    for (size_t i = 0; i <= 2 && from < end; i++) {
+        uint64_t to = i < 2 && rules->varies[i].from < end ? rules->varies[i].from : end;
+        if (from < to && memcmp(rules->reference + from, p + (from - at), to - from) != 0) {
+            return false;
+        }
+        if (i < 2 && from < rules->varies[i].to) {
+            from = rules->varies[i].to;
+        }
+    }
+    return true;
+}
+
+/* id and created of the first answer: in this order, and always as long. */
+static const char *note_varying(struct answer_rules *rules)
+{
+    static const char *const names[] = {"\"id\":\"chatcmpl-", "\"created\":"};
+    size_t at = 0;
+    for (size_t i = 0; rules->own_id && i < 2; i++) {
+        const char *found =
+            memmem(rules->reference + at, rules->reference_len - at, names[i], strlen(names[i]));
+        if (!found) {
+            return "an answer without id and time";
+        }
+        at = (size_t)(found - rules->reference) + strlen(names[i]);
+        rules->varies[i].from = at;
+        while (at < rules->reference_len && !strchr("\",}", rules->reference[at])) {
+            at++;
+        }
+        rules->varies[i].to = at;
+    }
+    return NULL;
+}
+
 static const char *take_body(struct answer *a, struct answer_rules *rules, const char *p, size_t n,
                              uint64_t now_ns)
 {
@@ -222,7 +265,7 @@ static const char *take_body(struct answer *a, struct answer_rules *rules, const
         memcpy(rules->reference + at, p, n);
     } else if (at + n > rules->reference_len) {
         return "a body longer than the first";
-    } else if (rules->status == 200 && memcmp(rules->reference + at, p, n) != 0) {
+    } else if (rules->status == 200 && !is_as_first(rules, at, p, n)) {
         return "a body unlike the first";
     }
     return NULL;
@@ -242,6 +285,7 @@ static const char *check_end(const struct answer *a, struct answer_rules *rules)
     if (!rules->have_reference) {
         rules->have_reference = true;
         rules->reference_len = a->body_len;
+        return note_varying(rules);
     }
     return a->body_len == rules->reference_len ? NULL : "a body shorter than the first";
 }

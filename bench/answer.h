@@ -19,13 +19,19 @@ struct answer_rules {
     int status;
     bool stream;
     bool usage;      /* the client asked for usage; otherwise a usage event is a failure */
+    bool own_id;     /* the answers are a gateway's own: an id and a time of their own, and streams
+                        begin with an event that tells the role */
     uint32_t chunks; /* content events of each stream */
     uint64_t late_ns;
 
-    /* The body of the first answer; the others must be equal to it (of errors only as long). */
+    /* The body of the first answer; the others must be equal to it (of errors only as long), but for
+     * what varies: id and time of a gateway's own answers. */
     char reference[ANSWER_REFERENCE];
     size_t reference_len;
     bool have_reference;
+    struct {
+        size_t from, to;
+    } varies[2];
 
     uint64_t events; /* content events */
     uint64_t usage_events;
@@ -50,6 +56,7 @@ enum answer_state {
 struct answer {
     enum answer_state state;
     bool closes; /* the other side will close after this answer */
+    bool role_seen;
     bool finish_seen;
     bool done_seen;
     uint32_t next_index;

@@ -27,6 +27,7 @@ static const char USAGE[] =
     "  --rate R                      open loop: R calls a second over all connections\n"
     "  --stream CHUNKS               stream, and expect as many content events\n"
     "  --include-usage               the client asks for the usage event\n"
+    "  --own-id                      answers have ids and times of the gateway's own making\n"
     "  --spread-ms MS                the connections start over this time\n"
     "  --late-ms MS (50)             an event that took longer counts as late\n"
     "  --hold                        one call each; then say so, stay until stdin ends\n"
@@ -511,6 +512,8 @@ static bool take_options(int argc, char **argv)
         } else if (!strcmp(argv[i], "--include-usage")) {
             opt.request.include_usage = true;
             rules.usage = true;
+        } else if (!strcmp(argv[i], "--own-id")) {
+            rules.own_id = true;
         } else if (i + 1 == argc || !take_option(argv[i], argv[i + 1])) {
             return false;
         } else {

@@ -26,6 +26,12 @@ static void take_header(struct mock_request *r, const struct mock_expectations *
     }
     size_t value_len = (size_t)(line + n - value);
     switch (name_len) { /* most headers are none of these lengths */
+    case 9:
+        if (is(line, name_len, "x-api-key") && expect->key) {
+            r->with_key =
+                value_len == strlen(expect->key) && !memcmp(value, expect->key, value_len);
+        }
+        break;
     case 10:
         if (is(line, name_len, "connection") && value_len >= 5 &&
             strncasecmp(value, "close", 5) == 0) {
@@ -85,6 +91,7 @@ static bool take_request_line(struct mock_request *r, const char *line, size_t n
     }
     memcpy(r->path, path, r->path_len);
     r->path[r->path_len] = '\0';
+    r->messages = !strcmp(r->path, "/v1/messages");
     r->keep_alive = !memcmp(line + n - 1, "1", 1); /* HTTP/1.1 */
     return true;
 }

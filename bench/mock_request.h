@@ -16,6 +16,7 @@ struct mock_request {
     bool keep_alive;
     bool framed;   /* a body whose length is known; chunked requests are refused */
     bool with_key; /* carries the key that only a gateway knows */
+    bool messages; /* asks for /v1/messages, the Anthropic API */
     uint64_t body_len;
     int32_t chunks; /* of x-mock-chunks, x-mock-interval-ms; -1 = not given */
     int32_t interval_ms;

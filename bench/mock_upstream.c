@@ -1,7 +1,8 @@
 /*
- * A very cheap upstream that speaks as much of the OpenAI chat API as a bench needs. One thread,
- * epoll, keep-alive; answers are built beforehand; bodies of any size are read into one buffer and
- * dropped. Every POST is a chat completion: streamed when the body says "stream":true.
+ * A very cheap upstream that speaks as much of the OpenAI chat API, and of Anthropic's Messages, as
+ * a bench needs. One thread, epoll, keep-alive; answers are built beforehand; bodies of any size are
+ * read into one buffer and dropped. A POST to /v1/messages is answered as Messages, every other one
+ * as a chat completion: streamed when the body says "stream":true.
  *
  *   mock_upstream [--listen PORT] [--model NAME] [--expect-key KEY] [--expect-model NAME]
  *                 [--set 'chunks=100&interval_ms=10&...']
@@ -39,6 +40,7 @@
     X(body_bytes)                                                                                  \
     X(renamed)       /* requests with the upstream's model name (--expect-model) */                \
     X(with_key)      /* requests with the upstream's key (--expect-key) */                         \
+    X(messages)      /* requests to /v1/messages */                                                \
     X(completions)   /* answers that were not streamed */                                          \
     X(streams)       /* streams begun */                                                           \
     X(streams_ended) /* streams sent up to the last byte */                                        \
@@ -217,10 +219,15 @@ static void on_get(struct conn *c)
     }
 }
 
+static enum mock_dialect dialect_of(const struct conn *c)
+{
+    return c->request.messages ? MOCK_MESSAGES : MOCK_CHAT;
+}
+
 static void send_chunk(struct conn *c)
 {
     char text[MOCK_CHUNK_MAX];
-    put(c, text, mock_answer_chunk(c->chunk, sock_now_ns(), text));
+    put(c, text, mock_answer_chunk(dialect_of(c), c->chunk, sock_now_ns(), text));
     c->chunk++;
     stats.chunks_sent++;
 }
@@ -228,12 +235,13 @@ static void send_chunk(struct conn *c)
 static void settle_stream(struct conn *c)
 {
     char text[MOCK_END_MAX];
-    put(c, text, mock_answer_stream_end(c->chunks, c->request.include_usage, text));
+    bool usage = c->request.include_usage || c->request.messages; /* Messages always tell it */
+    put(c, text, mock_answer_stream_end(dialect_of(c), c->chunks, usage, text));
     if (c->dead) {
         return;
     }
     stats.streams_ended++;
-    stats.usage_sent += c->request.include_usage;
+    stats.usage_sent += usage;
     stats.prompt_tokens += MOCK_PROMPT_TOKENS;
     stats.completion_tokens += c->chunks;
     finish(c);
@@ -268,7 +276,7 @@ static void begin_stream(struct conn *c)
     c->chunks = r->chunks >= 0 ? (uint32_t)r->chunks : (uint32_t)set.chunks;
     c->interval_ms = r->interval_ms >= 0 ? (uint32_t)r->interval_ms : (uint32_t)set.interval_ms;
     stats.streams++;
-    struct text head = mock_answer_stream_head();
+    struct text head = mock_answer_stream_head(dialect_of(c));
     put(c, head.p, head.n);
     c->due = now + set.first_ms * WHEEL_TICKS_PER_MS;
     if (set.aligned && c->interval_ms) {
@@ -286,7 +294,7 @@ static void answer(struct conn *c)
         begin_stream(c);
         return;
     }
-    struct text t = mock_answer_completion();
+    struct text t = mock_answer_completion(dialect_of(c));
     put(c, t.p, t.n);
     stats.completions++;
     stats.prompt_tokens += MOCK_PROMPT_TOKENS;
@@ -306,6 +314,7 @@ static void on_post(struct conn *c)
     stats.body_bytes += c->request.body_len;
     stats.renamed += c->request.renamed;
     stats.with_key += c->request.with_key;
+    stats.messages += c->request.messages;
     if (falls_on(set.error_permille)) {
         stats.errors++;
         struct text t = mock_answer_error();

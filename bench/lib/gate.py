@@ -25,6 +25,8 @@ FIGURES = {
     "call_32k": (200, 2200),
     "sse_chunk": (4, 24),       # of each of STREAMS streams
     "refusal": (200, 2200),
+    "translated_call_1k": (200, 2200),
+    "translated_sse_chunk": (4, 24),
 }
 # Allocations are counted at full speed, so there can be more: how many connections the pool of
 # upstreams happens to open must not show.
@@ -33,7 +35,10 @@ ALLOCATION_FIGURES = {
     "call_32k": (2000, 22000),
     "sse_chunk": (5, 105),
     "refusal": (2000, 22000),
+    "translated_call_1k": (2000, 22000),
+    "translated_sse_chunk": (5, 105),
 }
+ACCORD_ONLY = ("refusal", "translated_call_1k", "translated_sse_chunk")
 ALLOCATION_STREAM_MS = 25
 MERGED_MAX = 0.05   # chunks that shared a read with another one
 ATTEMPTS = 3
@@ -55,9 +60,11 @@ def _patiently(work, *arguments):
 
 def _load(bench, name, figure, amount, interval_ms=STREAM_MS):
     """One load; returns how many units (calls, chunks) it made."""
-    if figure == "sse_chunk":
+    translated = figure.startswith("translated_")
+    if figure.endswith("sse_chunk"):
         bench.mock.set(chunks=amount, interval_ms=interval_ms, aligned=1)
-        result = bench.load_once(name, stream=amount, connections=STREAMS, calls=STREAMS)
+        result = bench.load_once(name, translated=translated, stream=amount, connections=STREAMS,
+                                 calls=STREAMS)
         bench.mock.set(aligned=0)
         # The end of a stream comes by itself; its head may come with the first chunk.
         merged = 1 - (result["reads"] - STREAMS) / result["events"]
@@ -69,7 +76,7 @@ def _load(bench, name, figure, amount, interval_ms=STREAM_MS):
     options = {"body": body, "connections": CONNECTIONS, "calls": amount}
     if figure == "refusal":
         return bench.load_once(name, expect=401, key=WRONG_KEY, **options)["calls"]
-    return bench.load_once(name, **options)["calls"]
+    return bench.load_once(name, translated=translated, **options)["calls"]
 
 
 def _started(bench, context, name):
@@ -228,9 +235,11 @@ def allocations(bench, context, name, figures):
     return out
 
 
-def run(bench, context, name, profile=False):
+def run(bench, context, name, profile=False, wants=lambda figure: True):
     """figure -> {"instructions", "syscalls", "allocations"} of one program."""
-    figures = [f for f in FIGURES if f != "refusal" or name == "accord"]
+    figures = [f for f in FIGURES if wants(f) and (f not in ACCORD_ONLY or name == "accord")]
+    if not figures:
+        return {}
     out = {figure: {} for figure in figures}
     began = time.monotonic()
     counted = allocations(bench, context, name, figures)

@@ -1,5 +1,6 @@
 """Shuffled rounds over programs that are all up at once, clean slices, 20th percentiles; and the
 proof after each round that the work was done."""
+import json
 import random
 
 from . import procs, programs
@@ -90,39 +91,61 @@ class Bench:
         self.random = random.Random()
         self.answers = {}               # name -> how long its answers are
         self.calls = {}                 # name -> calls made through it, for the access log
+        self.translated = {}            # (body, stream) -> how long the translated request is
 
-    def load_once(self, name, one_core=False, expect=200, **options):
-        """One load through one program, proven against the mock's own count."""
+    def load_once(self, name, one_core=False, expect=200, translated=False, **options):
+        """One load through one program, proven against the mock's own count. translated: through
+        Accord's other provider, whose dialect is not the caller's."""
         program = self.running[name]
         stream = options.get("stream")
         port = program.stream_port if stream else program.port
         cores = (self.core_proxy, self.core_proxy if one_core else self.core_load)
         body = options.setdefault("body", 1024)
         options.setdefault("key", programs.KEY)
+        if translated:
+            options.update(model=programs.TRANSLATED, own_id=True)
+        options.setdefault("model", programs.ALIAS)
         before, counted = self.mock.stats(), accord_counters(program)
-        result = procs.load(port, cores[1], model=programs.ALIAS, status=expect,
+        result = procs.load(port, cores[1], status=expect,
                             watch=program.pids, peer=self.mock.pid,
                             cores=f"{cores[0]},{cores[1]}", **options)
         after = self.mock.stats()
         delta = {key: after[key] - before[key] for key in after}
         self.calls[name] = self.calls.get(name, 0) + result["calls"]
-        prove(name, program, result, delta, body, stream, expect)
+        prove(name, program, result, delta, body, stream, expect, translated)
+        if translated:
+            self._prove_translated(name, result, delta, body, stream)
         prove_accord(name, counted, accord_counters(program), result, delta)
         return result
+
+    def _prove_translated(self, name, result, delta, body, stream):
+        """Each request became the same Messages request, the answer a chat completion."""
+        if delta["messages"] != result["calls"]:
+            raise BenchError(f"{name}: {result['calls']} translated calls, of which "
+                             f"{delta['messages']} came as Messages")
+        whole, rest = divmod(delta["body_bytes"], result["calls"])
+        first = self.translated.setdefault((body, bool(stream)), whole)
+        if rest or whole != first or not 0.9 * body < whole < 1.3 * body:
+            raise BenchError(f"{name}: {delta['body_bytes']} bytes of translated bodies for "
+                             f"{result['calls']} calls of {body} bytes; the first had {first}")
+        if not stream:
+            prove_completion(name, json.loads(result["sample"]), delta, result["calls"])
 
     def paired(self, title, names, options, value_of=cpu_per_call, one_core=False, rounds=3,
                seconds=1.0, warm=0.15, slice_ms=SLICE_MS, special=None):
         """name -> Series. Rounds are added while a series has too few clean slices. special:
-        name -> options that only this program's load has."""
-        names = [n for n in names if n in self.running]
+        name -> options that only this load has; "program" is among them where the name is none."""
+        special = {name: dict(own) for name, own in (special or {}).items()}
+        program = {n: special.get(n, {}).pop("program", n) for n in names}
+        names = [n for n in names if program[n] in self.running]
         series = {name: Series(name) for name in names}
         for number in range(max(self.max_rounds, rounds)):
             if number >= rounds and all(s.enough for s in series.values()):
                 break
             self.random.shuffle(names)
             for name in names:
-                own = {**options, **(special or {}).get(name, {})}
-                result = self.load_once(name, one_core, seconds=seconds, warm=warm,
+                own = {**options, **special.get(name, {})}
+                result = self.load_once(program[name], one_core, seconds=seconds, warm=warm,
                                         slice_ms=slice_ms, **own)
                 series[name].add(number, result, value_of, one_core)
         self.say(f"{title}: " + ", ".join(
@@ -142,7 +165,7 @@ class Bench:
         procs.pin([self.mock.pid], self.core_load)
 
 
-def prove(name, program, result, delta, body, stream, expect):
+def prove(name, program, result, delta, body, stream, expect, translated=False):
     """The counters of load and mock must say the same."""
     def equal(what, left, right):
         if left != right:
@@ -161,11 +184,22 @@ def prove(name, program, result, delta, body, stream, expect):
         equal("cut streams", 0, delta["streams_cut"])
         if splices:
             equal("metered streams", result["calls"], delta["usage_sent"])
-    else:
+    elif not translated:
         equal("bytes of bodies", result["calls"] * (body + longer), delta["body_bytes"])
     if splices:
         equal("renamed models", result["calls"], delta["renamed"])
         equal("calls with the upstream's key", result["calls"], delta["with_key"])
+
+
+def prove_completion(name, answer, delta, calls):
+    """The answer that all others of a load were equal to, as a client reads it."""
+    choice, usage = answer["choices"][0], answer["usage"]
+    said = (answer["object"], answer["model"], choice["message"]["role"], choice["finish_reason"],
+            usage["prompt_tokens"] * calls, usage["completion_tokens"] * calls)
+    wanted = ("chat.completion", programs.TRANSLATED, "assistant", "stop", delta["prompt_tokens"],
+              delta["completion_tokens"])
+    if said != wanted or not choice["message"]["content"].startswith("A gateway stands between"):
+        raise BenchError(f"{name}: no completion that the Messages answer means: {answer}")
 
 
 def accord_counters(program):

@@ -10,6 +10,7 @@ from . import build, procs
 from .procs import BenchError
 
 ALIAS = "bench-model"                     # what the load asks for
+TRANSLATED = "mocka-model"                # the same of Accord's provider that speaks Messages; as long
 UPSTREAM_MODEL = "mock-upstream-model-1"  # what Accord makes of it: another length, so it splices
 KEY = "sk-accord-bench-000000000000000000000000000000"
 UPSTREAM_KEY = "sk-upstream-bench-0001"
@@ -190,10 +191,18 @@ providers:
     base_url: http://127.0.0.1:{upstream}/v1
     credential: {upstream_key}
     allow_private_address: true
+  - id: mocka
+    dialect: anthropic
+    base_url: http://127.0.0.1:{upstream}
+    credential: {upstream_key}
+    allow_private_address: true
 models:
   - id: {alias}
     targets:
       - {{provider: mock, model: {upstream_model}}}
+  - id: {translated}
+    targets:
+      - {{provider: mocka, model: {upstream_model}}}
 keys:
   - id: bench
     secret: {key}
@@ -206,9 +215,9 @@ def accord_command(context, folder, port=0, workers=1):
     os.makedirs(folder, exist_ok=True)
     config = os.path.join(folder, "accord.yaml")
     with open(config, "w") as f:
-        f.write(ACCORD.format(folder=folder, port=port, workers=workers, alias=ALIAS, key=KEY,
-                              upstream=context.upstream_port, upstream_model=UPSTREAM_MODEL,
-                              upstream_key=UPSTREAM_KEY))
+        f.write(ACCORD.format(folder=folder, port=port, workers=workers, alias=ALIAS, translated=TRANSLATED,
+                              key=KEY, upstream=context.upstream_port,
+                              upstream_model=UPSTREAM_MODEL, upstream_key=UPSTREAM_KEY))
     return [context.accord, "serve", "-c", config, "--json"]
 
 

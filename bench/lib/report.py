@@ -78,12 +78,15 @@ def check_baseline(result, floor):
 
 
 def record(result, floor):
-    figures = {}
+    """What was measured becomes the baseline; where that was not all (--scenario), the rest of it stays."""
+    figures = dict(floor["baseline"].get("figures", {}))
     for scenario in floor["gate"]:
         measured = result.get(scenario, {})
-        figures[scenario] = {what: measured[what] for what in
-                             ("instructions", "allocations") if what in measured}
-    floor["baseline"] = dict(machine(), figures=figures)
+        if measured:
+            figures[scenario] = {what: measured[what] for what in
+                                 ("instructions", "allocations") if what in measured}
+    whole = all(scenario in result for scenario in floor["gate"])
+    floor["baseline"] = dict(machine() if whole else floor["baseline"], figures=figures)
     with open(FLOOR, "w") as f:
         f.write(dump(floor))
 

@@ -63,6 +63,29 @@ def sse_chunk(bench):
         {"stream": 100, "connections": 200, "spread_ms": 10}, measure.cpu_per_event, seconds=1.0))
 
 
+def _above_pass(bench, title, options, value_of, **more):
+    """Accord's translated load above the same load passed through, in the same rounds."""
+    series = bench.paired(title, ["l4", "accord", "translated"], options, value_of, special={
+        "translated": {"program": "accord", "translated": True}}, **more)
+    if not (series["accord"].enough and series["translated"].enough):
+        return None, figures(series)
+    return round(series["translated"].p20 - series["accord"].p20, 2), figures(series)
+
+
+def translated(bench):
+    """S10: a chat caller, an upstream that speaks Messages; what that costs above passing through.
+    The chunk has its stream's request in it, one in a hundred, on both sides."""
+    call, call_figures = _above_pass(bench, "S10 1 KiB translated, us per call", {"body": 1024},
+                                     measure.cpu_per_call)
+    bench.mock.set(chunks=100, interval_ms=10, aligned=0)
+    chunk, chunk_figures = _above_pass(
+        bench, "S10 SSE translated, us per chunk",
+        {"stream": 100, "connections": 200, "spread_ms": 10}, measure.cpu_per_event, seconds=1.0)
+    return {"call_above_us": call, "chunk_above_us": chunk,
+            "conclusive": call is not None and chunk is not None,
+            "call": call_figures, "chunk": chunk_figures}
+
+
 def refusal(bench):
     """S12: a wrong key. The pump serves ordinary calls beside it, to tell the machine's speed."""
     wrong = {"key": "sk-accord-this-is-no-key-of-this-server", "expect": 401}
