@@ -8,28 +8,39 @@
 
 static const size_t default_limit = (size_t)64 << 20;
 
-char *buf_room(struct buf *b, size_t n)
+/* The capacity never passes the limit, so that what fits is within it, too. */
+static __attribute__((noinline)) char *grow(struct buf *b, size_t n)
 {
     size_t limit = b->limit ? b->limit : default_limit;
     if (n > limit - b->n || b->overflow) {
         b->overflow = true;
         return NULL;
     }
-    if (b->n + n > b->cap) {
-        size_t cap = b->cap ? b->cap * 2 : 256;
-        while (cap < b->n + n) {
-            cap *= 2;
+    size_t cap = b->cap ? b->cap * 2 : 256;
+    while (cap < b->n + n) {
+        cap *= 2;
+    }
+    cap = cap < limit ? cap : limit;
+    if (b->arena) {
+        char *p = arena_alloc(b->arena, cap);
+        if (b->n) {
+            memcpy(p, b->p, b->n);
         }
-        if (b->arena) {
-            char *p = arena_alloc(b->arena, cap);
-            if (b->n) {
-                memcpy(p, b->p, b->n);
-            }
-            b->p = p;
-        } else {
-            b->p = mem_realloc(b->p, cap);
-        }
-        b->cap = cap;
+        b->p = p;
+    } else {
+        b->p = mem_realloc(b->p, cap);
+    }
+    b->cap = cap;
+    char *at = b->p + b->n;
+    b->n += n;
+    return at;
+}
+
+char *buf_room(struct buf *b, size_t n)
+{
+    /* A buffer that stands on foreign memory has a text and no capacity. */
+    if (b->n > b->cap || n > b->cap - b->n || b->overflow) {
+        return grow(b, n);
     }
     char *at = b->p + b->n;
     b->n += n;
@@ -111,8 +122,10 @@ size_t u64_print(char *to, uint64_t v)
 
 void buf_add_u64(struct buf *b, uint64_t v)
 {
-    char tmp[20];
-    buf_add(b, str_make(tmp, u64_print(tmp, v)));
+    char *at = buf_room(b, digits_of(v | 1));
+    if (at) {
+        u64_print(at, v);
+    }
 }
 
 void buf_add_i64(struct buf *b, int64_t v)
@@ -129,11 +142,16 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
-    char *at = n > 0 ? buf_room(b, (size_t)n + 1) : NULL;
-    if (at) {
-        vsnprintf(at, (size_t)n + 1, fmt, again);
-        b->n--; /* the NUL is not part of the text */
+    size_t room = b->n < b->cap && !b->overflow ? b->cap - b->n : 0;
+    int n = vsnprintf(room ? b->p + b->n : NULL, room, fmt, ap);
+    if (n > 0 && (size_t)n < room) {
+        b->n += (size_t)n; /* as mostly, it fitted at once; the NUL is not part of the text */
+    } else {
+        char *at = n > 0 ? buf_room(b, (size_t)n + 1) : NULL;
+        if (at) {
+            vsnprintf(at, (size_t)n + 1, fmt, again);
+            b->n--;
+        }
     }
     va_end(again);
 }

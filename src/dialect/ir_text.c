@@ -45,18 +45,21 @@ struct str ir_escape(struct arena *a, struct str plain)
     return buf_str(&b);
 }
 
-bool ir_is(struct str escaped, struct str plain)
+static __attribute__((noinline)) bool is_spelled_as(struct str escaped, struct str plain)
 {
-    if (str_eq(escaped, plain)) {
-        return true;
-    }
     char room[66];
-    if (escaped.n <= plain.n || escaped.n > 64 || !has_escape(escaped)) {
-        return false; /* an escape only makes a text longer, and words of protocols are short */
-    }
     room[0] = room[escaped.n + 1] = '"';
     memcpy(room + 1, escaped.p, escaped.n);
     return json_quoted_is(str_make(room, escaped.n + 2), plain);
+}
+
+bool ir_is(struct str escaped, struct str plain)
+{
+    if (escaped.n <= plain.n) {
+        return str_eq(escaped, plain); /* an escape only makes a text longer */
+    }
+    /* ... and words of protocols are short. */
+    return escaped.n <= 64 && has_escape(escaped) && is_spelled_as(escaped, plain);
 }
 
 /* ---- arguments ---- */
@@ -414,10 +417,25 @@ void ir_put_list(struct buf *b, const char *name, const struct ir_list *l)
     buf_addc(b, ']');
 }
 
+/* Mostly "0.7": without an exponent, it is below its first digit and one. */
+static bool is_surely_below(struct str number, double max)
+{
+    int digit = number.p[0] - '0';
+    if (digit < 0 || digit > 9 || digit + 1 > max || (number.n > 1 && number.p[1] != '.')) {
+        return false;
+    }
+    for (size_t i = 2; i < number.n; i++) {
+        if ((number.p[i] | 0x20) == 'e') {
+            return false;
+        }
+    }
+    return true;
+}
+
 struct str ir_at_most(struct ir_call *c, struct str value, const char *name, double max)
 {
     char text[64];
-    if (value.n == 0 || value.n >= sizeof text) {
+    if (value.n == 0 || value.n >= sizeof text || is_surely_below(value, max)) {
         return value;
     }
     memcpy(text, value.p, value.n);

@@ -79,6 +79,8 @@ static void send_text(struct call *c, bool end)
 static void write_whole(struct call *c)
 {
     struct translation *tr = c->tr;
+    (void)buf_room(&tr->text, tr->answer.n + 512); /* grown once, mostly */
+    tr->text.n = 0;
     tr->caller->write_answer(&tr->out, &tr->fold.answer);
     begin_answer(c, (int64_t)tr->text.n);
     send_text(c, true);
@@ -212,7 +214,7 @@ void translate_head(struct call *c, const struct h1_head *h)
 void translate_refusal(struct call *c, const struct h1_head *h)
 {
     const struct format *f = format_of(c->ep.endpoint->format);
-    struct translation *tr = c->tr = arena_zalloc(&c->req->arena, sizeof *tr);
+    struct translation *tr = c->tr = arena_alloc(&c->req->arena, sizeof *tr);
     *tr = (struct translation){.caller = f, .upstream = f};
     translate_head(c, h);
 }

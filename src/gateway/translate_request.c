@@ -52,7 +52,7 @@ static struct translation *begin(struct call *c)
 {
     struct translation *tr = c->tr;
     if (!tr) {
-        tr = c->tr = arena_zalloc(&c->req->arena, sizeof *tr);
+        tr = c->tr = arena_alloc(&c->req->arena, sizeof *tr);
     }
     *tr = (struct translation){.caller = format_of(c->ep.endpoint->format),
                                .upstream = format_of(format_at(c->target->provider))};

@@ -2,9 +2,10 @@
 
 #include "json/quote.h"
 
+/* What json_scan() has accepted has no other bytes as low as these outside of its strings. */
 static inline bool is_space(char c)
 {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+    return (unsigned char)c <= ' ';
 }
 
 static inline const char *skip_space(const char *p, const char *end)

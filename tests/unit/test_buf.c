@@ -85,6 +85,27 @@ static void limits_hold(void **state)
     assert_true(b.overflow);
     buf_free(&b);
 
+    /* The last growth stops at the limit, and printed text keeps within it. */
+    struct buf grown = {.limit = 300};
+    assert_non_null(buf_room(&grown, 250));
+    buf_printf(&grown, "%05d", 12345);
+    assert_true(str_eq(str_from(buf_str(&grown), 250), STR("12345")));
+    buf_printf(&grown, "%044d", 1);
+    assert_int_equal(grown.n, 299);
+    assert_non_null(buf_room(&grown, 1));
+    assert_false(grown.overflow);
+    assert_null(buf_room(&grown, 1));
+    assert_int_equal(grown.n, 300);
+    buf_free(&grown);
+
+    /* A text that stands elsewhere is copied before anything is added. */
+    char three[3] = "abc";
+    struct arena a = {0};
+    struct buf foreign = {.p = three, .n = sizeof three, .arena = &a};
+    buf_addc(&foreign, 'd');
+    assert_true(str_eq(buf_str(&foreign), STR("abcd")));
+    arena_reset(&a);
+
     struct buf large = {0}; /* no limit given: 64 MiB */
     assert_null(buf_room(&large, ((size_t)64 << 20) + 1));
     assert_true(large.overflow);

@@ -182,6 +182,33 @@ static void requests_are_written(void **state)
 
 /* ---- what is wrong is told ---- */
 
+/* Numbers whose look alone tells that they are below the most, and those that must be read. */
+static void numbers_step_back(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        double most;
+        const char *want;
+    } cases[] = {
+        {"0", 1, "0"},           {"0.7", 1, "0.7"}, {"1", 1, "1"},       {"1.0", 1, "1.0"},
+        {"1.01", 1, "1"},        {"2", 1, "1"},     {"10", 2, "2"},      {"1.9", 2, "1.9"},
+        {"0.3e1", 1, "1"},       {"0.3E1", 1, "1"}, {"3e-1", 1, "3e-1"}, {"5e0", 2, "2"},
+        {"0.20e1", 2, "0.20e1"}, {"-3", 1, "-3"},   {"9.5", 9, "9"},
+    };
+    struct arena a = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ir_call c;
+        ir_call_init(&c, &a);
+        struct str is = ir_at_most(&c, str_of(cases[i].value), "t", cases[i].most);
+        bool lost = strcmp(cases[i].value, cases[i].want) != 0;
+        if (!str_eq(is, str_of(cases[i].want)) || lost != (c.dropped != NULL)) {
+            fail_msg("%s became %.*s", cases[i].value, STR_ARG(is));
+        }
+    }
+    arena_reset(&a);
+}
+
 static void bad_requests(void **state)
 {
     (void)state;
@@ -371,9 +398,8 @@ static void streams_of_messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_are_written),
-        cmocka_unit_test(bad_requests),
-        cmocka_unit_test(streams_of_chat),
+        cmocka_unit_test(requests_are_written), cmocka_unit_test(numbers_step_back),
+        cmocka_unit_test(bad_requests),         cmocka_unit_test(streams_of_chat),
         cmocka_unit_test(streams_of_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
