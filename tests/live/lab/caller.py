@@ -1,5 +1,7 @@
 """What the seven callers have in common: the way over the socket, and what an answer must be like."""
 
+import re
+
 from wire import Closed, Connection, request
 
 from .check import check, loads, need
@@ -24,8 +26,17 @@ class Caller:
     keeps = False  # carries signatures back
     # What a finish of the form looks like here.
     finishes = {}
-    # Features of the form that it can ask for, and how a loss of each is named.
+    # Features of the form that it can ask for, and how it spells them: so a loss is named.
     spells = {}
+    # Names that are understood in any dialect.
+    neutral = {"audio": "audio", "json": "json_object", "stop": "^stop$", "end_user": "^user$",
+               "parallel_off": "parallel_tool_calls", "image_url": "image", "choice_tool": "tool_choice",
+               "choice_any": "tool_choice", "choice_none": "tool_choice", "result_image": "image"}
+
+    def named(self, feature, dropped):
+        """Those of the names of what was dropped that are about a feature."""
+        words = f"{self.spells[feature]}|{self.neutral.get(feature, '^$')}"
+        return [n for n in dropped if re.search(words, n)]
 
     def headers(self, place, target, body):
         del target, body
@@ -103,6 +114,11 @@ def in_order(ask):
     """The turns, with results in the order of their calls, for dialects whose calls have no ids."""
     return [(role, in_order_of_calls(ask, [p for p in parts if p["kind"] == "result"])
              + [p for p in parts if p["kind"] != "result"]) for role, parts in ask.turns]
+
+
+def named(part, member="id"):
+    """The id of a call or result, unless it is one that has none on the wire."""
+    return {member: part["id"]} if part["id"] and not part.get("unnamed") else {}
 
 
 def only_texts(parts):

@@ -2,7 +2,7 @@
 
 import re
 
-from .caller import Caller, Tally, in_order, options, plus
+from .caller import Caller, Tally, in_order, named, options, plus
 from .check import base64_bytes, between, check, is_json, loads, need, only, shape
 from .frames import dump, read_sse
 
@@ -103,10 +103,11 @@ class Generate(Caller):
         if kind == "text":
             return {"text": part["text"]}
         if kind == "call":
-            return {"functionCall": {"name": part["name"], "args": part["args"]}}
+            return {"functionCall": {**named(part), "name": part["name"], "args": part["args"]}}
         if kind == "result":
             text = "".join(p["text"] for p in part["parts"])
-            return {"functionResponse": {"name": part["name"], "response": {"result": text}}}
+            known = named(part)
+            return {"functionResponse": {**known, "name": part["name"], "response": {"result": text}}}
         media = f"audio/{part['format']}" if kind == "audio" else part["media"]
         return {"inlineData": {"mimeType": media, "data": part["data"]}}
 
@@ -114,8 +115,9 @@ class Generate(Caller):
 
     def chunk(self, value, where):
         """(parts, reason, whether the prompt was blocked)"""
-        shape(value, where, {"usageMetadata": usage, "modelVersion": str, "responseId": str},
-              {"candidates": [dict], "promptFeedback": {"blockReason": str}, "createTime": str})
+        shape(value, where, {"modelVersion": str, "responseId": str}, {
+            "usageMetadata": usage, "candidates": [dict], "promptFeedback": {"blockReason": str},
+            "createTime": str})
         if "promptFeedback" in value:
             need(not value.get("candidates"), where, "a blocked prompt has no candidates")
             return [], None, True
@@ -134,6 +136,7 @@ class Generate(Caller):
 
     def whole(self, value):
         parts, reason, blocked = self.chunk(value, "body")
+        need("usageMetadata" in value, "body", "lacks usageMetadata")
         return self.fold(parts, reason, blocked, usage(value["usageMetadata"], "usage"))
 
     def fold(self, parts, reason, blocked, told):
@@ -173,12 +176,13 @@ class Generate(Caller):
             more, reason, blocked = self.chunk(value, where)
             parts += more
             answer.text = "".join(p.get("text", "") for p in parts)
-            told = usage(value["usageMetadata"], where)
+            told = usage(value["usageMetadata"], where) if "usageMetadata" in value else None
             ids.add((value["responseId"], value["modelVersion"]))
             need(len(ids) == 1, where, "another responseId or modelVersion")
         if answer.error or not clean and not (reason or blocked):
             return answer
         need(reason or blocked, "stream", "ended without a finishReason")
+        need(told, "stream", "the last chunk lacks usageMetadata")
         return self.fold(parts, reason, blocked, told)
 
     def problem(self, value, status):

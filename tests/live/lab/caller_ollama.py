@@ -2,7 +2,7 @@
 
 import re
 
-from .caller import Caller, Tally, in_order, options
+from .caller import Caller, Tally, in_order, named, options
 from .check import between, check, loads, need, shape
 from .frames import dump, read_lines
 
@@ -71,10 +71,10 @@ class Ollama(Caller):
     def turn(self, role, parts):
         if parts[0]["kind"] == "raw":
             return [parts[0]["value"]]
-        found = [{"role": "tool", "tool_name": p["name"], **self.content(p["parts"])}
-                 for p in parts if p["kind"] == "result"]
+        found = [{"role": "tool", "tool_name": p["name"], **named(p, "tool_call_id"),
+                  **self.content(p["parts"])} for p in parts if p["kind"] == "result"]
         rest = [p for p in parts if p["kind"] not in ("result", "call")]
-        calls = [{"function": {"name": p["name"], "arguments": p["args"]}} for p in parts
+        calls = [{**named(p), "function": {"name": p["name"], "arguments": p["args"]}} for p in parts
                  if p["kind"] == "call"]
         if role == "assistant":
             return [{"role": role, **self.content(rest), **({"tool_calls": calls} if calls else {})}]

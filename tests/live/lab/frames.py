@@ -12,9 +12,9 @@ def dump(value):
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def sse(data, event=None):
-    name = f"event: {event}\n".encode() if event else b""
-    return name + b"data: " + (data if isinstance(data, bytes) else dump(data)) + b"\n\n"
+def sse(data, event=None, end=b"\n"):
+    name = f"event: {event}".encode() + end if event else b""
+    return name + b"data: " + (data if isinstance(data, bytes) else dump(data)) + end * 2
 
 
 def line(data):
@@ -24,9 +24,10 @@ def line(data):
 def read_sse(data, whole=True):
     """The events of a stream as (name or None, data) pairs, comments left out.
 
-    Strict: LF line ends as all vendors send, known fields only, an empty line behind each event. Without `whole`
-    the stream may break off: what stands behind the last empty line is left out."""
-    text = data.decode("utf-8", "strict" if whole else "ignore")
+    Strict: known fields only, an empty line behind each event. Without `whole` the stream may break off: what
+    stands behind the last empty line is left out."""
+    text = data.decode("utf-8", "strict" if whole else "ignore").replace("\r\n", "\n")
+    need("\r" not in text, "stream", "a bare CR")
     blocks = text.split("\n\n")
     last = blocks.pop()
     need(not whole or last == "", "stream", f"ends inside an event: {last[-100:]!r}")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 from .form import Ask, Plan
 
@@ -88,7 +89,9 @@ def plan_for(ask):
         for part in reversed(parts if role == "user" else []):
             found = part["kind"] == "text" and re.search(r"scenario: (\w+)", part["text"])
             if found:
-                return PLANS.get(found[1], PLANS["text"])
+                plan = PLANS.get(found[1], PLANS["text"])
+                # Nothing stops at a sequence that was not asked for.
+                return replace(plan, finish="stop") if plan.finish == "sequence" and not ask.stop else plan
     return PLANS["text"]
 
 
@@ -144,10 +147,14 @@ def result(call, *parts, error=False):
 
 
 def history_of_tools(ids=("call_A1b2C3d4E", "call_Z9y8X7w6V"), error=False, image=False):
-    """Two calls and their results, as another program wrote them down; the results stand in reverse."""
+    """Two calls and their results, as another program wrote them down; the results stand in reverse. Without `ids`
+    they have none on the wire, and callers put the results in the order of the calls."""
+    unnamed, ids = not ids, ids or ("one", "two")
     calls = [{"kind": "call", "id": ids[0], "name": "get_weather", "args": OSLO},
              {"kind": "call", "id": ids[1], "name": "get_weather", "args": PARIS}]
     first = [{"kind": "image", "media": "image/png", "data": PNG}] if image else []
-    return (Ask(tools=TOOLS, system="Be brief.").user("scenario: text").assistant("I look.", *calls)
-            .user(result(calls[1], "18 degrees", error=error),
-                  result(calls[0], "21 degrees", *first)))
+    ask = (Ask(tools=TOOLS, system="Be brief.").user("scenario: text").assistant("I look.", *calls)
+           .user(result(calls[1], "18 degrees", error=error), result(calls[0], "21 degrees", *first)))
+    for part in [*calls, *ask.parts("result")]:
+        part["unnamed"] = unnamed
+    return ask

@@ -177,8 +177,8 @@ class Generate(Provider):
             return self.blob(value, at)
         if kind == "fileData":
             shape(value, at, {"fileUri": str}, {"mimeType": str})
-            need(value["fileUri"].startswith(("gs://", "https://generativelanguage.googleapis.com/")), at,
-                 "Cannot fetch content from the provided URL.")
+            need(value["fileUri"].startswith(("gs://", "https://")), at, "Cannot fetch content from the "
+                 "provided URL.")
             return {"kind": "image", "url": value["fileUri"]}
         if kind == "functionCall":
             need(role == "assistant", where, "a functionCall belongs to the model")
@@ -318,7 +318,7 @@ class Generate(Provider):
             self.stream_type = "application/json"
             return [b"[" + chunks[0], *[b",\r\n" + c for c in chunks[1:]], b"]"]
         self.stream_type = "text/event-stream"
-        return [sse(c) for c in chunks]
+        return [sse(c, end=b"\r\n") for c in chunks]
 
     def error(self, kind, message=""):
         status, name = KINDS[kind]

@@ -1,0 +1,102 @@
+"""One server and one set of providers for all pairs, and the record that docs/dialects.md is made of."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from accord import ROOT, Accord
+
+from .callers import CALLER
+from .setting import config, model_of, place
+from .upstreams import DIALECTS, PROVIDER, Upstreams
+
+PAIRS = [(caller, upstream) for caller in DIALECTS for upstream in DIALECTS]
+
+
+class Lab:
+    def __init__(self, directory):
+        self.upstreams = Upstreams()
+        self.accord = Accord(directory, config(self.upstreams.url))
+        self.place = place(self.accord)
+        self.record = {}
+
+    def note(self, pair, feature, state, names=()):
+        """What became of a feature: yes, dropped, or failed; the worst of all its tests counts."""
+        worth = ["yes", "dropped", "failed"]
+        row = self.record.setdefault(" > ".join(pair), {})
+        old = row.get(feature, {"state": "yes", "names": []})
+        if worth.index(state) >= worth.index(old["state"]):
+            row[feature] = {"state": state, "names": sorted({*old["names"], *names})}
+
+    def stop(self):
+        self.accord.stop()
+        self.upstreams.stop()
+
+
+class Pair:
+    """A caller and an upstream, and Accord between them."""
+
+    def __init__(self, lab, pair):
+        self.lab, self.pair = lab, pair
+        self.caller, self.provider = CALLER[pair[0]], PROVIDER[pair[1]]
+        self.same = pair[0] == pair[1]
+        self.answer = None
+        lab.upstreams.clear()
+
+    def send(self, ask, stream=False, upstream=None, headers=()):
+        """A call; what the same dialect passes on must arrive byte for byte."""
+        model = model_of(upstream or self.pair[1])
+        answer, body = self.caller.exchange(self.lab.place, ask, model, stream, headers)
+        self.answer = answer
+        if upstream in (None, self.pair[1]) and self.same and self.entries:
+            there = self.provider.model.encode()
+            wanted = body.replace(b'"model":"%s"' % model.encode(), b'"model":"%s"' % there, 1)
+            assert self.last.request.body == wanted, "the body was changed on its way"
+        return answer
+
+    @property
+    def entries(self):
+        return self.lab.upstreams.journal
+
+    @property
+    def last(self):
+        """The one call that arrived last."""
+        assert self.entries, f"nothing arrived at the provider: {self.answer.error}"
+        entry = self.entries[-1]
+        assert entry.dialect == self.pair[1], f"it went to {entry.dialect}"
+        return entry
+
+    @staticmethod
+    def dropped(answer):
+        return [n.strip() for n in (answer.headers.get("accord-dropped") or "").split(",") if n.strip()]
+
+    def judge(self, feature, problems, names=()):
+        """Notes the outcome, and fails with what is wrong."""
+        self.lab.note(self.pair, feature, "failed" if problems else "yes", names)
+        assert not problems, "\n".join(problems)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    running = Lab(tmp_path_factory.mktemp("lab"))
+    yield running
+    where = Path(os.environ.get("ACCORD_LAB_RESULTS", ROOT / "build" / "lab.json"))
+    where.parent.mkdir(parents=True, exist_ok=True)
+    where.write_text(json.dumps(running.record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    running.stop()
+
+
+def pair_name(pair):
+    return f"{short(pair[0])}>{short(pair[1])}"
+
+
+def short(dialect):
+    vendor, _, name = dialect.partition(".")
+    return vendor if name == "chat" and vendor != "openai" else name
+
+
+@pytest.fixture(params=PAIRS, ids=pair_name)
+def pair(request, lab):
+    return Pair(lab, request.param)
