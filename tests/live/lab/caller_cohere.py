@@ -15,8 +15,9 @@ BILLED = {"billed_units": lambda v, w: shape(v, w, {}, {"input_tokens": COUNT, "
 
 
 def usage(value, where):
-    shape(value, where, {"tokens": {"input_tokens": COUNT, "output_tokens": COUNT}}, BILLED)
-    return {"input": value["tokens"]["input_tokens"], "output": value["tokens"]["output_tokens"],
+    shape(value, where, {"tokens": lambda v, w: shape(
+        v, w, {"input_tokens": COUNT}, {"output_tokens": COUNT})}, BILLED)
+    return {"input": value["tokens"]["input_tokens"], "output": value["tokens"].get("output_tokens", 0),
             "cache_read": value.get("cached_tokens", 0)}
 
 
@@ -141,11 +142,11 @@ class Cohere(Caller):
                 delta = shape(value, where, {"type": str, "delta": dict}, {"id": str})["delta"]
                 shape(delta, where, {"finish_reason": set(REASONS)}, {"usage": usage, "error": str})
                 state = "over"
-                if "error" in delta:
+                if "usage" not in delta:  # with it, the answer is whole: a filter stopped it
                     need(delta["finish_reason"] == "ERROR", where, "an error, and all is well")
+                    need("error" in delta, where, "lacks usage")
                     answer.error = {"status": 0, "kind": "ERROR", "message": delta["error"]}
                 else:
-                    need("usage" in delta, where, "lacks usage")
                     answer = self.fold(message, delta["finish_reason"], usage(delta["usage"], where))
             else:
                 state = self.step(message, state, name, value, where)

@@ -154,7 +154,8 @@ class Messages(Caller):
             else:
                 answer.calls.append({"id": block["id"], "name": block["name"], "args": block["input"]})
         answer.finish = STOPS[check(ending["stop_reason"], "stop_reason", set(STOPS))]
-        need((answer.finish == "sequence") == (ending["stop_sequence"] is not None), "stop_sequence",
+        # Which one it was is not always known.
+        need(answer.finish == "sequence" or ending["stop_sequence"] is None, "stop_sequence",
              f"{ending['stop_sequence']} with {ending['stop_reason']}")
         need((answer.finish == "tools") == bool(answer.calls) or answer.finish == "length", "stop_reason",
              f"{answer.finish} with {len(answer.calls)} calls")

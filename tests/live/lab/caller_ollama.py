@@ -9,8 +9,8 @@ from .frames import dump, read_lines
 COUNT = between(0, 1 << 60, int)
 FRONT = {"model": str, "created_at": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"),
          "message": dict, "done": bool}
-END = {"done_reason": {"stop", "length", "load", "unload"}, "prompt_eval_count": COUNT, "eval_count": COUNT}
-MAY = {name: COUNT for name in ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")}
+END = {"done_reason": {"stop", "length", "load", "unload"}, "prompt_eval_count": COUNT}
+MAY = {name: COUNT for name in ("eval_count","total_duration", "load_duration", "prompt_eval_duration", "eval_duration")}
 
 
 def message_shape(message, where):
@@ -99,7 +99,7 @@ class Ollama(Caller):
                         for c in message.get("tool_calls", [])]
         word = check(last["done_reason"], "done_reason", {"stop", "length"})
         answer.finish = "tools" if answer.calls and word == "stop" else word
-        answer.usage = {"input": last["prompt_eval_count"], "output": last["eval_count"]}
+        answer.usage = {"input": last["prompt_eval_count"], "output": last.get("eval_count", 0)}
         answer.raw = message
         return answer
 

@@ -9,6 +9,7 @@ import pytest
 from accord import ROOT, Accord
 
 from .callers import CALLER
+from .probes import PROBES, TITLES, title_of
 from .setting import config, model_of, place
 from .upstreams import DIALECTS, PROVIDER, Upstreams
 
@@ -84,7 +85,10 @@ def lab(tmp_path_factory):
     yield running
     where = Path(os.environ.get("ACCORD_LAB_RESULTS", ROOT / "build" / "lab.json"))
     where.parent.mkdir(parents=True, exist_ok=True)
-    where.write_text(json.dumps(running.record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    titles = {**TITLES, **{name: title_of(name) for name in PROBES}}
+    can = {name: sorted(caller.spells) for name, caller in CALLER.items()}
+    where.write_text(json.dumps({"dialects": DIALECTS, "features": titles, "can": can,
+                                 "pairs": running.record}, indent=1) + "\n", encoding="utf-8")
     running.stop()
 
 

@@ -45,6 +45,12 @@ def choice(value):
     return plain("choice", value, tools=TOOLS)
 
 
+def just_one(seen, dialect):
+    """By its name, or as the only one there is."""
+    return seen.choice == "tool:get_weather" or \
+        seen.choice == "any" and [t["name"] for t in seen.tools] == ["get_weather"]
+
+
 def tier(dialect):
     word = {"anthropic.messages": "standard_only"}.get(dialect, "flex")
     return simple("text", tier=word)
@@ -73,8 +79,11 @@ PROBES = {
     "tool_strict": ("strict tools", (lambda d: simple("text", tools=[STRICT_TOOL]),
                                      lambda seen, d: bool(seen.tools and seen.tools[0].get("strict")))),
     "choice_any": ("a tool must be called", choice("any")),
-    "choice_none": ("no tool may be called", choice("none")),
-    "choice_tool": ("one tool must be called", choice("tool:get_weather")),
+    "choice_none": ("no tool may be called", (
+        lambda d: simple("text", choice="none", tools=TOOLS),
+        lambda seen, d: seen.choice == "none" or not seen.tools)),
+    "choice_tool": ("one tool must be called", (
+        lambda d: simple("text", choice="tool:get_weather", tools=TOOLS), just_one)),
     "parallel_off": ("one tool call at a time", plain("parallel", False, tools=TOOLS)),
     "schema": ("JSON Schema for the answer", (lambda d: simple("text", schema=SCHEMA),
                                               properties(SCHEMA["properties"]))),
@@ -108,6 +117,23 @@ PROBES = {
     "cache_marks": ("prompt cache marks", (lambda d: simple("text", system="Long.", cache_marks=1),
                                            lambda seen, d: seen.cache_marks > 0)),
     "store": ("store", plain("store", True)),
+}
+
+# The scenarios of test_matrix.py, in the same words.
+TITLES = {
+    "text": "text", "long": "a text of 200 kB", "unicode": "Unicode, cut at every byte", "system": "instructions",
+    "turns": "several turns", "one_tool": "a tool call", "parallel_tools": "parallel tool calls",
+    "no_arguments": "a call without arguments", "odd_arguments": "arguments of all kinds",
+    "tool_loop": "results of tools", "history": "tool calls of other programs", "image": "image",
+    "structured": "structured output", "thinking": "thinking in the answer",
+    "thinking_tools": "thinking ahead of tool calls", "thinking_back": "thinking sent back",
+    "thinking_elsewhere": "... but to its issuer only", "stop_sequence": "stopped at a stop sequence",
+    "length": "stopped at the longest length", "filter": "stopped by a content filter",
+    "blocked": "blocked at once", "refusal": "the model refuses", "usage": "usage, cached and reasoning",
+    "error_400": "error: bad request", "error_401": "error: key", "error_429": "error: rate, and when again",
+    "error_500": "error: server", "error_overloaded": "error: overloaded",
+    "error_context": "error: context too long", "error_in_stream": "an error amid a stream",
+    "cut": "an answer that is cut", "strict": "accord-loss: strict",
 }
 
 

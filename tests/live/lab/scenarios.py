@@ -56,7 +56,7 @@ PLANS = {
     "hard_schema": Plan(text='{"root":{"name":"a"},"kind":"tree","size":null}'),
     "thinking": Plan(text=HELLO, thinking=THOUGHT, signed=True, reasoning=11),
     "thinking_tools": Plan(thinking=THOUGHT, calls=[("get_weather", OSLO), ("get_time", {})],
-                           finish="tools", signed=True, reasoning=11),
+                           finish="tools", signed=True, reasoning=11, bytewise=True),
     "thinking_back": Plan(text="I remember."),
     "stop_sequence": Plan(text="one two", finish="sequence"),
     "length": Plan(text="Once upon a", finish="length"),

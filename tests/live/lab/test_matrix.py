@@ -145,7 +145,7 @@ def test_error(pair, name, stream):
             problems.append(f"message {answer.error['message']!r} without {said!r}")
         if answer.status not in STATUS[name]:
             problems.append(f"status {answer.status}")
-    waits = name == "error_429" and (headers or b"RetryInfo" in body)
+    waits = "retry-after" in {n.lower() for n, _ in headers} or b"RetryInfo" in body
     if waits and not pair.same and answer.headers.get("retry-after") is None:
         problems.append("the time to wait was lost")
     pair.judge(name, problems)

@@ -212,7 +212,7 @@ class Chat(Provider):
         stop = body.get("stop") or []
         ask.stop = [stop] if isinstance(stop, str) else stop
         ask.max_tokens = body.get("max_completion_tokens", body.get("max_tokens"))
-        ask.logprobs = body.get("top_logprobs") if body.get("logprobs") else None
+        ask.logprobs = body.get("top_logprobs", True) if body.get("logprobs") else None
         for here, there in (("temperature",) * 2, ("top_p",) * 2, ("top_k",) * 2, ("seed",) * 2,
                             ("presence", "presence_penalty"), ("frequency", "frequency_penalty"),
                             ("n", "n"), ("logit_bias",) * 2, ("parallel", "parallel_tool_calls"),

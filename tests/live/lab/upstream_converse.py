@@ -25,7 +25,7 @@ KINDS = {"bad": (400, "ValidationException"), "auth": (403, "UnrecognizedClientE
          "overloaded": (503, "ServiceUnavailableException"), "context": (400, "ValidationException")}
 FINISH = {"stop": "end_turn", "sequence": "stop_sequence", "length": "max_tokens", "tools": "tool_use",
           "filter": "content_filtered"}
-BLOCKS = ("text", "image", "document", "toolUse", "toolResult", "reasoningContent", "cachePoint")
+BLOCKS = ("text", "image", "document", "audio", "toolUse", "toolResult", "reasoningContent", "cachePoint")
 CACHE_POINT = {"cachePoint": lambda v, w: shape(v, w, {"type": {"default"}}, {"ttl": {"5m", "1h"}})}
 
 
@@ -177,7 +177,7 @@ class Converse(Provider):
                      "parts": [p for k, b in enumerate(value["content"]) for p in
                                self.media(b, f"{at}.content[{k}]", ("text", "json", "image", "document"))]}]
         need(kind != "document" or role == "user", where, "a document belongs to the user")
-        return self.media(block, where, ("text", "image", "document"))
+        return self.media(block, where, ("text", "image", "document", "audio"))
 
     @staticmethod
     def media(block, where, kinds):
@@ -193,6 +193,9 @@ class Converse(Provider):
         if kind == "image":
             shape(value, at, {"format": {"png", "jpeg", "gif", "webp"}, "source": source})
             return [{"kind": "image", "media": f"image/{value['format']}", "data": value["source"]["bytes"]}]
+        if kind == "audio":
+            shape(value, at, {"format": {"mp3", "wav", "flac", "ogg", "opus", "aac"}, "source": source})
+            return [{"kind": "audio", "format": value["format"], "data": value["source"]["bytes"]}]
         shape(value, at, {"format": {"pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"},
                           "name": re.compile(r"[a-zA-Z0-9()\[\]-]+( [a-zA-Z0-9()\[\]-]+)*"),
                           "source": source})
@@ -241,6 +244,7 @@ class Converse(Provider):
         form = body.get("outputConfig", {}).get("textFormat", {})
         ask.schema = loads(form["structure"]["jsonSchema"]["schema"]) if form else None
         ask.metadata = body.get("requestMetadata")
+        ask.end_user = (ask.metadata or {}).get("user_id")
         ask.tier = body.get("serviceTier", {}).get("type")
 
     # ---- answers ----

@@ -118,7 +118,8 @@ class Ollama(Provider):
                             ("top_k",) * 2, ("seed",) * 2, ("presence", "presence_penalty"),
                             ("frequency", "frequency_penalty")):
             setattr(ask, here, options.get(there))
-        ask.logprobs = body.get("top_logprobs") if body.get("logprobs") else None
+        need(body.get("logprobs") or "top_logprobs" not in body, "top_logprobs", "only with logprobs")
+        ask.logprobs = body.get("top_logprobs", True) if body.get("logprobs") else None
 
     # ---- answers ----
 
