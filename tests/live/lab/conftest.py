@@ -43,7 +43,7 @@ class Pair:
         self.lab, self.pair = lab, pair
         self.caller, self.provider = CALLER[pair[0]], PROVIDER[pair[1]]
         self.same = pair[0] == pair[1]
-        self.answer = None
+        self.answer, self.feature = None, None
         lab.upstreams.clear()
 
     def send(self, ask, stream=False, upstream=None, headers=()):
@@ -73,9 +73,15 @@ class Pair:
     def dropped(answer):
         return [n.strip() for n in (answer.headers.get("accord-dropped") or "").split(",") if n.strip()]
 
-    def judge(self, feature, problems, names=()):
+    def about(self, feature):
+        """What is tested: without a judgement it has failed."""
+        self.feature = feature
+
+    def judge(self, problems, names=(), dropped=False):
         """Notes the outcome, and fails with what is wrong."""
-        self.lab.note(self.pair, feature, "failed" if problems else "yes", names)
+        state = "failed" if problems else "dropped" if dropped else "yes"
+        self.lab.note(self.pair, self.feature, state, names)
+        self.feature = None
         assert not problems, "\n".join(problems)
 
 
@@ -103,4 +109,7 @@ def short(dialect):
 
 @pytest.fixture(params=PAIRS, ids=pair_name)
 def pair(request, lab):
-    return Pair(lab, request.param)
+    one = Pair(lab, request.param)
+    yield one
+    if one.feature:
+        lab.note(one.pair, one.feature, "failed")

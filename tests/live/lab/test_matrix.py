@@ -24,6 +24,7 @@ def says(pair, plan):
 def test_scenario(pair, name):
     """The request arrives whole, the answer comes back whole, and streamed it says the same."""
     says(pair, PLANS[name])
+    pair.about(name)
     ask, problems, answers = ask_for(name), [], []
     for stream in (False, True):
         answer = pair.send(ask, stream)
@@ -36,13 +37,14 @@ def test_scenario(pair, name):
         answers.append(answer.said())
     if len(answers) == 2 and answers[0] != answers[1]:
         problems.append(f"streamed it says {short(answers[1])} in place of {short(answers[0])}")
-    pair.judge(name, problems, pair.dropped(answer))
+    pair.judge(problems, pair.dropped(answer))
 
 
 @pytest.mark.parametrize("name", ["parallel_tools", "thinking_tools", "no_arguments"])
 @both
 def test_tool_loop(pair, name, stream):
     """Calls are answered in the reverse order when they have ids, and the model is told which is which."""
+    pair.about("tool_loop")
     ask = ask_for(name)
     first = pair.send(ask, stream)
     assert first.calls, first
@@ -53,7 +55,7 @@ def test_tool_loop(pair, name, stream):
     problems = [pair.last.fault] if pair.last.fault else []
     if second.text != "Results: " + " | ".join(f"result {i}" for i in range(len(first.calls))):
         problems.append(f"the model was told {second.text!r} {second.error}")
-    pair.judge("tool_loop", problems)
+    pair.judge(problems)
 
 
 IDS = {
@@ -68,6 +70,7 @@ IDS = {
 
 def test_history_with_ids_of_the_callers_own(pair):
     """Ids that are fine where they come from, and too long or of other letters where they go."""
+    pair.about("history")
     ask = history_of_tools(IDS[pair.pair[0]])
     problems = []
     for _ in range(2):
@@ -77,12 +80,13 @@ def test_history_with_ids_of_the_callers_own(pair):
         problems.append("the same history gave other bytes: prompt caches do not hit")
     if answer.text != "Results: 21 degrees | 18 degrees":
         problems.append(f"the model was told {answer.text!r} {answer.error}")
-    pair.judge("history", problems, pair.dropped(answer))
+    pair.judge(problems, pair.dropped(answer))
 
 
 @both
 def test_thinking_comes_back_to_its_issuer(pair, stream):
     """What a vendor has signed comes back to it as it was, through callers who carry signatures."""
+    pair.about("thinking_back")
     ask = ask_for("thinking")
     first = pair.send(ask, stream)
     assert not first.error, first.error
@@ -100,7 +104,7 @@ def test_thinking_comes_back_to_its_issuer(pair, stream):
             problems.append("the text of the thinking did not come back")
     if answer.text != "I remember.":
         problems.append(f"{answer.text!r} {answer.error}")
-    pair.judge("thinking_back", problems, pair.dropped(answer))
+    pair.judge(problems, pair.dropped(answer))
 
 
 @pytest.mark.parametrize("elsewhere", DIALECTS)
@@ -108,6 +112,7 @@ def test_thinking_goes_to_nobody_else(pair, elsewhere):
     """The conversation goes on at another vendor, which must not see what the first one signed."""
     if elsewhere == pair.pair[1]:
         pytest.skip("its issuer")
+    pair.about("thinking_elsewhere")
     ask = ask_for("thinking")
     first = pair.send(ask)
     assert not first.error, first.error
@@ -123,7 +128,7 @@ def test_thinking_goes_to_nobody_else(pair, elsewhere):
             break
     if answer.text != "I remember.":
         problems.append(f"{answer.text!r} {answer.error}")
-    pair.judge("thinking_elsewhere", problems)
+    pair.judge(problems)
 
 
 STATUS = {"error_400": {400}, "error_401": {401, 403, 400}, "error_429": {429}, "error_500": {500},
@@ -134,6 +139,7 @@ STATUS = {"error_400": {400}, "error_401": {401, 403, 400}, "error_429": {429}, 
 @pytest.mark.parametrize("name", STATUS)
 def test_error(pair, name, stream):
     """The upstream's refusal in the caller's own shape: its status, its message, when to try again."""
+    pair.about(name)
     answer = pair.send(ask_for(name), stream)
     _, body, headers = pair.provider.error(PLANS[name].error)
     problems = [pair.last.fault] if pair.last.fault else []
@@ -148,7 +154,7 @@ def test_error(pair, name, stream):
     waits = "retry-after" in {n.lower() for n, _ in headers} or b"RetryInfo" in body
     if waits and not pair.same and answer.headers.get("retry-after") is None:
         problems.append("the time to wait was lost")
-    pair.judge(name, problems)
+    pair.judge(problems)
 
 
 @both
@@ -157,6 +163,7 @@ def test_break(pair, name, stream):
     """What breaks in the middle never ends as if it were whole."""
     if name == "broken" and not stream:
         pytest.skip("only streams can")
+    pair.about("error_in_stream" if name == "broken" else "cut")
     answer = pair.send(ask_for(name), stream)
     problems = [pair.last.fault] if pair.last.fault else []
     if answer.finish and not answer.error:
@@ -170,7 +177,7 @@ def test_break(pair, name, stream):
     plan = pair.last.plan
     if answer.text and not plan.text.startswith(answer.text):
         problems.append(f"it said {answer.text!r}")
-    pair.judge("error_in_stream" if name == "broken" else "cut", problems)
+    pair.judge(problems)
 
 
 @pytest.mark.parametrize("feature", PROBES)
@@ -180,10 +187,11 @@ def test_feature(pair, feature):
         pytest.skip("the caller's dialect cannot say it")
     if pair.same:
         pytest.skip("passed on byte for byte")
+    pair.about(feature)
     answer = pair.send(ask_of(feature, pair.pair[0]))
     dropped = pair.dropped(answer)
     named = pair.caller.named(feature, dropped)
-    problems = []
+    problems, there = [], False
     if not pair.entries:
         problems.append(f"nothing arrived: {answer.error}")
     elif pair.last.fault:
@@ -194,10 +202,7 @@ def test_feature(pair, feature):
             problems.append(f"lost in silence (dropped: {dropped}): {pair.last.request.body!r}")
         if set(dropped) - set(named):
             problems.append(f"dropped are also {sorted(set(dropped) - set(named))}")
-        if not problems:
-            pair.lab.note(pair.pair, feature, "yes" if there and not named else "dropped", named)
-    if problems:
-        pair.judge(feature, problems, named)
+    pair.judge(problems, named, dropped=named or not there)
 
 
 def test_strict_callers_are_refused_what_cannot_be_carried(pair):
@@ -205,6 +210,7 @@ def test_strict_callers_are_refused_what_cannot_be_carried(pair):
     ask = simple("text", max_tokens=512, extra={"unheard_of": {"deep": [1]}})
     if pair.same:
         pytest.skip("passed on byte for byte")
+    pair.about("strict")
     answer = pair.send(simple("text", max_tokens=512), headers=strict)
     assert answer.error is None, f"nothing was lost, and yet: {answer.error}"
     told = pair.dropped(pair.send(ask))
@@ -213,7 +219,7 @@ def test_strict_callers_are_refused_what_cannot_be_carried(pair):
     answer = pair.send(ask, headers=strict)
     assert answer.status == 422 and "unheard_of" in answer.error["message"], answer
     assert len(pair.entries) == count, "it went out all the same"
-    pair.judge("strict", [])
+    pair.judge([])
 
 
 def test_every_dialect_is_in_the_lab():
