@@ -37,6 +37,7 @@ struct http_origin {
     struct http_origin_config config;
     struct http_up *idle, *busy;
     uint32_t n_idle;
+    bool once; /* of one exchange: goes with it */
 };
 
 struct http_client {
@@ -84,6 +85,18 @@ static void unlink_up(struct http_up *u)
     }
 }
 
+static void origin_free(struct http_origin *o)
+{
+    struct http_origin **at = &o->client->origins;
+    while (*at != o) {
+        at = &(*at)->next;
+    }
+    *at = o->next;
+    tls_ctx_unref(o->config.target.tls_ctx);
+    arena_reset(&o->arena);
+    free(o);
+}
+
 static void drop_input(struct http_up *u)
 {
     if (u->in) {
@@ -109,6 +122,9 @@ static void up_close(struct http_up *u)
     }
     stream_close(u->stream);
     u->stream = NULL;
+    if (u->origin->once) {
+        origin_free(u->origin);
+    }
     if (!u->working && !u->failing) {
         free(u);
     }
@@ -187,7 +203,8 @@ static void over(struct http_up *u)
 {
     struct http_client *c = client_of(u);
     struct http_origin *o = u->origin;
-    if (!u->keep_alive || o->n_idle >= c->timeouts.pool_max || stream_queued(u->stream)) {
+    if (!u->keep_alive || o->once || o->n_idle >= c->timeouts.pool_max ||
+        stream_queued(u->stream)) {
         up_close(u);
         return;
     }
@@ -522,33 +539,45 @@ void http_client_timeouts(struct http_client *c, const struct http_client_timeou
     c->timeouts = *t;
 }
 
+static struct http_origin *origin_new(struct http_client *c, struct str name,
+                                      const struct http_origin_config *config)
+{
+    struct http_origin *o = mem_zalloc(sizeof *o);
+    o->client = c;
+    o->name = arena_dup(&o->arena, name);
+    o->next = c->origins;
+    c->origins = o;
+    struct connect_target *t = &o->config.target;
+    o->config = *config;
+    t->host = arena_dup(&o->arena, t->host);
+    t->proxy_host = arena_dup(&o->arena, t->proxy_host);
+    t->proxy_auth = arena_dup(&o->arena, t->proxy_auth);
+    if (t->tls_ctx) {
+        tls_ctx_ref(t->tls_ctx);
+    }
+    return o;
+}
+
 struct http_origin *http_origin(struct http_client *c, struct str name,
                                 const struct http_origin_config *config)
 {
     struct http_origin *o = c->origins;
-    while (o && !str_eq(o->name, name)) {
+    while (o && (o->once || !str_eq(o->name, name))) {
         o = o->next;
     }
     if (o && config->target.tls_ctx && o->config.target.tls_ctx != config->target.tls_ctx) {
         tls_ctx_unref(o->config.target.tls_ctx);
         o->config.target.tls_ctx = tls_ctx_ref(config->target.tls_ctx);
     }
-    if (!o) {
-        o = mem_zalloc(sizeof *o);
-        o->client = c;
-        o->name = arena_dup(&o->arena, name);
-        o->next = c->origins;
-        c->origins = o;
-        struct connect_target *t = &o->config.target;
-        o->config = *config;
-        t->host = arena_dup(&o->arena, t->host);
-        t->proxy_host = arena_dup(&o->arena, t->proxy_host);
-        t->proxy_auth = arena_dup(&o->arena, t->proxy_auth);
-        if (t->tls_ctx) {
-            tls_ctx_ref(t->tls_ctx);
-        }
-    }
-    return o;
+    return o ? o : origin_new(c, name, config);
+}
+
+struct http_up *http_up_once(struct http_client *c, const struct http_origin_config *config,
+                             const struct http_up_ops *ops, void *owner, bool *ret_ready)
+{
+    struct http_origin *o = origin_new(c, (struct str){0}, config);
+    o->once = true;
+    return http_up_open(o, true, ops, owner, ret_ready);
 }
 
 struct http_client_stats http_client_stats(const struct http_client *c)
@@ -575,13 +604,14 @@ void http_client_free(struct http_client *c)
         while (o->idle) {
             up_close(o->idle);
         }
-        while (o->busy) {
+        while (o->busy && !o->once) {
             up_close(o->busy);
         }
-        c->origins = o->next;
-        tls_ctx_unref(o->config.target.tls_ctx);
-        arena_reset(&o->arena);
-        free(o);
+        if (o->once) {
+            up_close(o->busy); /* and o goes with it */
+        } else {
+            origin_free(o);
+        }
     }
     free(c);
 }

@@ -66,6 +66,11 @@ struct http_origin *http_origin(struct http_client *c, struct str name,
 struct http_up *http_up_open(struct http_origin *o, bool fresh, const struct http_up_ops *ops,
                              void *owner, bool *ret_ready);
 
+/* The same with a connection of its own, to whom no other exchange goes: it closes at the end. For hosts that
+ * callers name, of which there is no end. */
+struct http_up *http_up_once(struct http_client *c, const struct http_origin_config *config,
+                             const struct http_up_ops *ops, void *owner, bool *ret_ready);
+
 /* Sends pieces of the request. `end`: it is whole now, and the wait for the answer begins. 0 or
  * -Exxx, and then failed() follows, later. `method` matters with `end`. */
 void http_up_send(struct http_up *u, const struct iovec *v, int n, enum h1_method method, bool end);

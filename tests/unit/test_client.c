@@ -308,6 +308,61 @@ static void connects(void **state)
     assert_int_equal(http_client_stats(b->c).connect_failures, 1);
 }
 
+static void open_once(struct bench *b)
+{
+    struct http_origin_config config = {.dial = dial, .arg = b};
+    bool ready;
+    open_up(b, true); /* what is left of the last one is forgotten */
+    give_up(b);
+    b->u = http_up_once(b->c, &config, &ops, b, &ready);
+    assert_true(ready);
+    send_text(b, ASK, true);
+}
+
+/* Nothing is kept, whatever the end is (a sanitizer sees what is). */
+static void once(void **state)
+{
+    struct bench *b = *state;
+    open_once(b);
+    peer_say(last(b), OK_HI);
+    expect_body(b, "ok");
+    assert_int_equal(http_client_stats(b->c).idle, 0);
+    assert_int_equal(http_client_stats(b->c).busy, 0);
+    open_once(b);
+    peer_say(last(b), "HTTP/1.1 200 OK\r\n\r\nall");
+    assert_true(turn_until(b->l, &b->bodies, 1));
+    stream_shutdown(last(b)->s);
+    expect_body(b, "all");
+    open_once(b);
+    peer_say(last(b), "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nshort");
+    assert_true(turn_until(b->l, &b->bodies, 1));
+    peer_end(last(b));
+    expect_failure(b, HTTP_FAIL_CUT);
+    open_once(b);
+    peer_say(last(b), "nonsense\r\n\r\n");
+    expect_failure(b, HTTP_FAIL_MALFORMED);
+    static const enum when times[] = {IN_HEAD, IN_BODY, IN_END};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        open_once(b);
+        b->cancel = times[i];
+        peer_say(last(b), "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n");
+        peer_say(last(b), "ok");
+        turn_for(b->l, 5);
+        assert_null(b->u);
+        assert_int_equal(http_client_stats(b->c).busy, 0);
+        b->cancel = NEVER;
+    }
+    open_once(b);
+    give_up(b);
+    /* And two whose client goes first. */
+    struct http_client *c = http_client_new(b->l);
+    struct http_origin_config config = {.dial = dial, .arg = b};
+    bool ready;
+    (void)http_up_once(c, &config, &ops, b, &ready);
+    (void)http_up_once(c, &config, &ops, b, &ready);
+    http_client_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +379,7 @@ int main(void)
         TEST(unused_ones_are_closed),
         TEST(early_answer),
         TEST(connects),
+        TEST(once),
     };
     signal(SIGPIPE, SIG_IGN); /* as the server does */
     return cmocka_run_group_tests(tests, NULL, NULL);
