@@ -37,6 +37,7 @@ struct format {
     struct str stream_type; /* content type of its streams */
     struct str version;     /* what stands before its paths when a base URL has none: "/v1" */
     size_t in_state, out_state;
+    bool data_only; /* images and documents go as data, not by http(s) URLs */
 
     /* Reads a request whose body json_scan() accepts and whose top level is an object; `model`, `stream` and
      * what the gateway itself acts on are passed over. 0, or -EINVAL with c->bad. */

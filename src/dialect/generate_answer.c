@@ -448,6 +448,7 @@ const struct format format_generate = {
     .version = {"/v1beta", 7},
     .in_state = sizeof(struct generate_in),
     .out_state = GENERATE_OUT_STATE,
+    .data_only = true,
     .read_request = generate_read_request,
     .write_request = generate_write_request,
     .path = generate_path,

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 
 #include "base/must.h"
+#include "gateway/inline.h"
 
 static enum next (*const stages[])(struct call *c) = {
 #define STAGE_ROW(name) stage_##name,
@@ -23,6 +24,7 @@ static void call_end(struct call *c)
     }
     timer_clear(&c->timer);
     conversation_leave(c);
+    inline_cancel(c);
     http_up_cancel(c->up);
     c->up = NULL;
     stage_settle(c);

@@ -99,9 +99,10 @@ struct call {
     uint64_t last_sent_ms; /* when something went to the client */
     struct usage usage;
     struct relay relay;
-    struct gather *gather;  /* a /metrics on its way, metrics_page.c */
-    struct visit *visit;    /* a request to the platform on its way (struct visit_ops) */
-    struct form *form;      /* a multipart body on its way, shape.c */
+    struct gather *gather;     /* a /metrics on its way, metrics_page.c */
+    struct visit *visit;       /* a request to the platform on its way (struct visit_ops) */
+    struct form *form;         /* a multipart body on its way, shape.c */
+    struct inlining *inlining; /* what the request names by URL and is fetched; NULL: nothing */
     struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
     bool translated;        /* the present target speaks another dialect */
     uint64_t forwarded_us, answered_us;

@@ -5,7 +5,7 @@
  * of theirs; usage is picked up, and taken out when only we had asked for it OPAQUE  bodies we
  * cannot or need not look into (audio, compressed, a JSON array stream) */
 #include "conflict/rate_limit.h"
-#include "gateway/translate.h"
+#include "gateway/inline.h"
 
 enum relay_mode { RELAY_PLAIN, RELAY_EVENTS, RELAY_OPAQUE };
 
@@ -388,7 +388,7 @@ void relay_timer(struct call *c)
         }
         struct call_error e = {
             .status = 504, .code = "upstream_timeout", .outcome = OUTCOME_TIMEOUT};
-        if (!c->target) {
+        if (!c->target || inline_waits(c)) {
             e.status = 408;
             e.code = "request_timeout";
             call_fail(c, &e, "The request took longer than a call may take.");

@@ -1,7 +1,10 @@
 /* The way out: the caller's request in the upstream's dialect. */
+#include "gateway/inline.h"
 #include "gateway/sign.h"
-#include "gateway/translate.h"
 #include "json/scan.h"
+
+/* Beyond what is usual: many times the same image, or text that is escaped anew. */
+enum { BODY_GROWTH_MAX = 64 * 1024 * 1024 };
 
 static enum format_id format_at(const struct snap_provider *p)
 {
@@ -136,15 +139,17 @@ enum next translate_request(struct call *c)
     struct translation *tr = begin(c);
     const struct snap_provider *p = c->target->provider;
     enum next n = read_form(c, tr);
+    n = n == NEXT ? inline_urls(c, tr) : n;
     if (n != NEXT) {
         return n;
     }
     struct ir_target t = {
         .model = call_upstream_model(c), .family = tr->upstream->family, .quirks = p->quirks};
     t.quirks |= vendor_model_quirks(t.family, t.model);
-    tr->body = (struct buf){.arena = &c->req->input};
+    size_t room = c->req->body.n + c->req->body.n / 4 + inline_size(c) + 512;
+    tr->body = (struct buf){.arena = &c->req->input, .limit = room + BODY_GROWTH_MAX};
     tr->path = (struct buf){.arena = &c->req->input};
-    (void)buf_room(&tr->body, c->req->body.n + c->req->body.n / 4 + 512); /* grown once, mostly */
+    (void)buf_room(&tr->body, room); /* grown once, mostly */
     tr->body.n = 0;
     tr->upstream->write_request(&tr->body, &tr->form, &t);
     tr->upstream->path(&tr->path, &tr->form, &t);

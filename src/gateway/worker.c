@@ -181,6 +181,7 @@ void *worker_main(void *arg)
     loop_run(w->loop);
     http_server_free(w->server);
     http_client_free(w->client);
+    tls_ctx_unref(w->fetch_tls);
     schema_cache_free(w->schemas);
     http_server_free(w->sim);
     w->hold->current = false;

@@ -123,6 +123,8 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
     into->inflight += from->inflight;
     into->records_dropped += from->records_dropped;
     into->translated_lossy += from->translated_lossy;
+    into->inlined += from->inlined;
+    into->inline_failures += from->inline_failures;
 }
 
 void metrics_free(struct metrics *m)
@@ -295,4 +297,8 @@ void metrics_print(struct buf *b, const struct metrics *m)
     single(b, "translated_lossy_total", "counter",
            "Calls of which something could not be said in the upstream's dialect.",
            m->translated_lossy);
+    single(b, "fetched_total", "counter",
+           "Images and documents fetched for upstreams that take no URLs.", m->inlined);
+    single(b, "fetch_failures_total", "counter", "Those that could not be fetched.",
+           m->inline_failures);
 }

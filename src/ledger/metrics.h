@@ -34,7 +34,8 @@ struct metrics {
     uint64_t refused_by_limit, unauthenticated, client_gone, upstream_cut;
     int64_t inflight;
     uint64_t records_dropped;
-    uint64_t translated_lossy; /* calls whose translation left something out */
+    uint64_t translated_lossy;         /* calls whose translation left something out */
+    uint64_t inlined, inline_failures; /* what requests name by URL, fetched */
 };
 
 /* The series of these labels, made when it is new; beyond METRIC_SERIES_MAX all share "other". */

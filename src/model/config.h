@@ -36,7 +36,7 @@ struct config_provider {
     size_t n_credentials;
     bool allow_private_address;
     enum provider_api api;
-    struct str region; /* bedrock: of its endpoint */
+    struct str region;  /* bedrock: of its endpoint */
     bool builtin_sim;   /* the built-in simulated provider: base_url is empty */
     struct str *models; /* upstream model names it lists; none: any name is passed on */
     size_t n_models;
@@ -126,6 +126,13 @@ struct config_limits {
     int64_t max_connections;  /* per worker: 50000 */
 };
 
+/* What requests name by URL, for providers that take data only. */
+struct config_fetch {
+    bool allow_private_address;
+    int64_t
+        max_bytes; /* of one; of a request's together twice as many. 20 MiB; 0: nothing is fetched */
+};
+
 struct config_tls {
     struct str certificate, key; /* paths of PEM files; both or none */
 };
@@ -146,6 +153,7 @@ struct config {
     bool environment_providers; /* make providers from API keys in the environment */
     struct config_timeouts timeouts;
     struct config_limits limits;
+    struct config_fetch fetch;
     struct config_database database;
     struct config_provider *providers;
     size_t n_providers;

@@ -60,6 +60,30 @@ static const struct kind kind_limits = {
     KIND_FIELDS(limits_fields),
 };
 
+static const struct field fetch_fields[] = {
+    {.name = "allow_private_address",
+     .help = "Whether they may be at a loopback, private or link-local address.",
+     .type = FIELD_BOOL,
+     .fallback = "false",
+     .at = AT(config_fetch, allow_private_address)},
+    {.name = "max_bytes",
+     .help = "The largest that is fetched; those of one request may have twice as many together. "
+             "0: nothing is fetched.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 1 << 30,
+     .fallback = "20971520",
+     .at = AT(config_fetch, max_bytes)},
+};
+
+static const struct kind kind_fetch = {
+    .name = "setting of what is fetched",
+    .help =
+        "Images and documents that a request names by URL, for a provider that takes data only.",
+    .size = sizeof(struct config_fetch),
+    KIND_FIELDS(fetch_fields),
+};
+
 static const struct field tls_fields[] = {
     {.name = "certificate",
      .help = "A PEM file with the certificate and its chain.",
@@ -165,6 +189,12 @@ static const struct field settings_fields[] = {
      .type = FIELD_OBJECT,
      .kind = &kind_limits,
      .at = AT(config, limits)},
+    {.name = "fetch",
+     .help = "Images and documents that a request names by URL, for a provider that takes data "
+             "only.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_fetch,
+     .at = AT(config, fetch)},
     {.name = "database",
      .help = "Where the state of the platform is.",
      .type = FIELD_OBJECT,
