@@ -5,13 +5,14 @@ struct chat_out {
     struct str front; /* of every chunk, up to the choices */
     struct str back;  /* ... behind finish_reason's value */
     uint32_t calls;   /* tool calls begun */
+    bool refused;     /* a refusal was told as such */
     enum ir_finish finish;
 };
 _Static_assert(sizeof(struct chat_out) <= CHAT_OUT_STATE, "room for the state");
 
-static struct str finish_word(enum ir_finish f)
+static struct str finish_word(enum ir_finish f, bool refused)
 {
-    switch (f) {
+    switch (f == IR_FINISH_REFUSAL && refused ? IR_FINISH_STOP : f) {
     case IR_FINISH_LENGTH:
     case IR_FINISH_CONTEXT:
         return STR("\"length\"");
@@ -128,6 +129,7 @@ static void write_delta(struct ir_out *o, const struct ir_event *e)
         write_text(o, "reasoning_content", e->text);
         break;
     case IR_REFUSAL:
+        ((struct chat_out *)o->state)->refused = true;
         write_text(o, "refusal", e->text);
         break;
     case IR_TOOL_CALL:
@@ -218,7 +220,7 @@ void chat_write_event(struct ir_out *o, const struct ir_event *e)
         break;
     case IR_FINISH:
         open_chunk(o);
-        close_chunk(o, finish_word(e->finish));
+        close_chunk(o, finish_word(e->finish, ((struct chat_out *)o->state)->refused));
         break;
     case IR_END:
         write_end(o, &e->usage);
@@ -323,7 +325,7 @@ void chat_write_answer(struct ir_out *o, const struct ir_answer *a)
     }
     put_calls(o, a);
     buf_add(b, STR("},\"logprobs\":null,\"finish_reason\":"));
-    buf_add(b, finish_word(a->finish));
+    buf_add(b, finish_word(a->finish, ir_says_refusal(a)));
     buf_add(b, STR("}]"));
     if (a->usage.input >= 0 || a->usage.output >= 0) {
         ir_put_name(b, "usage");

@@ -77,6 +77,7 @@ struct ir_in {
     struct usage usage;     /* as told so far */
     struct ir_error error;
     uint32_t blocks; /* started so far */
+    bool refused;    /* a refusal was said: a plain stop becomes IR_FINISH_REFUSAL */
     bool open;       /* a block is open: its number is blocks - 1 */
     enum ir_kind open_kind;
     struct str made_id; /* see ir_make_id() */
@@ -122,6 +123,8 @@ struct ir_fold {
     struct buf _text; /* of the open part, once it has more than one piece */
     uint32_t _pieces;
 };
+/* Whether the answer holds a refusal as a part of its own: dialects that have those end it like any other. */
+bool ir_says_refusal(const struct ir_answer *a);
 /* An ir_event_fn; `arg` is a struct ir_fold. Without `copy` it keeps slices of what is read. */
 void ir_fold_event(void *fold, const struct ir_event *e);
 

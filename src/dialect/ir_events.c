@@ -64,6 +64,7 @@ void ir_delta(struct ir_in *in, struct str text)
 void ir_text(struct ir_in *in, enum ir_kind kind, struct str text)
 {
     if (text.n) {
+        in->refused = in->refused || kind == IR_REFUSAL;
         ir_open(in, kind);
         ir_delta(in, text);
     }
@@ -114,9 +115,11 @@ void ir_finish(struct ir_in *in, enum ir_finish why, struct str stop_sequence)
     ir_start(in, (struct str){0}, (struct str){0});
     ir_close(in);
     in->finished = true;
-    emit(in,
-         &(struct ir_event){
-             .type = IR_FINISH, .finish = why, .stop_sequence = stop_sequence, .usage = in->usage});
+    emit(in, &(struct ir_event){.type = IR_FINISH,
+                                .finish =
+                                    why == IR_FINISH_STOP && in->refused ? IR_FINISH_REFUSAL : why,
+                                .stop_sequence = stop_sequence,
+                                .usage = in->usage});
 }
 
 void ir_fail(struct ir_in *in, unsigned status, struct str code, struct str message)
@@ -185,6 +188,15 @@ static void end_part(struct ir_fold *f)
     } else if (p->kind == IR_IMAGE || p->kind == IR_AUDIO) {
         p->data = p->text;
     }
+}
+
+bool ir_says_refusal(const struct ir_answer *a)
+{
+    const struct ir_part *p = a->parts;
+    while (p && p->kind != IR_REFUSAL) {
+        p = p->next;
+    }
+    return p != NULL;
 }
 
 void ir_fold_event(void *fold, const struct ir_event *e)

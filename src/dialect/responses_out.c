@@ -15,11 +15,18 @@ struct responses_out {
     enum ir_finish finish;
     enum ir_kind kind; /* of the open item */
     bool skip;
+    bool refused;  /* a refusal was told as such */
     bool redacted; /* its thinking may not be seen */
     bool
         stopped; /* its block has ended. It is told with the next event, which says whether it was cut off */
 };
 _Static_assert(sizeof(struct responses_out) <= RESPONSES_OUT_STATE, "room for the state");
+
+/* A refusal that is told as a part of its own ends like any other answer. */
+static enum ir_finish finish_of(enum ir_finish f, bool refused)
+{
+    return !f || (f == IR_FINISH_REFUSAL && refused) ? IR_FINISH_STOP : f;
+}
 
 /* ---- the response object ---- */
 
@@ -374,6 +381,7 @@ static void begin_block(struct ir_out *o, const struct ir_event *e)
     }
     struct whole k = open_item(s);
     item_event(o, STR("response.output_item.added"), &k, BEGUN);
+    s->refused = s->refused || e->kind == IR_REFUSAL;
     if (e->kind == IR_TEXT || e->kind == IR_REFUSAL) {
         part_event(o, STR("response.content_part.added"), e->kind, STR(""));
     }
@@ -544,7 +552,7 @@ void responses_write_event(struct ir_out *o, const struct ir_event *e)
         }
         break;
     case IR_FINISH:
-        s->finish = e->finish ? e->finish : IR_FINISH_STOP;
+        s->finish = finish_of(e->finish, s->refused);
         end_stopped(o, is_cut(s->finish) ? CUT : DONE);
         break;
     case IR_END:
@@ -581,7 +589,7 @@ static struct whole whole_of(struct ir_out *o, const struct ir_part *p, uint32_t
 void responses_write_answer(struct ir_out *o, const struct ir_answer *a)
 {
     uint32_t n = 0;
-    enum ir_finish finish = a->finish ? a->finish : IR_FINISH_STOP;
+    enum ir_finish finish = finish_of(a->finish, ir_says_refusal(a));
     put_front(o, finish);
     for (const struct ir_part *p = a->parts; p; p = p->next) {
         if (p->kind == IR_AUDIO) {

@@ -185,7 +185,7 @@ void relay_head(struct call *c, const struct h1_head *h)
     } else {
         retry_succeeded(&c->w->retry_budget);
     }
-    if (c->relay.mode == RELAY_PLAIN && h->status < 300) {
+    if (c->relay.mode == RELAY_PLAIN && h->status < 300 && call_dialect(c)->usage_member.n) {
         c->relay.skim = arena_alloc(&c->req->arena, sizeof *c->relay.skim);
         c->relay.skim->name = call_dialect(c)->usage_member;
         json_skim_start(c->relay.skim);
@@ -307,6 +307,11 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
             for (int i = 0; skim && i < n; i++) {
                 json_skim(skim, str_make(pieces[i].iov_base, pieces[i].iov_len));
             }
+        }
+        const struct dialect *d = call_dialect(c);
+        if (end && n == 1 && !d->usage_member.n && c->status < 300) {
+            /* Ollama tells its counts among the answer's own members. */
+            d->usage(str_make(pieces[0].iov_base, pieces[0].iov_len), &c->usage);
         }
         c->last_sent_ms = loop_now_ms(c->w->loop);
         http_send(c->req, pieces, n, end);
