@@ -5,6 +5,7 @@ struct chat_out {
     struct str front; /* of every chunk, up to the choices */
     struct str back;  /* ... behind finish_reason's value */
     uint32_t calls;   /* tool calls begun */
+    bool told;        /* arguments of the open call */
     bool refused;     /* a refusal was told as such */
     enum ir_finish finish;
 };
@@ -92,6 +93,7 @@ static void write_text(struct ir_out *o, const char *name, struct str text)
 static void write_call_start(struct ir_out *o, const struct ir_event *e)
 {
     struct chat_out *s = o->state;
+    s->told = false;
     open_chunk(o);
     buf_add(o->out, STR("\"tool_calls\":[{"));
     ir_put_i64(o->out, "index", s->calls++);
@@ -133,6 +135,7 @@ static void write_delta(struct ir_out *o, const struct ir_event *e)
         write_text(o, "refusal", e->text);
         break;
     case IR_TOOL_CALL:
+        ((struct chat_out *)o->state)->told = true;
         open_call(o);
         buf_add(o->out, STR(",\"function\":{"));
         ir_put_text(o->out, "arguments", e->text);
@@ -226,6 +229,10 @@ void chat_write_event(struct ir_out *o, const struct ir_event *e)
         write_end(o, &e->usage);
         break;
     case IR_BLOCK_STOP:
+        if (e->kind == IR_TOOL_CALL && !((struct chat_out *)o->state)->told) {
+            write_delta(o, &(struct ir_event){.kind = IR_TOOL_CALL, .text = STR("{}")});
+        }
+        break;
     case IR_USAGE:
         break;
     }

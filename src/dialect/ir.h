@@ -228,6 +228,7 @@ struct str ir_media_format(struct str media_type);
 /* Signatures are bound to who made them. When one crosses into another dialect's answer it is marked with its
  * issuer; in a request the mark is taken off again, and what has none was made by the dialect's own vendor. A
  * marked one is valid base64, because some SDKs decode the member. */
+#define IR_NO_SIGNATURE STR("-") /* stands, marked, for thinking that its maker does not sign */
 struct str ir_signature_out(struct arena *a, struct str signature, enum family issuer,
                             enum family caller);
 struct str ir_signature_in(struct arena *a, struct str text, enum family dialect,

@@ -76,9 +76,14 @@ struct ir_in {
     bool failed;            /* `error` is set: an error came in place of the rest */
     struct usage usage;     /* as told so far */
     struct ir_error error;
-    uint32_t blocks; /* started so far */
-    bool refused;    /* a refusal was said: a plain stop becomes IR_FINISH_REFUSAL */
-    bool open;       /* a block is open: its number is blocks - 1 */
+    uint32_t blocks;    /* started so far */
+    enum family family; /* of the upstream */
+    bool
+        mark_unsigned; /* thinking without a signature is told whose it is all the same: it goes to a
+                               caller of another family, who would send it back as his own vendor's */
+    bool is_signed;    /* the open block */
+    bool refused;      /* a refusal was said: a plain stop becomes IR_FINISH_REFUSAL */
+    bool open;         /* a block is open: its number is blocks - 1 */
     enum ir_kind open_kind;
     struct str made_id; /* see ir_make_id() */
     uint32_t lost;      /* things in the answer that no event has a place for (citations ...) */

@@ -18,6 +18,9 @@ void ir_start(struct ir_in *in, struct str id, struct str model)
 void ir_close(struct ir_in *in)
 {
     if (in->open) {
+        if (in->open_kind == IR_THINKING && in->mark_unsigned && !in->is_signed) {
+            ir_signature(in, IR_NO_SIGNATURE, in->family, false);
+        }
         in->open = false;
         emit(in, &(struct ir_event){
                      .type = IR_BLOCK_STOP, .kind = in->open_kind, .block = in->blocks - 1});
@@ -31,6 +34,7 @@ static void open_block(struct ir_in *in, struct ir_event *e)
     }
     ir_start(in, (struct str){0}, (struct str){0});
     ir_close(in);
+    in->is_signed = false;
     e->type = IR_BLOCK_START;
     e->block = in->blocks++;
     in->open = true;
@@ -93,6 +97,7 @@ void ir_whole_call(struct ir_in *in, struct str id, struct str name, struct str 
 void ir_signature(struct ir_in *in, struct str signature, enum family issuer, bool redacted)
 {
     if (signature.n && in->open) {
+        in->is_signed = true;
         emit(in, &(struct ir_event){.type = IR_SIGNATURE,
                                     .kind = in->open_kind,
                                     .block = in->blocks - 1,

@@ -110,7 +110,10 @@ void ir_put_members(struct buf *b, const struct ir_call *c, const struct ir_memb
 void ir_drop_members(struct ir_call *c, const struct ir_member *one, const struct ir_member *two)
 {
     for (const struct ir_member *m = all; m->name.n; m++) {
-        if (is_set(c, m) && !by_place(one, m->at) && !by_place(two, m->at)) {
+        /* What is not wanted, and not said, is not done either. */
+        bool wish =
+            m->type != JSON_TRUE || *(const enum ir_tri *)((const char *)c + m->at) == IR_YES;
+        if (wish && is_set(c, m) && !by_place(one, m->at) && !by_place(two, m->at)) {
             const struct ir_member *spelled = by_place(c->spelled, m->at);
             ir_drop(c, spelled ? spelled->name : m->name);
         }

@@ -323,12 +323,20 @@ struct str ir_signature_in(struct arena *a, struct str text, enum family dialect
         return (struct str){0};
     }
     *ret_issuer = (enum family)issuer;
-    return str_make(to + 1, n);
+    return str_eq(str_make(to + 1, n), IR_NO_SIGNATURE) ? (struct str){0} : str_make(to + 1, n);
 }
 
 bool ir_has_mark(struct str body)
 {
-    return str_find(body, STR(MARK "AAA")) >= 0;
+    const struct str mark = STR(MARK "AAA");
+    const char *p = body.p, *end = body.p + body.n;
+    while (end - p >= (ptrdiff_t)mark.n && (p = memchr(p, mark.p[0], (size_t)(end - p)))) {
+        if (end - p >= (ptrdiff_t)mark.n && memcmp(p, mark.p, mark.n) == 0) {
+            return true;
+        }
+        p++;
+    }
+    return false;
 }
 
 /* ---- what writers put down ---- */

@@ -118,7 +118,8 @@ static enum relay_mode mode_of(const struct call *c, const struct h1_head *h)
     if (str_istarts(type, STR("text/event-stream"))) {
         return RELAY_EVENTS;
     }
-    if (c->stream && c->ep.endpoint->family != FAMILY_GEMINI && h->status == 200 &&
+    enum family family = c->ep.endpoint->family;
+    if (c->stream && family != FAMILY_GEMINI && family != FAMILY_BEDROCK && h->status == 200 &&
         h->body != BODY_LENGTH && !is_json(type)) {
         return RELAY_EVENTS; /* some servers stream under a wrong type */
     }

@@ -308,8 +308,7 @@ enum next stage_shape(struct call *c)
         return WAIT;
     }
     c->stream = ep->stream == STREAM_ALWAYS;
-    /* Signatures of ours in openai.chat stand in members that nobody but us looks at. */
-    c->marked = ep->format < FORMAT_NONE && ep->format != FORMAT_CHAT && ir_has_mark(c->req->body);
+    c->marked = ep->format < FORMAT_NONE && ir_has_mark(c->req->body);
     n = ep->model_in == MODEL_IN_PATH ? read_path(c) : read_body(c);
     if (n == NEXT && c->asked.n == 0 && c->ep.model.n) {
         n = read_path(c);

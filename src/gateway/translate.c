@@ -155,6 +155,8 @@ static void start(struct call *c)
     tr->in = (struct ir_in){.arena = a,
                             .state = arena_zalloc(a, tr->upstream->in_state + 16),
                             .usage = USAGE_NONE,
+                            .family = tr->upstream->family,
+                            .mark_unsigned = tr->upstream->family != tr->caller->family,
                             .request_id = c->id};
     tr->out = (struct ir_out){.arena = a,
                               .out = &tr->text,

@@ -37,7 +37,7 @@ enum plan translate_plan(const struct call *c, const struct snap_target *t)
 {
     const struct endpoint *ep = c->ep.endpoint;
     const struct snap_provider *p = t->provider;
-    if (p->family == ep->family && ep->format == FORMAT_CHAT && p->api == API_ANY) {
+    if (p->family == ep->family && ep->format == FORMAT_CHAT && p->api == API_ANY && !c->marked) {
         return PLAN_PASS; /* nearly always */
     }
     enum format_id from = ep->format, to = format_at(p);
