@@ -10,8 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = """# Dialects: what is carried from each to each
 
-Made by `tools/dialect_matrix.py` of what the tests in `tests/live/lab` found: each caller's dialect at an upstream of each
-dialect, through Accord, streamed and not. The upstreams there are simulated and strict: they refuse what the vendor would.
+Made by `tools/dialect_matrix.py` of what the tests in `tests/live/lab` found: each caller's dialect
+at an upstream of each dialect, through Accord, streamed and not. The upstreams there are simulated and strict: they
+refuse what the vendor would.
 
 A program asks in the dialect of the table's title; the columns are the dialects of the upstream.
 

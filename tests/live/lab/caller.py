@@ -18,7 +18,8 @@ class Place:
 
 
 class Caller:
-    """One dialect. Subclasses: target() and body() say an Ask; whole() and events() read the answer, strictly."""
+    """One dialect. Subclasses: target() and body() say an Ask; whole() and events() read the
+    answer, strictly."""
 
     dialect = ""
     stream_type = "text/event-stream"

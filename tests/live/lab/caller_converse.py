@@ -159,7 +159,8 @@ class Converse(Caller):
             kind = headers.get(":message-type")
             need(state not in ("over", "failed"), f"frame {i}", "something came behind the last one")
             if kind in ("exception", "error"):
-                need(kind == "error" or headers.get(":content-type") == "application/json", f"frame {i}", "type")
+                need(kind == "error" or headers.get(":content-type") == "application/json", f"frame {i}",
+                     "type")
                 name = headers.get(":exception-type", headers.get(":error-code"))
                 text = loads(payload)["message"] if kind == "exception" else headers.get(":error-message")
                 answer.error, state = {"status": 0, "kind": name, "message": text}, "failed"

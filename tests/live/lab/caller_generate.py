@@ -146,7 +146,8 @@ class Generate(Caller):
                 answer.signatures.append(part["thoughtSignature"])
             if "functionCall" in part:
                 call = part["functionCall"]
-                answer.calls.append({"id": call.get("id"), "name": call["name"], "args": call.get("args", {})})
+                answer.calls.append({"id": call.get("id"), "name": call["name"],
+                                     "args": call.get("args", {})})
             elif "text" in part and part.get("thought"):
                 answer.thinking += part["text"]
             else:

@@ -73,8 +73,8 @@ class Messages(Caller):
         mark = {"cache_control": {"type": "ephemeral"}} if ask.cache_marks else {}
         if ask.system:
             body["system"] = [{"type": "text", "text": ask.system, **mark}] if mark else ask.system
-        body |= options(ask, (("temperature",) * 2, ("top_p",) * 2, ("top_k",) * 2, ("stop", "stop_sequences"),
-                              ("tier", "service_tier")))
+        body |= options(ask, (("temperature",) * 2, ("top_p",) * 2, ("top_k",) * 2,
+                              ("stop", "stop_sequences"), ("tier", "service_tier")))
         if ask.end_user:
             body["metadata"] = {"user_id": ask.end_user}
         if ask.tools:

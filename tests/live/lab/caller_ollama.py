@@ -10,7 +10,8 @@ COUNT = between(0, 1 << 60, int)
 FRONT = {"model": str, "created_at": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"),
          "message": dict, "done": bool}
 END = {"done_reason": {"stop", "length", "load", "unload"}, "prompt_eval_count": COUNT}
-MAY = {name: COUNT for name in ("eval_count","total_duration", "load_duration", "prompt_eval_duration", "eval_duration")}
+MAY = {name: COUNT for name in ("eval_count", "total_duration", "load_duration", "prompt_eval_duration",
+                                "eval_duration")}
 
 
 def message_shape(message, where):
@@ -50,8 +51,8 @@ class Ollama(Caller):
         if ask.system:
             body["messages"].insert(0, {"role": "system", "content": ask.system})
         knobs = options(ask, (
-            ("max_tokens", "num_predict"), ("temperature",) * 2, ("top_p",) * 2, ("top_k",) * 2, ("seed",) * 2,
-            ("stop",) * 2, ("presence", "presence_penalty"), ("frequency", "frequency_penalty")))
+            ("max_tokens", "num_predict"), ("temperature",) * 2, ("top_p",) * 2, ("top_k",) * 2,
+            ("seed",) * 2, ("stop",) * 2, ("presence", "presence_penalty"), ("frequency", "frequency_penalty")))
         if knobs:
             body["options"] = knobs
         if ask.effort or ask.show_thinking:

@@ -194,7 +194,8 @@ class Stream:
             need(self.final is None and self.answer.error is None, f"event {i}",
                  "something came behind the last event")
             need(value.get("type") == name, f"event {i}", f"named {name}, typed {value.get('type')}")
-            need(value.get("sequence_number") == i, f"event {i}", f"has number {value.get('sequence_number')}")
+            need(value.get("sequence_number") == i, f"event {i}",
+                 f"has number {value.get('sequence_number')}")
             handler = HANDLERS.get(name)
             need(handler, f"event {i}", f"unknown: {name}")
             handler(self, value, f"event {i} ({name})")
@@ -209,8 +210,10 @@ class Stream:
     def created(self, value, where):
         shape(value, where, {"type": str, "sequence_number": int, "response": dict})
         shape(value["response"], where, RESPONSE, MAY)
-        need(value["response"]["status"] == "in_progress" and not value["response"]["output"], where, "status")
-        need(value["sequence_number"] == (0 if value["type"] == "response.created" else 1), where, "comes first")
+        need(value["response"]["status"] == "in_progress" and not value["response"]["output"], where,
+             "status")
+        need(value["sequence_number"] == (0 if value["type"] == "response.created" else 1), where,
+             "comes first")
         self.begun.append(value["response"]["id"])
         need(len(set(self.begun)) == 1, where, "another id")
 
@@ -237,7 +240,8 @@ class Stream:
         shape(value, where, {"type": str, "sequence_number": int, "output_index": int, "item": dict})
         need(value["output_index"] == len(self.items) + len(self.open), where, "indices count up")
         item = item_shape(value["item"], where)
-        need(item.get("status", "in_progress") == "in_progress" or item["type"] == "reasoning", where, "status")
+        need(item.get("status", "in_progress") == "in_progress" or item["type"] == "reasoning", where,
+             "status")
         need(not item.get("arguments") and not item.get("content") and not item.get("summary"), where,
              "an item begins empty")
         self.open[value["output_index"]] = {"item": item, "parts": [], "text": "", "part": False}

@@ -43,8 +43,8 @@ def short(value):
 
 
 def turns_of(ask):
-    """(role, what was said): turns of one role are one, texts are joined, line ends set aside (a dialect whose
-    content is one text joins parts by them)."""
+    """(role, what was said): turns of one role are one, texts are joined, line ends set aside (a dialect
+    whose content is one text joins parts by them)."""
     found = []
     for role, parts in ask.turns:
         text = "".join(p["text"] for p in parts if p["kind"] == "text").replace("\n", "")
@@ -64,7 +64,8 @@ def results_of(ask):
 
 
 def request_problems(ask, entry):
-    """How what arrived differs from what was asked: the conversation and the tools, which any dialect can say."""
+    """How what arrived differs from what was asked: the conversation and the tools, which any dialect
+    can say."""
     found = []
 
     def same(what, got, wanted):

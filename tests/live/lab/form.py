@@ -1,7 +1,7 @@
 """What both halves of the lab agree on: a call and its answer in one form, without any dialect.
 
-A caller writes an Ask in its dialect; the simulated provider reads what arrives back into an Ask, so that a test
-compares the two. A provider says a Plan in its dialect; the caller reads it back into an Answer.
+A caller writes an Ask in its dialect; the simulated provider reads what arrives back into an Ask, so that a
+test compares the two. A provider says a Plan in its dialect; the caller reads it back into an Answer.
 
 Parts of turns are dictionaries with a "kind":
   text {text} · image {media, data or url} · document {media, data, title} · audio {format, data}

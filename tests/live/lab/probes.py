@@ -6,6 +6,7 @@ from .upstreams import PROVIDER
 
 STRICT_TOOL = {"name": "get_weather", "description": "Tells the weather", "strict": True, "schema": {
     **WEATHER, "properties": {"city": {"type": "string"}}, "additionalProperties": False}}
+PIXEL = "/lab/pixel.png"  # at the lab's own server
 WHISPER = "Whisper from now on."
 
 
@@ -35,6 +36,11 @@ def has_part(kind, member, value):
     return there
 
 
+def same_pixel(seen, dialect):
+    """By its address, or fetched on the way."""
+    return any(p.get("url", "").endswith(PIXEL) or p.get("data") == PNG for p in seen.parts("image"))
+
+
 def properties(names):
     def there(seen, dialect):
         return set((seen.schema or {}).get("properties", {})) == set(names)
@@ -62,9 +68,7 @@ def document(title):
 
 # name: (title in the matrix, request by the caller's dialect, whether it arrived)
 PROBES = {
-    "image_url": ("image by URL", (lambda d: simple("text", {
-        "kind": "image", "url": "https://images.example.com/a.png"}),
-        has_part("image", "url", "https://images.example.com/a.png"))),
+    "image_url": ("image by URL", (lambda d: simple("text", {"kind": "image", "url": PIXEL}), same_pixel)),
     "document": ("document (PDF)", (lambda d: document("report"), has_part("document", "data", PDF))),
     "audio": ("audio", (lambda d: simple("text", {"kind": "audio", "format": "wav", "data": WAV}),
                         has_part("audio", "data", WAV))),
@@ -121,7 +125,8 @@ PROBES = {
 
 # The scenarios of test_matrix.py, in the same words.
 TITLES = {
-    "text": "text", "long": "a text of 200 kB", "unicode": "Unicode, cut at every byte", "system": "instructions",
+    "text": "text", "long": "a text of 200 kB", "unicode": "Unicode, cut at every byte",
+    "system": "instructions",
     "turns": "several turns", "one_tool": "a tool call", "parallel_tools": "parallel tool calls",
     "no_arguments": "a call without arguments", "odd_arguments": "arguments of all kinds",
     "tool_loop": "results of tools", "history": "tool calls of other programs", "image": "image",
@@ -147,8 +152,13 @@ def title_of(name):
     return PROBES[name][0]
 
 
-def ask_of(name, dialect):
-    return PROBES[name][1][0](dialect)
+def ask_of(name, dialect, url):
+    """The request; `url` is where the lab's server is."""
+    ask = PROBES[name][1][0](dialect)
+    for part in ask.parts("image"):
+        if "url" in part:
+            part["url"] = url + part["url"]
+    return ask
 
 
 def arrived(name, seen, dialect):

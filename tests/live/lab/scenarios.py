@@ -147,8 +147,8 @@ def result(call, *parts, error=False):
 
 
 def history_of_tools(ids=("call_A1b2C3d4E", "call_Z9y8X7w6V"), error=False, image=False):
-    """Two calls and their results, as another program wrote them down; the results stand in reverse. Without `ids`
-    they have none on the wire, and callers put the results in the order of the calls."""
+    """Two calls and their results, as another program wrote them down; the results stand in reverse. Without
+    `ids` they have none on the wire, and callers put the results in the order of the calls."""
     unnamed, ids = not ids, ids or ("one", "two")
     calls = [{"kind": "call", "id": ids[0], "name": "get_weather", "args": OSLO},
              {"kind": "call", "id": ids[1], "name": "get_weather", "args": PARIS}]

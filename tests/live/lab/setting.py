@@ -27,7 +27,7 @@ def config(url):
                           "allow_private_address": True, **fields})
         models.append({"id": name, "targets": [
             {"provider": f"p{name[2:]}", "model": PROVIDER[dialect].model}]})
-    return {"workers": 2, "providers": providers, "models": models,
+    return {"workers": 2, "fetch": {"allow_private_address": True}, "providers": providers, "models": models,
             "keys": [{"id": "lab", "secret": KEY, "models": ["*"]}]}
 
 

@@ -188,7 +188,7 @@ def test_feature(pair, feature):
     if pair.same:
         pytest.skip("passed on byte for byte")
     pair.about(feature)
-    answer = pair.send(ask_of(feature, pair.pair[0]))
+    answer = pair.send(ask_of(feature, pair.pair[0], pair.lab.upstreams.url))
     dropped = pair.dropped(answer)
     named = pair.caller.named(feature, dropped)
     problems, there = [], False

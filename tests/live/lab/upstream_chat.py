@@ -1,4 +1,4 @@
-"""openai.chat, as a server that is compatible with OpenAI's: strict about what it knows, with reasoning_content."""
+"""openai.chat, as a server that is compatible with OpenAI's: strict, with reasoning_content."""
 
 import re
 
@@ -239,8 +239,8 @@ class Chat(Provider):
                 for i, (name, args) in enumerate(plan.calls)]
 
     def front(self, kind):
-        return {"id": "chatcmpl-Bx81Lab", "object": kind, "created": 1790000000, "model": "upstream-chat-0613",
-                "service_tier": "default", "system_fingerprint": "fp_lab"}
+        return {"id": "chatcmpl-Bx81Lab", "object": kind, "created": 1790000000,
+                "model": "upstream-chat-0613", "service_tier": "default", "system_fingerprint": "fp_lab"}
 
     def whole(self, plan, ask):
         del ask

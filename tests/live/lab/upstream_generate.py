@@ -306,7 +306,8 @@ class Generate(Provider):
             chunks = []
             usage = self.usage(plan)
             for parts in self.parts(plan, ask):
-                chunks.append(dump({"candidates": [{"content": {"parts": parts, "role": "model"}, "index": 0}],
+                content = {"parts": parts, "role": "model"}
+                chunks.append(dump({"candidates": [{"content": content, "index": 0}],
                                     "usageMetadata": {
                                         **usage, "candidatesTokenCount": 1,
                                         "totalTokenCount": plan.input + plan.reasoning + 1},

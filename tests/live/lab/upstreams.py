@@ -2,6 +2,7 @@
 
     python3 -m lab.upstreams        (in tests/live) runs it by itself"""
 
+import base64
 import threading
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from hostile import Hostile
 
 from .check import Fault
 from .form import Ask, Plan
-from .scenarios import plan_for
+from .scenarios import PNG, plan_for
 from .upstream_chat import Chat
 from .upstream_cohere import Cohere
 from .upstream_converse import Converse
@@ -41,6 +42,10 @@ class Upstreams:
         self.url, self.port = self.server.url, self.server.port
 
     def _answer(self, peer, request):
+        if request.path == "/lab/pixel.png":
+            data = base64.b64decode(PNG)
+            peer.send(head(200, "image/png", [("Content-Length", len(data))]) + data)
+            return None
         provider = next((p for p in PROVIDERS if p.matches(request.path)), None)
         if not provider:
             self.journal.append(Entry("", request, fault=f"no such path: {request.target}"))
