@@ -52,7 +52,8 @@ class Ollama(Caller):
             body["messages"].insert(0, {"role": "system", "content": ask.system})
         knobs = options(ask, (
             ("max_tokens", "num_predict"), ("temperature",) * 2, ("top_p",) * 2, ("top_k",) * 2,
-            ("seed",) * 2, ("stop",) * 2, ("presence", "presence_penalty"), ("frequency", "frequency_penalty")))
+            ("seed",) * 2, ("stop",) * 2, ("presence", "presence_penalty"),
+            ("frequency", "frequency_penalty")))
         if knobs:
             body["options"] = knobs
         if ask.effort or ask.show_thinking:

@@ -2,8 +2,8 @@
 
 Used by both halves of the lab, on requests as well as on answers; what is wrong is a Fault that says where.
 A kind is: a type; None (only null); a set (one of these values); [kind] (a list of them); (kind, kind)
-(either); {name: kind} (an object of exactly these members); a compiled pattern (a text that fits it); a function
-that takes (value, where) and raises."""
+(either); {name: kind} (an object of exactly these members); a compiled pattern (a text that fits it); a
+function that takes (value, where) and raises."""
 
 import json
 import re
