@@ -142,6 +142,10 @@ struct config_database {
     int64_t connections; /* to it */
 };
 
+struct config_responses {
+    int64_t keep_days; /* 0: none is kept */
+};
+
 struct config {
     struct str path;    /* of the file; empty without one */
     struct str *listen; /* "127.0.0.1:4090", "[::1]:4090", "unix:/run/accord.sock" */
@@ -155,6 +159,7 @@ struct config {
     struct config_limits limits;
     struct config_fetch fetch;
     struct config_database database;
+    struct config_responses responses;
     struct config_provider *providers;
     size_t n_providers;
     struct config_model *models;

@@ -139,6 +139,24 @@ static const struct kind kind_database = {
     KIND_FIELDS(database_fields),
 };
 
+static const struct field responses_fields[] = {
+    {.name = "keep_days",
+     .help = "How long a response of an upstream that does not keep them itself can be asked for, and "
+             "named as previous_response_id; 0 means that none is kept.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 3650,
+     .fallback = "30",
+     .at = AT(config_responses, keep_days)},
+};
+
+static const struct kind kind_responses = {
+    .name = "setting of responses",
+    .help = "What is kept of calls to /v1/responses.",
+    .size = sizeof(struct config_responses),
+    KIND_FIELDS(responses_fields),
+};
+
 static const struct field settings_fields[] = {
     {.name = "listen",
      .help = "Where it listens; one address or a list.",
@@ -200,6 +218,11 @@ static const struct field settings_fields[] = {
      .type = FIELD_OBJECT,
      .kind = &kind_database,
      .at = AT(config, database)},
+    {.name = "responses",
+     .help = "What is kept of calls to /v1/responses.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_responses,
+     .at = AT(config, responses)},
     {.name = "providers",
      .help = "Who answers model calls.",
      .type = FIELD_OBJECTS,

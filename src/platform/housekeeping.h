@@ -1,5 +1,5 @@
-/* What time makes superfluous: answers kept for repeats, sessions that are over, and, when the settings
- * say so, old states. Belongs to the control thread; the work is the store's. */
+/* What time makes superfluous: answers kept for repeats, sessions that are over, responses past their
+ * lifetime, and, when the settings say so, old states. Belongs to the control thread; the work is the store's. */
 #ifndef PLATFORM_HOUSEKEEPING_H
 #define PLATFORM_HOUSEKEEPING_H
 

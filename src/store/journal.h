@@ -1,5 +1,5 @@
 /* What is remembered beside resources: the audit trail, refused writes, answers to idempotent
- * requests, sessions. All functions run inside a job (store.h). */
+ * requests, sessions, responses. All functions run inside a job (store.h). */
 #ifndef STORE_JOURNAL_H
 #define STORE_JOURNAL_H
 
@@ -91,5 +91,32 @@ session_get(struct db *db, struct arena *a, struct str digest, int64_t now_us, s
 __attribute__((warn_unused_result)) int session_end(struct db *db, struct str user,
                                                     struct str digest, struct str except);
 __attribute__((warn_unused_result)) int session_expire(struct db *db, int64_t now_us);
+
+/* ---- answers of openai.responses that the upstream does not keep itself, and their conversations ---- */
+
+struct kept_response {
+    struct str id;    /* "resp_..." */
+    struct str owner; /* the key's id: nobody else finds it */
+    int64_t created_us, expires_us;
+    struct str items;    /* JSON text: an array, the conversation up to and with this one's output */
+    struct str input;    /* ... what this call itself had added */
+    struct str response; /* ... the response object */
+};
+
+enum kept_part { KEPT_ITEMS, KEPT_INPUT, KEPT_RESPONSE };
+
+__attribute__((warn_unused_result)) int kept_response_put(struct db *db,
+                                                          const struct kept_response *k);
+/* One part of it; -ENOENT: there is none of this owner, or it has expired. */
+__attribute__((warn_unused_result)) int kept_response_get(struct db *db, struct arena *a,
+                                                          struct str owner, struct str id,
+                                                          int64_t now_us, enum kept_part part,
+                                                          struct str *ret);
+/* -ENOENT as above. */
+__attribute__((warn_unused_result)) int kept_response_delete(struct db *db, struct str owner,
+                                                             struct str id, int64_t now_us);
+/* At most `limit` of them, as each may be large; `*ret_n` is how many it were. */
+__attribute__((warn_unused_result)) int kept_response_expire(struct db *db, int64_t now_us,
+                                                             int64_t limit, int64_t *ret_n);
 
 #endif
