@@ -420,6 +420,7 @@ static int open_platform(struct server *s, struct snapshot_input *in, struct buf
     }
     platform_init(&s->platform, store, &s->gateway, s->tls != NULL);
     s->world.platform = &s->platform;
+    s->gateway.store = store;
     s->gateway.visits = &platform_visits;
     s->gateway.visits_arg = &s->platform;
     s->watcher = (struct store_watcher){.loop = s->control, .task.run = on_commit};

@@ -8,6 +8,7 @@
 enum endpoint_kind {
     ENDPOINT_CALL,   /* goes to a model */
     ENDPOINT_MODELS, /* the list of models, or one of them */
+    ENDPOINT_KEPT,   /* a response that was kept */
     ENDPOINT_LATER,  /* known, but answered 501 */
 };
 

@@ -25,6 +25,7 @@ static void call_end(struct call *c)
     timer_clear(&c->timer);
     conversation_leave(c);
     inline_cancel(c);
+    kept_forget(c);
     http_up_cancel(c->up);
     c->up = NULL;
     stage_settle(c);

@@ -103,6 +103,9 @@ struct call {
     struct visit *visit;       /* a request to the platform on its way (struct visit_ops) */
     struct form *form;         /* a multipart body on its way, shape.c */
     struct inlining *inlining; /* what the request names by URL and is fetched; NULL: nothing */
+    struct kept *kept;         /* openai.responses, translated: what is noted to keep it, kept.h */
+    struct kept_job *kept_job; /* what the store has of it */
+    struct kept_page *kept_page; /* one of them that is asked for, kept_page.c */
     struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
     bool translated;        /* the present target speaks another dialect */
     uint64_t forwarded_us, answered_us;
@@ -159,6 +162,18 @@ void admit_release(struct call *c);
 /* conversation.c: waits for the calls on the same conversation that came before; and lets the next one go. */
 enum next conversation_enter(struct call *c);
 void conversation_leave(struct call *c);
+
+/* kept.c: puts the conversation that previous_response_id names into the body, once; keeps the answer whose last
+ * bytes are `text` (true: translate_finish() will be called when they may go out); an answer that waits goes out
+ * at once (false: none does); and the end of the call. */
+enum next kept_enter(struct call *c);
+bool kept_put(struct call *c, struct str text);
+bool kept_hurry(struct call *c);
+void kept_forget(struct call *c);
+/* Whether the answer is to be kept: then the request's body is needed to the end. */
+bool kept_wants(const struct call *c);
+/* kept_page.c: /v1/responses/{id} */
+enum next page_kept(struct call *c);
 
 /* route.c: whether a target that was not tried could still take the call. */
 bool route_others_left(const struct call *c);

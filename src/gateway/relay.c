@@ -327,7 +327,7 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
 
 void relay_stop(struct call *c)
 {
-    if (c->ended) {
+    if (c->ended || kept_hurry(c)) {
         return;
     }
     if (c->status) {

@@ -286,7 +286,7 @@ enum next stage_shape(struct call *c)
 {
     const struct endpoint *ep = c->ep.endpoint;
     enum next n;
-    if (ep->kind == ENDPOINT_LATER) {
+    if (ep->kind != ENDPOINT_CALL) {
         struct call_error e = {
             .status = 501, .code = "not_implemented", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "%.*s is known to this gateway but not served yet.",

@@ -76,14 +76,35 @@ static void send_text(struct call *c, bool end)
     arena_reset(&c->w->scratch);
 }
 
-static void write_whole(struct call *c)
+static void write_last(struct call *c)
 {
     struct translation *tr = c->tr;
-    (void)buf_room(&tr->text, tr->answer.n + 512); /* grown once, mostly */
-    tr->text.n = 0;
-    tr->caller->write_answer(&tr->out, &tr->fold.answer);
-    begin_answer(c, (int64_t)tr->text.n);
+    if (!c->stream) {
+        (void)buf_room(&tr->text, tr->answer.n + 512); /* grown once, mostly */
+        tr->text.n = 0;
+        tr->caller->write_answer(&tr->out, &tr->fold.answer);
+        return;
+    }
+    if (kept_wants(c)) {
+        send_text(c, false); /* what comes now waits until it is kept */
+    }
+    on_event(c, &(struct ir_event){.type = IR_END, .usage = tr->in.usage});
+}
+
+static void send_last(struct call *c)
+{
+    if (!c->stream) {
+        begin_answer(c, (int64_t)c->tr->text.n);
+    }
     send_text(c, true);
+    relay_end_call(c);
+}
+
+void translate_finish(struct call *c)
+{
+    c->tr->text.p = (char *)(uintptr_t)c->tr->last.p;
+    c->tr->text.n = c->tr->last.n;
+    send_last(c);
 }
 
 /* ---- errors ---- */
@@ -208,7 +229,7 @@ void translate_head(struct call *c, const struct h1_head *h)
         events = events || is_type(h, tr->upstream->stream_type);
         tr->reading = events ? READ_EVENTS : READ_WHOLE;
     }
-    if (c->body_sent && !tr->form.keep) {
+    if (c->body_sent && !tr->form.keep && !kept_wants(c)) {
         http_release_input(c->req);
     }
 }
@@ -336,13 +357,13 @@ static void finish_stream(struct call *c)
     }
     c->usage = tr->in.usage;
     c->w->metrics.translated_lossy += !tr->dropped.n && tr->out.lost + tr->in.lost > 0;
-    if (!c->stream) {
-        write_whole(c);
+    write_last(c);
+    if (kept_put(c, buf_str(&tr->text))) {
+        tr->last = arena_dup(&c->req->arena, buf_str(&tr->text));
+        arena_reset(&c->w->scratch);
     } else {
-        on_event(c, &(struct ir_event){.type = IR_END, .usage = tr->in.usage});
-        send_text(c, true);
+        send_last(c);
     }
-    relay_end_call(c);
 }
 
 /* ---- whole answers ---- */

@@ -30,6 +30,7 @@ struct translation {
     struct ir_fold fold;
     struct buf text;   /* the answer's bytes, in the worker's scratch memory */
     struct buf answer; /* a body that is being collected, in req->arena */
+    struct str last;   /* the answer's end, ready, while it is being kept; in req->arena */
 };
 
 /* How a target takes the call. */
@@ -45,6 +46,8 @@ struct str translate_head_for(struct call *c, struct str credential_fields);
 void translate_head(struct call *c, const struct h1_head *h);
 /* The same for an error of an upstream that speaks the caller's dialect, when it must be looked at. */
 void translate_refusal(struct call *c, const struct h1_head *h);
+/* The answer that was held back has been kept: it goes out, and the call ends. */
+void translate_finish(struct call *c);
 void translate_body(struct call *c, const struct iovec *pieces, int n, bool end);
 
 #endif

@@ -138,7 +138,11 @@ enum next translate_request(struct call *c)
 {
     struct translation *tr = begin(c);
     const struct snap_provider *p = c->target->provider;
-    enum next n = read_form(c, tr);
+    enum next n = NEXT;
+    if (tr->caller == format_of(FORMAT_RESPONSES) && tr->upstream != tr->caller) {
+        n = kept_enter(c); /* others keep their own */
+    }
+    n = n == NEXT ? read_form(c, tr) : n;
     n = n == NEXT ? inline_urls(c, tr) : n;
     if (n != NEXT) {
         return n;

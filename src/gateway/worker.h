@@ -11,6 +11,7 @@
 #include "policy/retry.h"
 
 struct gateway;
+struct store;
 
 /* The key that signs for one of Amazon's credentials today. */
 struct hold_key {
@@ -66,8 +67,10 @@ struct worker {
     struct loop_task drain_task;
     struct timer drain_timer;
     uint64_t drain_deadline_ms;
-    uint32_t visits; /* that the store or the control thread has, and will hand back */
-    bool stopped;    /* the deadline has passed: calls were told to end */
+    uint32_t visits;             /* that the store or the control thread has, and will hand back */
+    size_t kept_bytes;           /* of responses that the store has yet to keep */
+    uint64_t kept_slow_until_ms; /* the store takes long: no answer waits for it */
+    bool stopped;                /* the deadline has passed: calls were told to end */
 };
 
 struct call;
@@ -94,6 +97,7 @@ struct gateway {
     struct worker *workers;
     unsigned n_workers;
     struct ledger *ledger;
+    struct store *store;            /* NULL: none, and no response is kept */
     const struct visit_ops *visits; /* NULL: none */
     void *visits_arg;
     _Atomic uint64_t generation; /* applied by all workers */

@@ -115,6 +115,10 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
     for (unsigned k = 0; k < RETRY_REASONS; k++) {
         into->retries[k] += from->retries[k];
     }
+    for (unsigned k = 0; k < RESPONSE_LOST; k++) {
+        into->responses_lost[k] += from->responses_lost[k];
+    }
+    into->responses_kept += from->responses_kept;
     into->fallbacks += from->fallbacks;
     into->refused_by_limit += from->refused_by_limit;
     into->unauthenticated += from->unauthenticated;
@@ -257,6 +261,17 @@ static void single(struct buf *b, const char *name, const char *type, const char
     buf_printf(b, "accord_%s %llu\n", name, (unsigned long long)v);
 }
 
+static void print_responses(struct buf *b, const struct metrics *m)
+{
+    static const char *const why[RESPONSE_LOST] = {"size", "backlog", "store"};
+    single(b, "responses_kept_total", "counter", "Responses that were kept.", m->responses_kept);
+    head(b, "responses_not_kept_total", "counter", "Responses that could not be kept.");
+    for (unsigned k = 0; k < RESPONSE_LOST; k++) {
+        buf_printf(b, "accord_responses_not_kept_total{reason=\"%s\"} %llu\n", why[k],
+                   (unsigned long long)m->responses_lost[k]);
+    }
+}
+
 void metrics_print(struct buf *b, const struct metrics *m)
 {
     print_requests(b, m);
@@ -301,4 +316,5 @@ void metrics_print(struct buf *b, const struct metrics *m)
            "Images and documents fetched for upstreams that take no URLs.", m->inlined);
     single(b, "fetch_failures_total", "counter", "Those that could not be fetched.",
            m->inline_failures);
+    print_responses(b, m);
 }

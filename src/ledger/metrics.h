@@ -25,6 +25,14 @@ struct series {
     uint64_t no_usage;  /* calls that ended well but told no tokens */
 };
 
+/* Why a response was not kept that was to be. */
+enum response_lost {
+    RESPONSE_LOST_SIZE,
+    RESPONSE_LOST_BACKLOG,
+    RESPONSE_LOST_STORE,
+    RESPONSE_LOST
+};
+
 enum retry_reason { RETRY_STALE, RETRY_CONNECT, RETRY_REASONS };
 
 struct metrics {
@@ -36,6 +44,7 @@ struct metrics {
     uint64_t records_dropped;
     uint64_t translated_lossy;         /* calls whose translation left something out */
     uint64_t inlined, inline_failures; /* what requests name by URL, fetched */
+    uint64_t responses_kept, responses_lost[RESPONSE_LOST];
 };
 
 /* The series of these labels, made when it is new; beyond METRIC_SERIES_MAX all share "other". */

@@ -141,8 +141,9 @@ static const struct kind kind_database = {
 
 static const struct field responses_fields[] = {
     {.name = "keep_days",
-     .help = "How long a response of an upstream that does not keep them itself can be asked for, and "
-             "named as previous_response_id; 0 means that none is kept.",
+     .help =
+         "How long a response of an upstream that does not keep them itself can be asked for, and "
+         "named as previous_response_id; 0 means that none is kept.",
      .type = FIELD_INT,
      .min = 0,
      .max = 3650,

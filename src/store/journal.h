@@ -98,8 +98,8 @@ struct kept_response {
     struct str id;    /* "resp_..." */
     struct str owner; /* the key's id: nobody else finds it */
     int64_t created_us, expires_us;
-    struct str items;    /* JSON text: an array, the conversation up to and with this one's output */
-    struct str input;    /* ... what this call itself had added */
+    struct str items; /* JSON text: an array, the conversation up to and with this one's output */
+    struct str input; /* ... what this call itself had added */
     struct str response; /* ... the response object */
 };
 

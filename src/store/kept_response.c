@@ -6,12 +6,12 @@ int kept_response_put(struct db *db, const struct kept_response *k)
 {
     static const struct db_stmt stmt = {
         "INSERT INTO kept_response (id, owner, created_us, expires_us, items, input, response) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (owner, id) DO UPDATE SET created_us = $3, "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (owner, id) DO UPDATE SET created_us = "
+        "$3, "
         "expires_us = $4, items = $5, input = $6, response = $7",
         NULL};
-    const struct db_value args[] = {db_text(k->id),        db_text(k->owner),
-                                    db_int(k->created_us), db_int(k->expires_us),
-                                    db_text(k->items),     db_text(k->input),
+    const struct db_value args[] = {db_text(k->id),        db_text(k->owner), db_int(k->created_us),
+                                    db_int(k->expires_us), db_text(k->items), db_text(k->input),
                                     db_text(k->response)};
     return db_run(db, &stmt, args, 7, NULL);
 }

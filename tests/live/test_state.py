@@ -189,6 +189,8 @@ def test_an_older_state_is_brought_up_to_date(tmp_path, state):
         server.key = "sk-accord-an-old-state-0000000000000000000000"
         assert server.call("POST", "/v1/chat/completions",
                            {"model": "m", "messages": []}).status == 200
+        if int(state.stem) >= 2:  # responses are kept since then
+            assert server.get("/v1/responses/resp_of_old").json()["id"] == "resp_of_old"
     finally:
         server.stop()
     verified = run(["audit", "verify", "--data", data], tmp_path,

@@ -374,6 +374,88 @@ static void answers_are_kept_until_they_expire(void **state)
     assert_int_equal(by(f, find_expired, false, &op), -ENOENT);
 }
 
+/* ---- kept responses ---- */
+
+static int keep_responses(struct op *op, struct db *db)
+{
+    int r = 0;
+    for (int i = 0; r == 0 && i < 5; i++) {
+        const struct kept_response k = {.id = arena_printf(op->arena, "resp_%d", i),
+                                        .owner = i == 4 ? STR("other") : STR("dev"),
+                                        .created_us = 1,
+                                        .expires_us = 10 + i,
+                                        .items = STR("[1,2]"),
+                                        .input = STR("[1]"),
+                                        .response = STR("{}")};
+        r = kept_response_put(db, &k);
+    }
+    return r;
+}
+
+static int find_parts(struct op *op, struct db *db)
+{
+    struct str items, input, response;
+    int r = kept_response_get(db, op->arena, STR("dev"), STR("resp_3"), 12, KEPT_ITEMS, &items);
+    r = r < 0 ? r
+              : kept_response_get(db, op->arena, STR("dev"), STR("resp_3"), 12, KEPT_INPUT, &input);
+    r = r < 0 ? r
+              : kept_response_get(db, op->arena, STR("dev"), STR("resp_3"), 12, KEPT_RESPONSE,
+                                  &response);
+    op->result = r == 0 && str_eq(items, STR("[1,2]")) && str_eq(input, STR("[1]")) &&
+                 str_eq(response, STR("{}"));
+    return r;
+}
+
+static int find_foreign(struct op *op, struct db *db)
+{
+    struct str text;
+    return kept_response_get(db, op->arena, STR("dev"), STR("resp_4"), 0, KEPT_ITEMS, &text);
+}
+
+static int delete_foreign(struct op *op, struct db *db)
+{
+    (void)op;
+    return kept_response_delete(db, STR("dev"), STR("resp_4"), 0);
+}
+
+static int find_old(struct op *op, struct db *db)
+{
+    struct str text;
+    return kept_response_get(db, op->arena, STR("dev"), STR("resp_3"), 13, KEPT_ITEMS, &text);
+}
+
+static int delete_one(struct op *op, struct db *db)
+{
+    (void)op;
+    return kept_response_delete(db, STR("dev"), STR("resp_3"), 12);
+}
+
+static int expire_two(struct op *op, struct db *db)
+{
+    return kept_response_expire(db, 12, 2, &op->result);
+}
+
+static void responses_belong_to_their_key_and_end(void **state)
+{
+    struct fixture *f = *state;
+    struct op op;
+    assert_int_equal(by(f, keep_responses, true, &op), 0);
+    assert_int_equal(by(f, keep_responses, true, &op), 0); /* once more: the same */
+    assert_int_equal(by(f, find_parts, false, &op), 0);
+    assert_int_equal(op.result, 1);
+    assert_int_equal(by(f, find_foreign, false, &op), -ENOENT);
+    assert_int_equal(by(f, delete_foreign, true, &op), -ENOENT);
+    assert_int_equal(by(f, find_old, false, &op), -ENOENT);
+    assert_int_equal(by(f, expire_two, true, &op), 0);
+    assert_int_equal(op.result, 2); /* of three */
+    assert_int_equal(by(f, expire_two, true, &op), 0);
+    assert_int_equal(op.result, 1);
+    assert_int_equal(by(f, expire_two, true, &op), 0);
+    assert_int_equal(op.result, 0);
+    assert_int_equal(by(f, delete_one, true, &op), 0);
+    assert_int_equal(by(f, delete_one, true, &op), -ENOENT);
+}
+
 /* ---- sealing ---- */
 
 static void sealed_texts_open_only_where_they_belong(void **state)
@@ -506,6 +588,7 @@ int main(void)
         TEST(a_group_is_one_commit),
         TEST(the_audit_trail_is_a_chain),
         TEST(answers_are_kept_until_they_expire),
+        TEST(responses_belong_to_their_key_and_end),
         TEST(sealed_texts_open_only_where_they_belong),
         TEST(a_wrong_master_key_is_told),
         TEST(a_newer_state_is_refused),
