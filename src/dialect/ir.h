@@ -141,6 +141,10 @@ struct ir_call {
     struct str tier;      /* service tier, the caller's word */
     struct str cache_key; /* prompt_cache_key */
     enum ir_tri store;
+    /* openai.responses, told again in the answer: the response that this one follows (a JSON string), and
+     * whether this one is kept. The gateway's, set before the request is read. */
+    struct str follows;
+    enum ir_tri kept;
     bool keep; /* the writer of the answer looks at this form again: its memory must last as long */
 
     struct ir_list *dropped; /* names, plain text, each once */

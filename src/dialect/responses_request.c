@@ -568,5 +568,12 @@ int responses_read_request(struct ir_call *c, struct str body)
         }
         note_echo(echo, key, str_make(value, (size_t)(w.p - value)));
     }
+    if (c->follows.n) {
+        echo->previous = c->follows;
+    }
+    if (c->kept != IR_UNSAID) {
+        echo->store = c->kept == IR_YES ? STR("true") : STR("false");
+        c->store = IR_UNSAID; /* it is not the upstream's to do */
+    }
     return input ? 0 : ir_bad(c, "is missing", "input");
 }

@@ -167,6 +167,8 @@ void conversation_leave(struct call *c);
  * bytes are `text` (true: translate_finish() will be called when they may go out); an answer that waits goes out
  * at once (false: none does); and the end of the call. */
 enum next kept_enter(struct call *c);
+struct ir_call;
+void kept_tell(const struct call *c, struct ir_call *form);
 bool kept_put(struct call *c, struct str text);
 bool kept_hurry(struct call *c);
 void kept_forget(struct call *c);

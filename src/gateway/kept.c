@@ -5,7 +5,6 @@
 
 #include "base/must.h"
 #include "conflict/rate_limit.h"
-#include "dialect/ir.h"
 #include "gateway/translate.h"
 #include "http/sse.h"
 #include "json/scan.h"
@@ -138,23 +137,16 @@ void kept_ask(struct call *c, struct kept_job *j)
     submit(j);
 }
 
-static int run_find(struct store_job *job, struct db *db)
-{
-    struct kept_job *j = (struct kept_job *)job;
-    arena_reset(&j->found);
-    return kept_response_get(db, &j->found, j->owner, j->id, j->now_us, KEPT_ITEMS, &j->text);
-}
+/* ---- arrays of items ---- */
 
-/* ---- the conversation before ---- */
-
-/* What stands between the brackets; empty for an array without elements. */
-static struct str inside(struct str array)
+struct str kept_inside(struct str array)
 {
     struct str s = str_make(array.p + 1, array.n - 2);
-    while (s.n && strchr(" \t\r\n", s.p[0]) && s.p[0]) {
-        s = str_from(s, 1);
+    size_t i = 0;
+    while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t' || s.p[i] == '\r' || s.p[i] == '\n')) {
+        i++;
     }
-    return s;
+    return i == s.n ? str_first(s, 0) : s;
 }
 
 static void add_message(struct buf *b, struct str quoted)
@@ -164,43 +156,7 @@ static void add_message(struct buf *b, struct str quoted)
     buf_addc(b, '}');
 }
 
-static enum next bad(struct call *c, const char *code, const char *param, const char *message)
-{
-    struct call_error e = {.status = 400, .code = code, .param = param, .outcome = OUTCOME_REFUSED};
-    return call_fail(c, &e, "%s", message);
-}
-
-static enum next not_found(struct call *c)
-{
-    struct call_error e = {.status = 400,
-                           .code = "previous_response_not_found",
-                           .param = "previous_response_id",
-                           .outcome = OUTCOME_REFUSED};
-    return call_fail(c, &e, "Previous response with id '%.*s' not found.", STR_ARG(c->kept->id));
-}
-
-enum { WANT_INPUT, WANT_PREVIOUS, WANT_STORE, WANT_MODEL, WANTS };
-
-static bool scan(struct call *c, struct json_want want[static WANTS])
-{
-    enum json_type top;
-    want[WANT_INPUT] = (struct json_want){.name = STR("input")};
-    want[WANT_PREVIOUS] = (struct json_want){.name = STR("previous_response_id")};
-    want[WANT_STORE] = (struct json_want){.name = STR("store")};
-    want[WANT_MODEL] = (struct json_want){.name = STR("model")};
-    return json_scan_members(c->req->body, want, WANTS, &top, NULL) == 0 && top == JSON_OBJECT;
-}
-
-/* Puts `text` in the place of a member's value. */
-static void add_replaced(struct buf *b, struct str *rest, struct str value, struct str text)
-{
-    buf_add(b, str_make(rest->p, (size_t)(value.p - rest->p)));
-    buf_add(b, text);
-    *rest = str_from(*rest, (size_t)(value.p + value.n - rest->p));
-}
-
-/* An array without its closing bracket. */
-static void add_input(struct buf *b, const struct kept *k, struct str before)
+void kept_add_input(struct buf *b, const struct kept *k, struct str before)
 {
     buf_addc(b, '[');
     buf_add(b, before);
@@ -210,129 +166,6 @@ static void add_input(struct buf *b, const struct kept *k, struct str before)
     } else {
         buf_add(b, k->own);
     }
-}
-
-/* The body, with what was kept ahead of its own input and without the id, which is told to no upstream. */
-static bool put_before(struct call *c, struct str items)
-{
-    struct json_want want[WANTS];
-    struct kept *k = c->kept;
-    struct str rest = c->req->body, before = inside(items);
-    size_t room = rest.n + items.n + 128;
-    struct buf b = {.arena = &c->req->input, .limit = room};
-    struct buf array = {.arena = &c->req->input, .limit = room};
-    if (!scan(c, want) || !buf_room(&b, room)) {
-        return false;
-    }
-    b.n = 0;
-    add_input(&array, k, before);
-    buf_addc(&array, ']');
-    struct str input = want[WANT_INPUT].value, previous = want[WANT_PREVIOUS].value;
-    if (!input.n) { /* allowed: then the model is asked to go on */
-        ptrdiff_t brace = str_chr(rest, '{');
-        add_replaced(&b, &rest, str_make(rest.p + brace, 1), STR("{\"input\":"));
-        buf_add(&b, buf_str(&array));
-        buf_addc(&b, ',');
-    } else if (input.p < previous.p) {
-        add_replaced(&b, &rest, input, buf_str(&array));
-    }
-    add_replaced(&b, &rest, previous, STR("null"));
-    if (input.n && input.p > previous.p) {
-        add_replaced(&b, &rest, input, buf_str(&array));
-    }
-    buf_add(&b, rest);
-    c->req->body = buf_str(&b);
-    if (b.overflow || array.overflow || !scan(c, want)) {
-        return false;
-    }
-    c->member = want[WANT_MODEL].value;
-    input = inside(want[WANT_INPUT].value);
-    k->before = str_first(input, before.n);
-    k->own = str_from(input, before.n + (before.n && k->own.n));
-    k->own_is_text = false;
-    c->marked = c->marked || ir_has_mark(k->before);
-    return true;
-}
-
-static void on_found(struct call *c, struct kept_job *j)
-{
-    if (j->job.result == -ENOENT) {
-        not_found(c);
-    } else if (j->job.result < 0) {
-        kept_unavailable(c);
-    } else if (!put_before(c, j->text)) {
-        bad(c, "request_too_large", "input", "The conversation is too large.");
-    } else {
-        c->kept->looked = true;
-        call_run(c);
-        return;
-    }
-    relay_end_call(c);
-}
-
-static enum next find_previous(struct call *c, struct str value)
-{
-    struct kept *k = c->kept;
-    char *id = arena_alloc(&c->req->arena, value.n);
-    k->id = str_make(id, json_unescape(value, id));
-    if (k->id.n > KEPT_ID_MAX || !kept_is_on(c) || memchr(id, 0, k->id.n)) {
-        k->id = str_first(k->id, KEPT_ID_MAX);
-        return not_found(c);
-    }
-    struct kept_job *j = kept_job_new(c, k->id);
-    j->job.run = run_find;
-    j->then = on_found;
-    kept_ask(c, j);
-    relay_watch(c);
-    return WAIT;
-}
-
-static enum next is_ambiguous(struct call *c, const struct json_want want[static WANTS])
-{
-    for (unsigned i = 0; i < WANTS; i++) {
-        if (want[i].count > 1 || want[i].escaped) {
-            struct call_error e = {.status = 400,
-                                   .code = "ambiguous_member",
-                                   .param = want[i].name.p,
-                                   .outcome = OUTCOME_REFUSED};
-            return call_fail(c, &e,
-                             "The member \"%.*s\" stands there twice or is spelled with an "
-                             "escape; send it once, spelled plainly.",
-                             STR_ARG(want[i].name));
-        }
-    }
-    return NEXT;
-}
-
-enum next kept_enter(struct call *c)
-{
-    struct json_want want[WANTS];
-    if (c->kept) {
-        return c->kept->looked ? NEXT : WAIT;
-    }
-    if (!scan(c, want)) {
-        return NEXT; /* the reader will say what is wrong with it */
-    }
-    enum next n = is_ambiguous(c, want);
-    if (n != NEXT) {
-        return n;
-    }
-    struct kept *k = c->kept = arena_zalloc(&c->req->arena, sizeof *k);
-    enum json_type previous = want[WANT_PREVIOUS].type, input = want[WANT_INPUT].type;
-    k->wanted = want[WANT_STORE].type != JSON_FALSE && kept_is_on(c);
-    k->own = input == JSON_STRING  ? want[WANT_INPUT].value
-             : input == JSON_ARRAY ? inside(want[WANT_INPUT].value)
-                                   : (struct str){0};
-    k->own_is_text = input == JSON_STRING;
-    if (previous == JSON_STRING && (k->own.p || input == JSON_NONE || input == JSON_NULL)) {
-        return find_previous(c, want[WANT_PREVIOUS].value);
-    }
-    if (previous != JSON_NONE && previous != JSON_NULL && previous != JSON_STRING) {
-        return bad(c, "invalid_type", "previous_response_id",
-                   "\"previous_response_id\" must be a string.");
-    }
-    k->looked = true;
-    return NEXT;
 }
 
 /* ---- the answer is kept ---- */
@@ -371,7 +204,7 @@ static struct str array_of(struct arena *a, const struct kept *k, struct str bef
     struct buf b = {.arena = a, .limit = 2 * KEPT_MAX};
     (void)buf_room(&b, before.n + k->own.n + output.n + 128);
     b.n = 0;
-    add_input(&b, k, before);
+    kept_add_input(&b, k, before);
     buf_add(&b, output.n && b.n > 1 ? STR(",") : (struct str){0});
     buf_add(&b, output);
     buf_addc(&b, ']');
@@ -420,7 +253,7 @@ bool kept_put(struct call *c, struct str text)
         id.n > KEPT_ID_MAX || json_member(response, STR("output"), &output) != JSON_ARRAY) {
         return false; /* it has failed */
     }
-    output = inside(output);
+    output = kept_inside(output);
     if (k->before.n + k->own.n + output.n > KEPT_MAX || response.n > KEPT_MAX) {
         return lost(c, RESPONSE_LOST_SIZE);
     }

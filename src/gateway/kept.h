@@ -26,6 +26,16 @@ struct kept {
     struct str id;     /* previous_response_id, plain */
 };
 
+/* A response of which the input names an item, and all its items in their order. */
+struct kept_ref {
+    struct kept_ref *next;
+    struct str id;
+    struct kept_item {
+        struct str id, value; /* the id with its quotes */
+    } * items;
+    size_t n;
+};
+
 /* Something asked of the store. Freed when the store has answered. */
 struct kept_job {
     struct store_job job; /* first member */
@@ -35,6 +45,7 @@ struct kept_job {
     struct arena arena; /* what is asked; */
     struct arena found; /* and what was found */
     struct str owner, id, text;
+    struct kept_ref *refs; /* responses whose items the call refers to */
     int64_t now_us;
     enum kept_part part;
     struct kept_response put;
@@ -48,6 +59,10 @@ struct kept_job *kept_job_new(struct call *c, struct str id);
 void kept_ask(struct call *c, struct kept_job *j);
 /* The store could not be asked: 503. */
 enum next kept_unavailable(struct call *c);
+/* What stands between an array's brackets; empty for one without elements. */
+struct str kept_inside(struct str array);
+/* Adds `before` and the call's own input as an array, without its closing bracket. */
+void kept_add_input(struct buf *b, const struct kept *k, struct str before);
 /* Whether there is a place to keep anything in. */
 bool kept_is_on(const struct call *c);
 

@@ -142,6 +142,7 @@ enum next translate_request(struct call *c)
     if (tr->caller == format_of(FORMAT_RESPONSES) && tr->upstream != tr->caller) {
         n = kept_enter(c); /* others keep their own */
     }
+    kept_tell(c, &tr->form);
     n = n == NEXT ? read_form(c, tr) : n;
     n = n == NEXT ? inline_urls(c, tr) : n;
     if (n != NEXT) {
