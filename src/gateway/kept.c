@@ -55,6 +55,7 @@ static void count(struct kept_job *j)
         m->responses_lost[RESPONSE_LOST_STORE]++;
     } else {
         m->responses_kept++;
+        j->worker->kept_slow_until_ms = 0; /* the store is back, and worth waiting for */
     }
 }
 

@@ -284,7 +284,7 @@ static void on_found(struct call *c, struct kept_job *j)
         n = not_found(c);
     } else if (j->job.result < 0 && j->job.result != -EFBIG) {
         n = kept_unavailable(c);
-    } else if (j->job.result == 0 && j->refs) {
+    } else if (j->job.result == 0 && has_references(c->kept)) {
         n = put_items(c, j);
     }
     if (n == NEXT &&
