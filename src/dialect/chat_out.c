@@ -175,7 +175,7 @@ static void put_signature(struct buf *b, enum ir_kind kind, struct str signature
 static void write_signature(struct ir_out *o, const struct ir_event *e)
 {
     struct str mark = ir_signature_out(o->scratch, e->signature, e->issuer,
-                                       e->kind == IR_TOOL_CALL ? FAMILY_GEMINI : o->caller);
+                                       e->kind == IR_TOOL_CALL ? FAMILY_GEMINI : FAMILY_COUNT);
     if (e->kind == IR_TOOL_CALL) {
         open_call(o);
         put_signature(o->out, e->kind, mark, false);
@@ -301,7 +301,7 @@ static void put_signatures(struct ir_out *o, const struct ir_answer *a)
                 any = true;
             }
             put_signature(o->out, p->kind,
-                          ir_signature_out(o->scratch, p->signature, p->issuer, o->caller),
+                          ir_signature_out(o->scratch, p->signature, p->issuer, FAMILY_COUNT),
                           p->redacted);
         }
     }

@@ -492,6 +492,24 @@ static void put_or_drop(struct writer *w, const char *name, struct str value, bo
     }
 }
 
+/* OpenAI takes four; the form keeps them all, for the next target. */
+static void put_stops(struct writer *w)
+{
+    int n = 0;
+    for (const struct ir_list *l = w->c->stop; l; l = l->next) {
+        if (++n > STOPS_MAX) {
+            ir_drop(w->c, STR("stop[4]"));
+            break;
+        }
+        buf_add(w->b, n == 1 ? STR(",\"stop\":[\"") : STR(",\""));
+        buf_add(w->b, l->text);
+        buf_addc(w->b, '"');
+    }
+    if (n) {
+        buf_addc(w->b, ']');
+    }
+}
+
 static void put_sampling(struct writer *w)
 {
     struct ir_call *c = w->c;
@@ -504,15 +522,10 @@ static void put_sampling(struct writer *w)
     put_or_drop(w, "min_p", c->min_p, loose);
     ir_put_value(w->b, is(w, QUIRK_RANDOM_SEED) ? "random_seed" : "seed", c->seed);
     ir_put_members(w->b, c, usual);
-    struct ir_list *stop = c->stop, *last = stop;
-    for (int i = 1; last && last->next; last = last->next) {
-        if (++i > STOPS_MAX) {
-            ir_drop(c, STR("stop[4]"));
-            last->next = NULL;
-            break;
-        }
+    if (c->top_logprobs.n && !c->logprobs) {
+        ir_put_bool(w->b, "logprobs", true); /* Responses asks by the number alone */
     }
-    ir_put_list(w->b, "stop", stop);
+    put_stops(w);
 }
 
 static bool knows_tier(struct str tier)

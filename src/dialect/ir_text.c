@@ -289,7 +289,8 @@ enum { MARK_N = sizeof MARK - 1 + 4 };
 struct str ir_signature_out(struct arena *a, struct str signature, enum family issuer,
                             enum family caller)
 {
-    if (issuer == caller || signature.n == 0) {
+    bool own = issuer == caller && !str_eq(signature, IR_NO_SIGNATURE);
+    if (own || signature.n == 0) {
         return signature;
     }
     size_t room = sodium_base64_encoded_len(signature.n, sodium_base64_VARIANT_ORIGINAL);

@@ -278,6 +278,9 @@ void ollama_write_request(struct buf *b, struct ir_call *c, const struct ir_targ
     }
     put_think(&w);
     ir_put_members(b, c, ollama_beside);
+    if (c->top_logprobs.n && !c->logprobs) {
+        ir_put_bool(b, "logprobs", true); /* Responses asks by the number alone */
+    }
     size_t before = b->n;
     buf_add(b, STR(",\"options\":{"));
     size_t inside = b->n;

@@ -177,7 +177,7 @@ static void start(struct call *c)
                             .state = arena_zalloc(a, tr->upstream->in_state + 16),
                             .usage = USAGE_NONE,
                             .family = tr->upstream->family,
-                            .mark_unsigned = tr->upstream->family != tr->caller->family,
+                            .mark_unsigned = tr->upstream != tr->caller,
                             .request_id = c->id};
     tr->out = (struct ir_out){.arena = a,
                               .out = &tr->text,
@@ -285,9 +285,12 @@ static void read_frame(struct call *c, struct str frame)
         data = sse_data(&c->w->scratch, frame, &name);
     } else if (tr->upstream->framing == FRAMING_AMAZON) {
         struct aws_frame f;
-        if (aws_frame_read(frame, &f) < 0 || f.type == AWS_FRAME_ERROR) {
-            ir_fail(&tr->in, 502, STR("upstream_error"),
-                    STR("The provider broke its stream off, or sent a damaged frame."));
+        if (aws_frame_read(frame, &f) < 0) {
+            ir_fail(&tr->in, 502, STR("upstream_error"), STR("The provider sent a damaged frame."));
+            return;
+        }
+        if (f.type == AWS_FRAME_ERROR) {
+            tr->upstream->read_event(&tr->in, f.name, f.message, false);
             return;
         }
         name = f.name;
