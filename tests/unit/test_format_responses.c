@@ -145,7 +145,7 @@ static void items_become_turns(void **state)
         "'tool','tool_call_id':'c2','content':'r2'},{'role':'user','content':'on'}],"
         "'max_tokens':50,'temperature':0.70}",
         "input[reasoning] input[item_reference] input[web_search_call] "
-        "include[web_search_call.action.sources] conversation client_metadata store");
+        "include[web_search_call.action.sources] conversation client_metadata");
 }
 
 static void what_cannot_be_carried_is_named(void **state)
