@@ -837,6 +837,23 @@ static void whole_answers_are_written(void **state)
     has(buf_str(&w->text), quoted("'usage':{'input_tokens':0,'output_tokens':0,'total_tokens':0,"));
 }
 
+/* What the gateway did with the response is told in place of what was asked, and is not the upstream's. */
+static void what_is_kept_is_told(void **state)
+{
+    (void)state;
+    struct ir_call c;
+    ir_call_init(&c, &arena);
+    c.kept = IR_NO;
+    c.follows = STR("\"resp_0\"");
+    struct str body = quoted("{'input':'q','store':true,'previous_response_id':null}");
+    assert_int_equal(format_of(FORMAT_RESPONSES)->read_request(&c, body), 0);
+    has(write_as(FORMAT_RESPONSES, &c, 0), quoted("'store':false"));
+    struct written *w = new_written(&c, false);
+    format_of(FORMAT_RESPONSES)->write_answer(&w->out, &(struct ir_answer){.usage = USAGE_NONE});
+    has(buf_str(&w->text), quoted("'previous_response_id':'resp_0'"));
+    has(buf_str(&w->text), quoted("'store':false"));
+}
+
 /* A freeform tool's text, whatever the model made of its arguments. */
 static void freeform_tools_get_a_text(void **state)
 {
@@ -946,6 +963,7 @@ int main(void)
         cmocka_unit_test_teardown(whole_answers_are_read, reset),
         cmocka_unit_test_teardown(a_stream_is_written, reset),
         cmocka_unit_test_teardown(whole_answers_are_written, reset),
+        cmocka_unit_test_teardown(what_is_kept_is_told, reset),
         cmocka_unit_test_teardown(freeform_tools_get_a_text, reset),
         cmocka_unit_test_teardown(long_answers_end_whole, reset),
         cmocka_unit_test_teardown(foreign_thinking_survives_the_loop, reset),
