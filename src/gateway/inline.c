@@ -1,5 +1,6 @@
 #include "gateway/inline.h"
 
+#include "conflict/rate_limit.h"
 #include "gateway/fetch.h"
 
 struct named {
@@ -36,6 +37,7 @@ static void on_done(struct fetch *f)
     struct call *c = f->arg;
     struct inlining *in = c->inlining;
     in->waiting--;
+    c->w->fetches--;
     if (f->why.p) {
         c->w->metrics.inline_failures++;
         call_fail(c, &not_fetched, "The %s at \"%.*s\" could not be fetched: %.*s.", noun(f->kind),
@@ -159,6 +161,19 @@ static enum next look_at_all(struct call *c, struct translation *tr, struct ir_p
     return n;
 }
 
+/* Names that callers choose must not fill the memory, nor the resolver's threads. */
+static enum next too_many(struct call *c)
+{
+    struct call_error e = {.status = 503,
+                           .code = "too_many_fetches",
+                           .outcome = OUTCOME_REFUSED,
+                           .retry_after_ms =
+                               (uint32_t)retry_after_spread(1000, worker_random(c->w)),
+                           .should_retry = true};
+    return call_fail(c, &e,
+                     "Too many images and documents are being fetched at this moment; try again.");
+}
+
 enum next inline_urls(struct call *c, struct translation *tr)
 {
     enum next n = NEXT;
@@ -171,9 +186,13 @@ enum next inline_urls(struct call *c, struct translation *tr)
     if (n != NEXT || !inline_waits(c)) {
         return n;
     }
+    if (c->w->fetches + c->inlining->waiting > INLINE_WORKER_MAX) {
+        return too_many(c);
+    }
     for (struct named *m = c->inlining->all; m; m = m->next) {
         if (!m->started) {
             m->started = true;
+            c->w->fetches++;
             fetch_start(&m->fetch);
         }
     }
@@ -196,6 +215,7 @@ void inline_cancel(struct call *c)
     for (struct named *m = c->inlining ? c->inlining->all : NULL; m; m = m->next) {
         if (m->started && !m->fetch.over) {
             fetch_cancel(&m->fetch);
+            c->w->fetches--;
         }
     }
 }

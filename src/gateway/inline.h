@@ -5,7 +5,7 @@
 
 #include "gateway/translate.h"
 
-enum { INLINE_MAX = 20 }; /* per call */
+enum { INLINE_MAX = 20 /* per call */, INLINE_WORKER_MAX = 256 /* at the same time */ };
 
 /* NEXT: nothing in the form needs to be fetched any more. WAIT: call_run() follows, and the form is to be read
  * anew then. DONE: refused. */

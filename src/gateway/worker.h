@@ -56,6 +56,7 @@ struct worker {
     uint64_t random[2];
     struct arena scratch; /* empty between two events */
     struct schema_cache *schemas;
+    uint32_t fetches;          /* under way, fetch.h */
     struct tls_ctx *fetch_tls; /* to fetch with when no provider speaks TLS; NULL: not yet */
     uint8_t seen_secret[16];
     struct seen_key seen[SEEN_KEYS];
