@@ -387,6 +387,7 @@ const struct format format_converse = {
     .stream_type = {"application/vnd.amazon.eventstream", 34},
     .in_state = sizeof(struct converse_in),
     .out_state = CONVERSE_OUT_STATE,
+    .data_only = true,
     .read_request = converse_read_request,
     .write_request = converse_write_request,
     .path = converse_path,

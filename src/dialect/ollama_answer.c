@@ -439,7 +439,7 @@ static void write_generate_answer(struct ir_out *o, const struct ir_answer *a)
 #define SHARED                                                                                     \
     .family = FAMILY_OLLAMA, .framing = FRAMING_LINES,                                             \
     .stream_type = {"application/x-ndjson", 20}, .in_state = sizeof(struct ollama_in),             \
-    .out_state = sizeof(struct ollama_out), .path = ollama_path,                                   \
+    .out_state = sizeof(struct ollama_out), .data_only = true, .path = ollama_path,                \
     .write_request = ollama_write_request, .read_event = read_event, .read_answer = read_answer,   \
     .read_error = read_error
 

@@ -217,6 +217,17 @@ def test_the_bytes_tell_which_image_it_is(gateway, upstream, web):
     assert inlined(upstream) == [("image/jpeg", JPEG), ("image/png", PNG), ("image/png", PNG)]
 
 
+@pytest.mark.parametrize("model", ["ollama-m", "bedrock-m"])
+def test_other_upstreams_that_take_data_only(gateway, upstream, web, model):
+    """What they get; the lab has honest providers of these dialects."""
+    gateway.post(CHAT, chat(web.add("/a.png", PNG), model=model))
+    assert base64.b64encode(PNG) in upstream.last.body
+    if model == "bedrock-m":
+        gateway.post(MESSAGES, message(document(web.add("/a", PDF, "application/pdf")),
+                                       model=model))
+        assert base64.b64encode(PDF) in upstream.last.body
+
+
 def test_upstreams_that_take_urls_get_them(gateway, upstream, web):
     url = web.add("/a.png", PNG)
     assert gateway.post(CHAT, chat(url, model="claude-m")).status == 200
