@@ -121,7 +121,7 @@ static bool is_worth_a_retry(unsigned status)
 }
 
 /* An error of the upstream, as the caller's dialect says it. */
-static void fail(struct call *c, const struct ir_error *e)
+static void fail_as(struct call *c, const struct ir_error *e, enum outcome outcome)
 {
     struct translation *tr = c->tr;
     struct str code = e->code.n ? e->code : STR("upstream_error");
@@ -129,13 +129,13 @@ static void fail(struct call *c, const struct ir_error *e)
     drop_upstream(c);
     if (tr->begun) {
         send_text(c, false);
-        relay_break_off(c, arena_dupz(&c->req->arena, code), message, OUTCOME_UPSTREAM_ERROR);
+        relay_break_off(c, arena_dupz(&c->req->arena, code), message, outcome);
         return;
     }
     struct call_error out = {.status = e->status,
                              .code = arena_dupz(&c->req->arena, code),
                              .param = arena_dupz(&c->req->arena, e->param),
-                             .outcome = OUTCOME_UPSTREAM_ERROR,
+                             .outcome = outcome,
                              .retry_after_ms =
                                  e->retry_after_ms ? e->retry_after_ms : tr->retry_after_ms,
                              .should_retry = is_worth_a_retry(e->status)};
@@ -143,13 +143,17 @@ static void fail(struct call *c, const struct ir_error *e)
     relay_end_call(c);
 }
 
+static void fail(struct call *c, const struct ir_error *e)
+{
+    fail_as(c, e, OUTCOME_UPSTREAM_ERROR);
+}
+
 static void fail_malformed(struct call *c, const char *what)
 {
     struct ir_error e = {.status = 502, .code = STR("upstream_malformed")};
     e.message = arena_printf(&c->req->arena, "The provider \"%.*s\" %s.",
                              STR_ARG(c->target->provider->id), what);
-    fail(c, &e);
-    c->outcome = OUTCOME_UPSTREAM_FAILED;
+    fail_as(c, &e, OUTCOME_UPSTREAM_FAILED);
 }
 
 /* ---- the head ---- */
