@@ -14,7 +14,8 @@ static enum next not_here(struct call *c, struct str method, struct str path)
     return call_fail(
         c, &e,
         "Nothing answers at %.*s. Model calls go to /v1/chat/completions, /v1/responses, "
-        "/v1/messages or /v1beta/models/{model}:generateContent; the list of models is at "
+        "/v1/messages, /v1beta/models/{model}:generateContent, /api/chat, /v2/chat or "
+        "/model/{model}/converse; the list of models is at "
         "/v1/models.",
         (int)(path.n < 200 ? path.n : 200), path.p);
 }
