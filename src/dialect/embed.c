@@ -1,7 +1,6 @@
 #include "dialect/embed_rows.h"
 
 #include "dialect/tokens.h"
-#include "json/scan.h"
 
 /* ---- paths ---- */
 
@@ -138,9 +137,19 @@ const struct embed_format *embed_format_of(enum family f, struct str model)
 
 const struct embed_format *embed_format_in(enum family f, struct str body)
 {
-    struct str value;
-    bool of_titan = f == FAMILY_BEDROCK && json_member(body, STR("inputText"), &value) != JSON_NONE;
+    bool of_titan = f == FAMILY_BEDROCK && embed_member(body, STR("inputText")).n;
     return f >= FAMILY_COUNT ? NULL : f == FAMILY_BEDROCK && !of_titan ? &bedrock_cohere : rows[f];
+}
+
+struct str embed_member(struct str body, struct str name)
+{
+    struct walk w = walk_at(body);
+    struct str key, found = {0};
+    for (bool in = walk_object(&w); in && walk_member(&w, &key);) {
+        struct str value = walk_value(&w);
+        found = str_eq(key, name) ? value : found;
+    }
+    return found;
 }
 
 /* ---- the form ---- */

@@ -35,6 +35,8 @@ int embed_put_ollama(struct buf *b, const struct embed_call *c, const struct emb
 int embed_put_titan(struct buf *b, const struct embed_call *c, const struct embed_answer *a,
                     const struct embed_out *o);
 
+/* A member of a whole body, as it stands; empty without it. (json_member() wants no white space around.) */
+struct str embed_member(struct str body, struct str name);
 /* A number of an answer, not below 0: it is set, else `*to` stays as it is. */
 void embed_read_count(struct walk *w, int64_t *to);
 /* A model's name as one segment of a path. */

@@ -86,8 +86,8 @@ const struct tokens_format *tokens_format_of_family(enum family f)
 /* The object that stands in the body as `name`; else the body itself. */
 static struct str inner_object(struct str body, struct str name)
 {
-    struct str value;
-    return json_member(body, name, &value) == JSON_OBJECT ? value : body;
+    struct str value = embed_member(body, name);
+    return value.n && *value.p == '{' ? value : body;
 }
 
 int tokens_read_request(const struct tokens_format *f, struct ir_call *c, struct str body)

@@ -244,6 +244,10 @@ static void wrong_requests_are_named(void **state)
              "embedding_types");
     is_wrong(format(FAMILY_OLLAMA), "{\"prompt\":1}", "prompt");
     is_wrong(format(FAMILY_BEDROCK), "{\"inputText\":[\"a\"]}", "inputText");
+    assert_ptr_equal(embed_format_in(FAMILY_BEDROCK, own(STR("\n{ \"inputText\":\"a\"} "))),
+                     format(FAMILY_BEDROCK));
+    assert_ptr_equal(embed_format_in(FAMILY_BEDROCK, own(STR("\n{ \"texts\":[\"a\"]} "))),
+                     bedrock_cohere());
 }
 
 /* ---- answers ---- */

@@ -222,6 +222,17 @@ static void requests_are_wrapped_as_each_endpoint_wants(void **state)
     }
 }
 
+/* White space before a body is no part of it. */
+static void bodies_may_begin_with_space(void **state)
+{
+    (void)state;
+    struct str body = own(STR("\n {\"generateContentRequest\" : {\"contents\":[{\"role\":\"user\","
+                              "\"parts\":[{\"text\":\"hi\"}]}]}}\n"));
+    ir_call_init(&c, &arena);
+    assert_int_equal(tokens_read_request(tokens_format_of_family(FAMILY_GEMINI), &c, body), 0);
+    is(c.turns->first->text, "hi");
+}
+
 static void answers_cross(void **state)
 {
     (void)state;
@@ -265,6 +276,7 @@ int main(void)
         cmocka_unit_test(only_thinking_about_the_last_question_counts),
         cmocka_unit_test(anthropics_endpoint_is_told_no_more_than_it_takes),
         cmocka_unit_test(requests_are_wrapped_as_each_endpoint_wants),
+        cmocka_unit_test(bodies_may_begin_with_space),
         cmocka_unit_test(answers_cross),
     };
     return cmocka_run_group_tests(tests, NULL, forget);
