@@ -83,7 +83,7 @@ bool json_each(struct str span, size_t *at, struct str *key, struct str *value,
                enum json_type *type);
 
 /* The member `name` of an object span (validated), JSON_NONE when absent; the last one when
- * doubled. */
+ * doubled. White space around the object is passed over; another value has no members. */
 enum json_type json_member(struct str span, struct str name, struct str *ret_value);
 
 #endif

@@ -327,11 +327,25 @@ bool json_each(struct str span, size_t *at, struct str *key, struct str *value,
     return each(span, at, key, value, type);
 }
 
+static inline bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 enum json_type json_member(struct str span, struct str name, struct str *ret_value)
 {
     enum json_type found = JSON_NONE, type;
     struct str key, value;
-    must(span.n >= 2);
+    /* A document that came over the wire may have white space around it, or be no object at all. */
+    while (span.n && is_space(span.p[span.n - 1])) {
+        span.n--;
+    }
+    while (span.n && is_space(*span.p)) {
+        span = str_make(span.p + 1, span.n - 1);
+    }
+    if (span.n < 2 || *span.p != '{') {
+        return JSON_NONE;
+    }
     for (size_t at = 0; each(span, &at, &key, &value, &type);) {
         if (quoted_is(key, name)) {
             found = type;

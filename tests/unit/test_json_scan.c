@@ -572,6 +572,35 @@ static void finds_a_member_of_a_span(void **state)
 }
 
 /* JSONTestSuite: y_ must be accepted, n_ refused, i_ is ours to choose. */
+/* As documents come over the wire; each in memory of its own, so that reading outside of it shows. */
+static void finds_a_member_of_a_document(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *document;
+        enum json_type type;
+    } cases[] = {
+        {"{\"n\":1} ", JSON_NUMBER},
+        {"\n\t {\"n\":1}", JSON_NUMBER},
+        {" {\"m\":2,\"n\":1}\r\n", JSON_NUMBER},
+        {" {} ", JSON_NONE},
+        {"\"\\\"n\\\":1 aaaa\"", JSON_NONE},
+        {"[{\"n\":1}]", JSON_NONE},
+        {"7", JSON_NONE},
+        {"  ", JSON_NONE},
+        {"", JSON_NONE},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t n = strlen(cases[i].document);
+        char *own = malloc(n + !n);
+        struct str value = {0};
+        memcpy(own, cases[i].document, n);
+        assert_int_equal(json_member(str_make(own, n), STR("n"), &value), cases[i].type);
+        assert_true(cases[i].type == JSON_NONE || str_eq(value, STR("1")));
+        free(own);
+    }
+}
+
 static void agrees_with_json_test_suite(void **state)
 {
     (void)state;
@@ -654,6 +683,7 @@ int main(void)
         cmocka_unit_test(reads_integers),
         cmocka_unit_test(iterates_over_spans),
         cmocka_unit_test(finds_a_member_of_a_span),
+        cmocka_unit_test(finds_a_member_of_a_document),
         cmocka_unit_test_teardown(agrees_with_json_test_suite, best_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
