@@ -384,8 +384,9 @@ static void strange_answers_do_no_harm(void **state)
         "{'type':'content-delta','delta':{'message':{'content':[[],3,null,'a',{'text':1}]}}}",
         "{'type':'tool-call-start','index':1e9,'delta':{'message':{'tool_calls':[3,{},[]]}}}",
         "{'type':'tool-call-end','index':99999999999999}",
-        "{'type':'tool-call-delta','delta':{'message':{'tool_calls':{'function':{'arguments':{}}}}}"
-        "}",
+        ("{'type':'tool-call-delta','delta':{'message':{'tool_calls':{'function':{'arguments':{}}}}"
+         "}"
+         "}"),
         "{'type':'message-end','delta':{'finish_reason':[],'usage':[],'error':{}}}",
         "{'type':'message-end'}",
         "{'message':[],'finish_reason':'COMPLETE','usage':3}",
