@@ -350,8 +350,8 @@ static void strange_answers_do_no_harm(void **state)
         "{}",
         "{'message':[],'done':1,'model':3}",
         "{'message':{'content':{},'thinking':[],'tool_calls':{},'images':3},'done':true}",
-        "{'message':{'tool_calls':[1,[],{},{'function':3},{'function':{'arguments':'{'}}]},"
-        "'done':true}",
+        ("{'message':{'tool_calls':[1,[],{},{'function':3},{'function':{'arguments':'{'}}]},"
+         "'done':true}"),
         "{'done':true,'eval_count':'x','prompt_eval_count':-4,'done_reason':{}}",
         "{'message':{'images':['',3,'AA']},'done':true,'logprobs':[]}",
     };

@@ -594,8 +594,8 @@ static void whole_answers_are_read(void **state)
     is(t->in.error.message, "oh");
     static const char *const odd[] = {
         "{}", "{'output':{}}",
-        "{'output':[1,[],{},{'type':7},{'type':'message','content':[1]},{'type':'reasoning',"
-        "'summary':'x','content':{}},{'type':'function_call','arguments':[]}]}",
+        ("{'output':[1,[],{},{'type':7},{'type':'message','content':[1]},{'type':'reasoning',"
+         "'summary':'x','content':{}},{'type':'function_call','arguments':[]}]}"),
         "{'usage':7,'incomplete_details':[],'error':'x','status':{}}"};
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         assert_true(read_whole(odd[i])->in.finished);

@@ -175,8 +175,8 @@ static void results_that_are_none_are_refused(void **state)
         "{\"results\":[{\"index\":-1,\"relevance_score\":1}]}",
         "{\"results\":[{\"index\":0,\"relevance_score\":\"1\"}]}",
         "[1]",
-        "{\"results\":[{\"index\":0,\"score\":1},{\"index\":0,\"score\":1},{\"index\":0,\"score\":"
-        "1}]}",
+        ("{\"results\":[{\"index\":0,\"score\":1},{\"index\":0,\"score\":1},{\"index\":0,\"score\":"
+         "1}]}"),
     };
     assert_int_equal(read_as(FAMILY_COHERE, "{\"query\":\"q\",\"documents\":[\"a\",\"b\"]}"), 0);
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
