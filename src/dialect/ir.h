@@ -239,6 +239,8 @@ struct str ir_signature_in(struct arena *a, struct str text, enum family dialect
                            enum family *ret_issuer);
 /* Whether a request holds one of these marks: then it cannot be passed on as it is. */
 bool ir_has_mark(struct str body);
+/* Whether any could be: false until this process has made one. */
+bool ir_may_be_marked(void);
 
 /* Words, budgets and levels of thinking, each in terms of the other. */
 enum ir_effort

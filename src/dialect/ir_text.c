@@ -1,5 +1,6 @@
 /* Texts of the form: decoding, ids, media types, signatures, and what writers put down. */
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/must.h"
@@ -282,6 +283,14 @@ bool ir_data_url(struct arena *a, struct str escaped, struct str *ret_media_type
 
 /* ---- signatures ---- */
 
+/* Whether this process has marked anything yet. */
+static _Atomic bool has_marked;
+
+bool ir_may_be_marked(void)
+{
+    return atomic_load_explicit(&has_marked, memory_order_relaxed);
+}
+
 /* base64 of "accordsig", and four more for the issuer. */
 #define MARK "YWNjb3Jkc2ln"
 enum { MARK_N = sizeof MARK - 1 + 4 };
@@ -293,6 +302,7 @@ struct str ir_signature_out(struct arena *a, struct str signature, enum family i
     if (own || signature.n == 0) {
         return signature;
     }
+    atomic_store_explicit(&has_marked, true, memory_order_relaxed);
     size_t room = sodium_base64_encoded_len(signature.n, sodium_base64_VARIANT_ORIGINAL);
     char *to = arena_alloc(a, MARK_N + room);
     memcpy(to, MARK "AAA", MARK_N - 1);

@@ -308,7 +308,10 @@ enum next stage_shape(struct call *c)
         return WAIT;
     }
     c->stream = ep->stream == STREAM_ALWAYS;
-    c->marked = ep->format < FORMAT_NONE && ir_has_mark(c->req->body);
+    /* Servers of openai.chat pass over members that they do not know, so there it is enough to look when there
+     * may be something; the others refuse a signature that is not theirs. */
+    c->marked = ep->format < FORMAT_NONE && (ep->format != FORMAT_CHAT || ir_may_be_marked()) &&
+                ir_has_mark(c->req->body);
     n = ep->model_in == MODEL_IN_PATH ? read_path(c) : read_body(c);
     if (n == NEXT && c->asked.n == 0 && c->ep.model.n) {
         n = read_path(c);

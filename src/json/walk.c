@@ -18,6 +18,9 @@ static inline const char *skip_space(const char *p, const char *end)
 
 struct walk walk_at(struct str span)
 {
+    if (span.n == 0) {
+        span = STR("null"); /* nothing to walk through */
+    }
     const char *end = span.p + span.n;
     return (struct walk){skip_space(span.p, end), end};
 }
