@@ -131,10 +131,11 @@ static struct str find_item(const struct kept_job *j, struct str id)
 {
     struct str answer = answer_of(id);
     const struct kept_ref *r = ref_of(j->refs, answer);
-    const char *behind = answer.p + answer.n;
+    const char *behind = answer.n ? answer.p + answer.n : id.p;
     uint64_t n;
-    if (!r || str_to_u64(str_make(behind, (size_t)(id.p + id.n - 1 - behind)), &n) < 0 ||
-        n >= r->n || !str_eq(r->items[n].id, id)) {
+    if (!r || !answer.n ||
+        str_to_u64(str_make(behind, (size_t)(id.p + id.n - 1 - behind)), &n) < 0 || n >= r->n ||
+        !str_eq(r->items[n].id, id)) {
         return (struct str){0};
     }
     return r->items[n].value;
