@@ -92,20 +92,6 @@ static void read_audio(struct ir_call *c, struct ir_part *p, struct walk *w)
     }
 }
 
-static enum ir_cache read_cache_mark(struct walk *w)
-{
-    struct str key;
-    enum ir_cache mark = IR_CACHE_5M;
-    for (bool in = walk_object(w); in && walk_member(w, &key);) {
-        if (str_eq(key, STR("ttl"))) {
-            mark = ir_is(walk_text(w), STR("1h")) ? IR_CACHE_1H : IR_CACHE_5M;
-        } else {
-            walk_value(w);
-        }
-    }
-    return mark;
-}
-
 /* One part of a content array into the list. The type may stand behind what it is about, so that is kept. */
 static int read_part(struct ir_call *c, struct ir_part **list, struct walk *w, unsigned i)
 {
@@ -126,7 +112,7 @@ static int read_part(struct ir_call *c, struct ir_part **list, struct walk *w, u
         } else if (str_eq(key, STR("text")) || str_eq(key, STR("refusal"))) {
             text = walk_text(w);
         } else if (str_eq(key, STR("cache_control"))) {
-            mark = read_cache_mark(w);
+            mark = ir_read_cache_mark(w);
         } else if (str_eq(key, STR("image_url")) || str_eq(key, STR("file")) ||
                    str_eq(key, STR("input_audio")) || str_eq(key, STR("document_url")) ||
                    str_eq(key, STR("thinking"))) {
@@ -500,7 +486,7 @@ static int read_tools(struct ir_call *c, struct walk *w, bool bare)
                 function = *w;
                 walk_value(w);
             } else if (str_eq(key, STR("cache_control"))) {
-                mark = read_cache_mark(w);
+                mark = ir_read_cache_mark(w);
             } else {
                 walk_value(w);
             }

@@ -56,20 +56,6 @@ static bool is(const struct writer *w, enum quirk q)
 
 /* ---- content ---- */
 
-static void put_data_url(struct buf *b, const char *name, const struct ir_part *p)
-{
-    if (p->url.n) {
-        ir_put_text(b, name, p->url);
-        return;
-    }
-    ir_put_name(b, name);
-    buf_add(b, STR("\"data:"));
-    buf_add(b, p->media_type.n ? p->media_type : STR("application/octet-stream"));
-    buf_add(b, STR(";base64,"));
-    buf_add(b, p->data);
-    buf_addc(b, '"');
-}
-
 static void put_document(struct writer *w, const struct ir_part *p)
 {
     if (p->text.n) {
@@ -83,7 +69,7 @@ static void put_document(struct writer *w, const struct ir_part *p)
         ir_put_text(w->b, "file_id", p->file);
     } else {
         ir_put_text(w->b, "filename", p->title.n ? p->title : STR("document.pdf"));
-        put_data_url(w->b, "file_data", p);
+        ir_put_media_url(w->b, "file_data", p);
     }
     buf_addc(w->b, '}');
 }
@@ -97,7 +83,7 @@ static void put_part(struct writer *w, const struct ir_part *p)
     switch (p->kind) {
     case IR_IMAGE:
         buf_add(b, STR("\"type\":\"image_url\",\"image_url\":{"));
-        put_data_url(b, "url", p);
+        ir_put_media_url(b, "url", p);
         if (p->detail.n) {
             ir_put_text(b, "detail", p->detail);
         }
@@ -338,15 +324,8 @@ static void put_messages(struct writer *w)
 
 static bool is_offered(const struct writer *w, const struct ir_tool *t)
 {
-    if (!w->c->choice_among || is(w, QUIRK_DEVELOPER)) {
-        return true; /* OpenAI's own has allowed_tools: the list stays, and with it the prompt cache */
-    }
-    for (const struct ir_list *l = w->c->choice_among; l; l = l->next) {
-        if (str_eq(l->text, t->name)) {
-            return true;
-        }
-    }
-    return false;
+    /* OpenAI's own has allowed_tools: the list stays, and with it the prompt cache */
+    return is(w, QUIRK_DEVELOPER) || ir_is_among(w->c, t);
 }
 
 static void put_tool(struct writer *w, const struct ir_tool *t)
@@ -528,12 +507,6 @@ static void put_sampling(struct writer *w)
     put_stops(w);
 }
 
-static bool knows_tier(struct str tier)
-{
-    return ir_is(tier, STR("auto")) || ir_is(tier, STR("default")) || ir_is(tier, STR("flex")) ||
-           ir_is(tier, STR("priority")) || ir_is(tier, STR("scale"));
-}
-
 void chat_write_request(struct buf *b, struct ir_call *c, const struct ir_target *t)
 {
     struct writer w = {b, c, t};
@@ -549,7 +522,7 @@ void chat_write_request(struct buf *b, struct ir_call *c, const struct ir_target
     } else if (c->end_user.n && !is(&w, QUIRK_STRICT_MEMBERS)) {
         ir_put_text(b, "user", c->end_user);
     }
-    if (c->tier.n && knows_tier(c->tier)) {
+    if (c->tier.n && ir_is_openai_tier(c->tier)) {
         ir_put_text(b, "service_tier", c->tier);
     } else if (c->tier.n) {
         ir_drop(c, STR("service_tier"));

@@ -286,12 +286,7 @@ static bool is_offered(const struct ir_call *c, const struct ir_tool *t)
     if (c->choice == IR_CHOICE_TOOL) {
         return str_eq(c->choice_tool, t->name);
     }
-    for (const struct ir_list *l = c->choice_among; l; l = l->next) {
-        if (str_eq(l->text, t->name)) {
-            return true;
-        }
-    }
-    return !c->choice_among;
+    return ir_is_among(c, t);
 }
 
 static void put_tool(struct writer *w, const struct ir_tool *t)

@@ -41,16 +41,6 @@ static enum converse_vendor vendor_of(struct str model)
 
 /* ---- tools ---- */
 
-static bool is_offered(const struct ir_call *c, const struct ir_tool *t)
-{
-    for (const struct ir_list *l = c->choice_among; l; l = l->next) {
-        if (str_eq(l->text, t->name)) {
-            return true;
-        }
-    }
-    return !c->choice_among;
-}
-
 /* The root must say that it is an object. */
 static void put_schema(struct converse_writer *w, struct str schema)
 {
@@ -141,7 +131,7 @@ static void put_tools(struct converse_writer *w)
     size_t empty = w->b->n;
     if (c->choice != IR_CHOICE_NONE || w->calls) {
         for (const struct ir_tool *t = c->tools; t; t = t->next) {
-            if (is_offered(c, t)) {
+            if (ir_is_among(c, t)) {
                 put_tool(w, t);
             }
         }
@@ -166,17 +156,11 @@ static void put_tools(struct converse_writer *w)
 
 /* ---- thinking, lengths, sampling ---- */
 
-static int64_t number_of(struct str value)
-{
-    int64_t n = 0;
-    return value.n && json_int(value, &n) == 0 ? n : 0;
-}
-
 /* The budget to write; 0: none. Anthropic's must be below maxTokens. */
 static int64_t budget_for(struct converse_writer *w)
 {
     struct ir_call *c = w->c;
-    int64_t budget = ir_thinking_budget(c), most = number_of(c->max_tokens);
+    int64_t budget = ir_thinking_budget(c), most = ir_number(c->max_tokens);
     bool nova_2 = str_find(w->t->model, STR("amazon.nova-2")) >= 0;
     if (budget <= 0) {
         return 0; /* off is what it is without a word */

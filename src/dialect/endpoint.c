@@ -211,9 +211,7 @@ struct endpoint_match endpoint_find(struct str method, struct str path)
     return m;
 }
 
-/* A base URL's path that ends in a version names it for all paths: "/v1", "/v1beta", "/openai/v4".
- */
-static bool has_version(struct str base)
+bool endpoint_has_version(struct str base)
 {
     size_t i = base.n;
     while (i > 0 && base.p[i - 1] != '/') {
@@ -243,7 +241,7 @@ size_t endpoint_upstream_path(char *to, const struct endpoint_match *m, struct s
     char *at = put(to, base);
     /* OpenAI's base URLs hold the version by custom, Anthropic's and Gemini's do not; the others' paths are
      * whole in themselves. */
-    if ((family == FAMILY_ANTHROPIC || family == FAMILY_GEMINI) && !has_version(base)) {
+    if ((family == FAMILY_ANTHROPIC || family == FAMILY_GEMINI) && !endpoint_has_version(base)) {
         at = put(at, family != FAMILY_GEMINI         ? STR("/v1")
                      : str_eq(m->version, STR("v1")) ? STR("/v1")
                                                      : STR("/v1beta"));

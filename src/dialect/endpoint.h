@@ -50,6 +50,10 @@ size_t endpoint_upstream_path(char *to, const struct endpoint_match *m, struct s
                               struct str model);
 size_t endpoint_path_room(const struct endpoint_match *m, struct str base, struct str model);
 
+/* Whether a base URL's path ends in a version, which it then names for all paths: "/v1", "/v1beta",
+ * "/openai/v4". */
+bool endpoint_has_version(struct str base);
+
 /* Percent-decodes into `to` (s.n bytes of room); -1 when an escape is malformed, else the length.
  */
 ptrdiff_t percent_decode(struct str s, char *to);

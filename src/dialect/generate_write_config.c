@@ -61,15 +61,7 @@ struct str generate_function_name(struct arena *a, struct str name)
 /* With AUTO no list of names can be told: only those are offered. */
 static bool is_offered(const struct writer *w, const struct ir_tool *t)
 {
-    if (!w->c->choice_among || w->c->choice != IR_CHOICE_AUTO) {
-        return true;
-    }
-    for (const struct ir_list *l = w->c->choice_among; l; l = l->next) {
-        if (str_eq(l->text, t->name)) {
-            return true;
-        }
-    }
-    return false;
+    return w->c->choice != IR_CHOICE_AUTO || ir_is_among(w->c, t);
 }
 
 static void name_losses(struct writer *w, const char *front, struct str name, const char *middle,

@@ -185,6 +185,15 @@ void ir_call_finish(struct ir_call *c)
     }
 }
 
+bool ir_is_among(const struct ir_call *c, const struct ir_tool *t)
+{
+    const struct ir_list *l = c->choice_among;
+    while (l && !str_eq(l->text, t->name)) {
+        l = l->next;
+    }
+    return l || !c->choice_among;
+}
+
 struct str ir_tool_schema(const struct ir_tool *t)
 {
     if (t->freeform) {

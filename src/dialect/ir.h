@@ -177,6 +177,8 @@ struct ir_turn *ir_add_turn(struct ir_call *c, enum ir_role role);
 struct ir_part *ir_add_part(struct ir_call *c, struct ir_turn *t, enum ir_kind kind);
 struct ir_part *ir_add_system(struct ir_call *c, struct str text);
 struct ir_tool *ir_add_tool(struct ir_call *c);
+/* Whether the caller lets the model call this tool: it is among choice_among, or there is no such list. */
+bool ir_is_among(const struct ir_call *c, const struct ir_tool *t);
 /* Appends to any list of parts. */
 struct ir_part *ir_append_part(struct ir_call *c, struct ir_part **list, enum ir_kind kind);
 void ir_append(struct arena *a, struct ir_list **list, struct str text);
@@ -268,6 +270,13 @@ void ir_put_list(struct buf *b, const char *name,
 /* A comma unless `b` ends in an opening bracket, a comma or a colon. */
 void ir_comma(struct buf *b);
 
+/* "name":"data:TYPE;base64,DATA", or the URL that the part has. */
+void ir_put_media_url(struct buf *b, const char *name, const struct ir_part *p);
+
+/* An integer as it stands as a number; 0 when it is none. */
+int64_t ir_number(struct str value);
+/* Whether OpenAI's two interfaces know this word for a service tier. */
+bool ir_is_openai_tier(struct str escaped);
 /* Sampling numbers that a vendor bounds: `value` when it lies in [0, max], else `max` as text, and the loss is
  * named. */
 struct str ir_at_most(struct ir_call *c, struct str value, const char *name, double max);

@@ -142,3 +142,17 @@ int ir_read_stop(struct ir_call *c, const char *name, struct walk *w)
     }
     return 0;
 }
+
+enum ir_cache ir_read_cache_mark(struct walk *w)
+{
+    struct str key;
+    enum ir_cache mark = walk_type(w) == JSON_OBJECT ? IR_CACHE_5M : IR_CACHE_NONE;
+    for (bool in = walk_object(w); in && walk_member(w, &key);) {
+        if (str_eq(key, STR("ttl"))) {
+            mark = ir_is(walk_text(w), STR("1h")) ? IR_CACHE_1H : IR_CACHE_5M;
+        } else {
+            walk_value(w);
+        }
+    }
+    return mark;
+}

@@ -38,4 +38,7 @@ void ir_drop_members(struct ir_call *c, const struct ir_member *one, const struc
 /* Stop sequences: a string or an array of them. 0 or -EINVAL. */
 int ir_read_stop(struct ir_call *c, const char *name, struct walk *w);
 
+/* cache_control: {"type":"ephemeral","ttl":"5m"|"1h"}; none when it is null. */
+enum ir_cache ir_read_cache_mark(struct walk *w);
+
 #endif

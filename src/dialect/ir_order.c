@@ -135,6 +135,8 @@ void ir_order_add(struct ir_order *o, struct ir_in *in, uint32_t index, struct s
 {
     struct ir_order_call *c = find(o, in, index);
     if (!c) {
+        ir_fail(in, 502, STR("too_many_tool_calls"),
+                STR("The provider's answer has more tool calls than are carried: 128."));
         return;
     }
     if (!c->id.n && id.n) {

@@ -451,6 +451,38 @@ static bool is_surely_below(struct str number, double max)
     return true;
 }
 
+void ir_put_media_url(struct buf *b, const char *name, const struct ir_part *p)
+{
+    if (p->url.n) {
+        ir_put_text(b, name, p->url);
+        return;
+    }
+    ir_put_name(b, name);
+    buf_add(b, STR("\"data:"));
+    buf_add(b, p->media_type.n ? p->media_type : STR("application/octet-stream"));
+    buf_add(b, STR(";base64,"));
+    buf_add(b, p->data);
+    buf_addc(b, '"');
+}
+
+int64_t ir_number(struct str value)
+{
+    int64_t n = 0;
+    return value.n && json_int(value, &n) == 0 ? n : 0;
+}
+
+bool ir_is_openai_tier(struct str escaped)
+{
+    static const struct str words[] = {
+        {"auto", 4}, {"default", 7}, {"flex", 4}, {"priority", 8}, {"scale", 5}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (ir_is(escaped, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct str ir_at_most(struct ir_call *c, struct str value, const char *name, double max)
 {
     char text[64];

@@ -13,20 +13,6 @@ static const struct ir_member members[] = {
     IR_MEMBER_END,
 };
 
-static enum ir_cache read_cache_mark(struct walk *w)
-{
-    struct str key;
-    enum ir_cache mark = walk_type(w) == JSON_OBJECT ? IR_CACHE_5M : IR_CACHE_NONE;
-    for (bool in = walk_object(w); in && walk_member(w, &key);) {
-        if (str_eq(key, STR("ttl"))) {
-            mark = ir_is(walk_text(w), STR("1h")) ? IR_CACHE_1H : IR_CACHE_5M;
-        } else {
-            walk_value(w);
-        }
-    }
-    return mark;
-}
-
 /* ---- blocks ---- */
 
 /* {"type":"base64","media_type","data"}, {"type":"url","url"}, {"type":"file","file_id"}, {"type":"text","data"} */
@@ -83,7 +69,7 @@ static void read_block_member(struct ir_call *c, struct block *k, struct str key
         return;
     }
     if (str_eq(key, STR("cache_control"))) {
-        k->cache = read_cache_mark(w);
+        k->cache = ir_read_cache_mark(w);
     } else if (str_eq(key, STR("input"))) {
         k->input = walk_value(w);
     } else if (str_eq(key, STR("source"))) {
@@ -284,7 +270,7 @@ static int read_tool(struct ir_call *c, struct walk *w, unsigned i)
             strict = walk_type(w) == JSON_TRUE ? IR_YES : IR_NO;
             walk_value(w);
         } else if (str_eq(key, STR("cache_control"))) {
-            cache = read_cache_mark(w);
+            cache = ir_read_cache_mark(w);
         } else {
             ir_drop_found(c, "tools.", key, "");
             walk_value(w);

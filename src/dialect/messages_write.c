@@ -318,16 +318,6 @@ static void put_system(struct writer *w)
 
 /* ---- tools ---- */
 
-static bool is_offered(const struct ir_call *c, const struct ir_tool *t)
-{
-    for (const struct ir_list *l = c->choice_among; l; l = l->next) {
-        if (str_eq(l->text, t->name)) {
-            return true;
-        }
-    }
-    return !c->choice_among;
-}
-
 static void put_choice(struct writer *w)
 {
     struct ir_call *c = w->c;
@@ -361,7 +351,7 @@ static void put_tools(struct writer *w)
     }
     buf_add(w->b, STR(",\"tools\":["));
     for (const struct ir_tool *t = w->c->tools; t; t = t->next) {
-        if (!is_offered(w->c, t)) {
+        if (!ir_is_among(w->c, t)) {
             continue;
         }
         ir_comma(w->b);
@@ -382,12 +372,6 @@ static void put_tools(struct writer *w)
 }
 
 /* ---- thinking, length, sampling ---- */
-
-static int64_t number_of(struct str value)
-{
-    int64_t n = 0;
-    return value.n && json_int(value, &n) == 0 ? n : 0;
-}
 
 static struct str adaptive_word(enum ir_effort e)
 {
@@ -413,7 +397,7 @@ static void put_adaptive(struct writer *w)
 static bool put_thinking_wish(struct writer *w)
 {
     struct ir_call *c = w->c;
-    int64_t budget = ir_thinking_budget(c), most = number_of(c->max_tokens);
+    int64_t budget = ir_thinking_budget(c), most = ir_number(c->max_tokens);
     int64_t fallback = w->t->max_output > 0 && w->t->max_output < OUTPUT_DEFAULT ? w->t->max_output
                                                                                  : OUTPUT_DEFAULT;
     bool adaptive = w->t->quirks & QUIRK_ADAPTIVE, config = false;

@@ -47,16 +47,6 @@ struct str responses_input_of(struct str args)
 
 /* ---- parts ---- */
 
-static void put_data_url(struct buf *b, const char *name, const struct ir_part *p)
-{
-    ir_put_name(b, name);
-    buf_add(b, STR("\"data:"));
-    buf_add(b, p->media_type.n ? p->media_type : STR("application/octet-stream"));
-    buf_add(b, STR(";base64,"));
-    buf_add(b, p->data);
-    buf_addc(b, '"');
-}
-
 static void put_file(struct writer *w, const struct ir_part *p)
 {
     struct buf *b = w->b;
@@ -72,7 +62,7 @@ static void put_file(struct writer *w, const struct ir_part *p)
         ir_put_text(b, "file_url", p->url);
     } else {
         ir_put_text(b, "filename", p->title.n ? p->title : STR("document.pdf"));
-        put_data_url(b, "file_data", p);
+        ir_put_media_url(b, "file_data", p);
     }
 }
 
@@ -103,7 +93,7 @@ static void put_part(struct writer *w, const struct ir_part *p, bool said)
     if (p->kind == IR_IMAGE) {
         ir_put_text(b, "type", STR("input_image"));
         if (p->data.n) {
-            put_data_url(b, "image_url", p);
+            ir_put_media_url(b, "image_url", p);
         } else if (p->url.n) {
             ir_put_text(b, "image_url", p->url);
         } else {
@@ -424,10 +414,7 @@ static void put_sampling(struct writer *w)
     if (c->stop) {
         ir_drop(c, STR("stop"));
     }
-    bool known = ir_is(c->tier, STR("auto")) || ir_is(c->tier, STR("default")) ||
-                 ir_is(c->tier, STR("flex")) || ir_is(c->tier, STR("priority")) ||
-                 ir_is(c->tier, STR("scale"));
-    if (known) {
+    if (ir_is_openai_tier(c->tier)) {
         ir_put_text(w->b, "service_tier", c->tier);
     } else if (c->tier.n) {
         ir_drop(c, STR("service_tier"));

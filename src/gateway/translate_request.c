@@ -167,16 +167,6 @@ enum next translate_request(struct call *c)
     return tell_losses(c, tr);
 }
 
-/* A base URL's path that ends in a version names it: /v1, /v1beta, /v2. */
-static bool ends_in_version(struct str base)
-{
-    size_t i = base.n;
-    while (i > 0 && base.p[i - 1] != '/') {
-        i--;
-    }
-    return base.n - i >= 2 && base.p[i] == 'v' && base.p[i + 1] >= '0' && base.p[i + 1] <= '9';
-}
-
 /* The caller's own fields are words of another dialect; few mean the same everywhere. */
 static void add_fields(struct buf *b, const struct h1_head *h)
 {
@@ -201,7 +191,7 @@ static struct str upstream_target(struct call *c)
     struct str version = tr->upstream->version, path = buf_str(&tr->path);
     struct buf b = {.arena = &c->req->input};
     buf_add(&b, base);
-    if (ends_in_version(base)) {
+    if (endpoint_has_version(base)) {
         /* /v2 and then /v2/chat: it stands there already */
         ptrdiff_t slash = path.n > 1 ? str_chr(str_from(path, 1), '/') : -1;
         struct str first = str_first(path, slash < 0 ? 0 : (size_t)slash + 1);
