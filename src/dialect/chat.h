@@ -9,6 +9,8 @@ int chat_read_request(struct ir_call *c, struct str body);
 void chat_write_request(struct buf *b, struct ir_call *c, const struct ir_target *t);
 void chat_path(struct buf *b, const struct ir_call *c, const struct ir_target *t);
 
+int chat_read_messages(struct ir_call *c, struct walk *w);
+
 /* `tools` as OpenAI has them; Ollama and Cohere took the shape over. 0 or -EINVAL. */
 int chat_read_tools(struct ir_call *c, struct walk *w);
 

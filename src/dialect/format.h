@@ -28,6 +28,7 @@ enum quirk {
     QUIRK_NO_SAMPLING = 1 << 14,     /* temperature and top_p are refused (reasoning models) */
     QUIRK_STRICT_MEMBERS = 1 << 16,  /* refuses members that are not in its reference */
     QUIRK_THINKING_OBJECT = 1 << 15, /* thinking:{type} turns thinking on and off (DeepSeek, GLM) */
+    QUIRK_ALWAYS_THINKS = 1 << 17,   /* thinking cannot be turned off, nor a tool be forced */
 };
 
 struct format {
@@ -71,5 +72,7 @@ enum format_id format_of_family(enum family f);
 /* The vendor's quirks, by the host of the provider's base URL, and by the model's name. */
 uint32_t vendor_quirks(enum family f, struct str host);
 uint32_t vendor_model_quirks(enum family f, struct str model);
+/* The longest answer worth asking a model for when the caller has set no limit; 0: unknown. */
+int64_t vendor_model_output(struct str model);
 
 #endif

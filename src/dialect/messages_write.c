@@ -322,7 +322,8 @@ static void put_choice(struct writer *w)
 {
     struct ir_call *c = w->c;
     enum ir_choice choice = c->choice;
-    if (w->thinking && (choice == IR_CHOICE_ANY || choice == IR_CHOICE_TOOL)) {
+    bool thinks = w->thinking || w->t->quirks & QUIRK_ALWAYS_THINKS;
+    if (thinks && (choice == IR_CHOICE_ANY || choice == IR_CHOICE_TOOL)) {
         ir_drop(c, STR("tool_choice")); /* not allowed beside thinking */
         choice = IR_CHOICE_AUTO;
     }
@@ -393,32 +394,35 @@ static void put_adaptive(struct writer *w)
     }
 }
 
+/* A budget that is below `most` and not too small; IR_BUDGET_UNSAID when there is none, which is a loss. */
+static int64_t fitting_budget(struct writer *w, int64_t budget, int64_t most)
+{
+    budget = budget < BUDGET_MIN ? BUDGET_MIN : budget;
+    budget = budget < most ? budget : most - 1;
+    if (budget < BUDGET_MIN || ir_loop_lacks_thinking(w->c, FAMILY_ANTHROPIC)) {
+        ir_drop(w->c, STR("reasoning"));
+        return IR_BUDGET_UNSAID;
+    }
+    return budget;
+}
+
 /* thinking and max_tokens, which must be above the budget. Leaves output_config open when it began it. */
 static bool put_thinking_wish(struct writer *w)
 {
     struct ir_call *c = w->c;
-    int64_t budget = ir_thinking_budget(c), most = ir_number(c->max_tokens);
-    int64_t fallback = w->t->max_output > 0 && w->t->max_output < OUTPUT_DEFAULT ? w->t->max_output
-                                                                                 : OUTPUT_DEFAULT;
     bool adaptive = w->t->quirks & QUIRK_ADAPTIVE, config = false;
-    if (budget > 0 && !adaptive && ir_loop_lacks_thinking(c, FAMILY_ANTHROPIC)) {
-        ir_drop(c, STR("reasoning"));
-        budget = IR_BUDGET_UNSAID;
-    }
+    int64_t budget = ir_thinking_budget(c);
+    int64_t fallback = w->t->max_output          ? w->t->max_output
+                       : budget > 0 && !adaptive ? OUTPUT_DEFAULT + budget
+                                                 : OUTPUT_DEFAULT;
+    int64_t most = c->max_tokens.n ? ir_number(c->max_tokens) : fallback;
     if (budget > 0 && !adaptive) {
-        budget = budget < BUDGET_MIN ? BUDGET_MIN : budget;
-        if (most && budget >= most) {
-            budget = most - 1;
-        }
-        if (budget < BUDGET_MIN) {
-            ir_drop(c, STR("reasoning")); /* there is no room for it below max_tokens */
-            budget = IR_BUDGET_UNSAID;
-        }
+        budget = fitting_budget(w, budget, most);
     }
     if (c->max_tokens.n) {
         ir_put_value(w->b, "max_tokens", c->max_tokens);
     } else {
-        ir_put_i64(w->b, "max_tokens", budget > 0 && !adaptive ? budget + fallback : fallback);
+        ir_put_i64(w->b, "max_tokens", fallback);
     }
     w->thinking = budget > 0;
     if (budget > 0 && adaptive) {
@@ -428,6 +432,8 @@ static bool put_thinking_wish(struct writer *w)
         buf_add(w->b, STR(",\"thinking\":{\"type\":\"enabled\""));
         ir_put_i64(w->b, "budget_tokens", budget);
         buf_addc(w->b, '}');
+    } else if (budget == 0 && w->t->quirks & QUIRK_ALWAYS_THINKS) {
+        ir_drop(c, STR("reasoning"));
     } else if (budget == 0) {
         ir_put_value(w->b, "thinking", STR("{\"type\":\"disabled\"}"));
     }
@@ -454,7 +460,7 @@ static void put_output_config(struct writer *w, bool open)
 static void put_sampling(struct writer *w)
 {
     struct ir_call *c = w->c;
-    if (w->thinking) {
+    if (w->thinking || w->t->quirks & QUIRK_NO_SAMPLING) {
         /* temperature and top_k are refused beside thinking, and so is a top_p below 0.95 */
         static const char *const names[] = {"temperature", "top_p", "top_k"};
         const struct str values[] = {c->temperature, c->top_p, c->top_k};

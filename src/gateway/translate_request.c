@@ -150,6 +150,7 @@ enum next translate_request(struct call *c)
     }
     struct ir_target t = {
         .model = call_upstream_model(c), .family = tr->upstream->family, .quirks = p->quirks};
+    t.max_output = vendor_model_output(t.model);
     t.quirks |= vendor_model_quirks(t.family, t.model);
     size_t room = c->req->body.n + c->req->body.n / 4 + inline_size(c) + 512;
     tr->body = (struct buf){.arena = &c->req->input, .limit = room + BODY_GROWTH_MAX};

@@ -112,6 +112,14 @@ static const struct request requests[] = {
              "\"format\":{\"type\":"
              "\"json_schema\",\"schema\":{\"type\":\"object\"}}}," HI_MSG "}",
      ""},
+    /* models that think as they like: no budget, no sampling, no forced tool, no turning off */
+    {FORMAT_CHAT, FORMAT_MESSAGES, QUIRK_ADAPTIVE | QUIRK_NO_SAMPLING | QUIRK_ALWAYS_THINKS,
+     "{" HI ",\"reasoning_effort\":\"none\",\"temperature\":1,\"tools\":[{\"type\":\"function\","
+     "\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"required\"}",
+     FRONT_A HI_MSG
+     ",\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}],"
+     "\"tool_choice\":{\"type\":\"auto\"}}",
+     "reasoning,tool_choice,temperature"},
     /* a tool loop that began at another vendor cannot go on with thinking */
     {FORMAT_CHAT, FORMAT_MESSAGES, 0,
      "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"reasoning_"
@@ -119,7 +127,7 @@ static const struct request requests[] = {
      "\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
      "\"arguments\":\"{}\"}}]},"
      "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"r\"}],\"reasoning_effort\":\"low\"}",
-     FRONT_A
+     "{\"model\":\"up\",\"max_tokens\":10240,"
      "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},{\"role\":"
      "\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"c\",\"name\":\"f\",\"input\":{}}]}"
      ","
@@ -178,6 +186,41 @@ static void requests_are_written(void **state)
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         check_request(&requests[i]);
     }
+}
+
+/* ---- vendors ---- */
+
+static void vendors_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        enum family family;
+        const char *model;
+        uint32_t quirks;
+        int64_t output;
+    } want[] = {
+        {FAMILY_ANTHROPIC, "claude-sonnet-4-5-20250929", 0, 32000},
+        {FAMILY_ANTHROPIC, "claude-3-haiku-20240307", 0, 4096},
+        {FAMILY_ANTHROPIC, "claude-opus-4-6", QUIRK_ADAPTIVE, 32000},
+        {FAMILY_ANTHROPIC, "claude-opus-4-7", QUIRK_ADAPTIVE | QUIRK_NO_SAMPLING, 32000},
+        {FAMILY_ANTHROPIC, "anthropic/claude-sonnet-5", QUIRK_ADAPTIVE | QUIRK_NO_SAMPLING, 32000},
+        {FAMILY_ANTHROPIC, "claude-sonnet-5-5",
+         QUIRK_ADAPTIVE | QUIRK_NO_SAMPLING | QUIRK_ALWAYS_THINKS, 32000},
+        {FAMILY_BEDROCK, "eu.anthropic.claude-opus-4-8", QUIRK_ADAPTIVE | QUIRK_NO_SAMPLING, 32000},
+        {FAMILY_BEDROCK, "amazon.nova-pro-v1:0", 0, 0},
+        {FAMILY_GEMINI, "gemini-3-pro", QUIRK_GEMINI_3, 0},
+        {FAMILY_OPENAI, "openai/gpt-5.2", QUIRK_MAX_COMPLETION | QUIRK_NO_SAMPLING, 0},
+        {FAMILY_OPENAI, "gpt-4o", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        struct str model = str_of(want[i].model);
+        assert_int_equal(vendor_model_quirks(want[i].family, model), want[i].quirks);
+        assert_int_equal(vendor_model_output(model), want[i].output);
+    }
+    assert_true(vendor_quirks(FAMILY_OPENAI, STR("x.openai.azure.com")) & QUIRK_DEVELOPER);
+    assert_true(vendor_quirks(FAMILY_OPENAI, STR("API.Mistral.ai")) & QUIRK_ID_9);
+    assert_int_equal(vendor_quirks(FAMILY_OPENAI, STR("127.0.0.1")), 0);
+    assert_int_equal(vendor_quirks(FAMILY_ANTHROPIC, STR("api.openai.com")), 0);
 }
 
 /* ---- what is wrong is told ---- */
@@ -398,9 +441,9 @@ static void streams_of_messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_are_written), cmocka_unit_test(numbers_step_back),
-        cmocka_unit_test(bad_requests),         cmocka_unit_test(streams_of_chat),
-        cmocka_unit_test(streams_of_messages),
+        cmocka_unit_test(requests_are_written), cmocka_unit_test(vendors_by_name),
+        cmocka_unit_test(numbers_step_back),    cmocka_unit_test(bad_requests),
+        cmocka_unit_test(streams_of_chat),      cmocka_unit_test(streams_of_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,6 @@ from .probes import PROBES, TITLES, title_of
 from .setting import config, model_of, place
 from .upstreams import DIALECTS, PROVIDER, Upstreams
 
-PAIRS = [(caller, upstream) for caller in DIALECTS for upstream in DIALECTS]
-
-
 class Lab:
     def __init__(self, directory):
         self.upstreams = Upstreams()
@@ -98,16 +95,7 @@ def lab(tmp_path_factory):
     running.stop()
 
 
-def pair_name(pair):
-    return f"{short(pair[0])}>{short(pair[1])}"
-
-
-def short(dialect):
-    vendor, _, name = dialect.partition(".")
-    return vendor if name == "chat" and vendor != "openai" else name
-
-
-@pytest.fixture(params=PAIRS, ids=pair_name)
+@pytest.fixture
 def pair(request, lab):
     one = Pair(lab, request.param)
     yield one

@@ -2,28 +2,27 @@
 
 import re
 
-import pytest
-
+from .callers import CALLER
 from .expect import answer_problems, request_problems, short
 from .form import SIGNATURE_FRONT
+from .pairs import DIFFERENT, each, of_pairs
 from .probes import PROBES, arrived, ask_of
 from .scenarios import PLANS, after, ask_for, history_of_tools, result, simple
 from .upstreams import DIALECTS, PROVIDER
 
 WHOLE = [name for name, plan in PLANS.items() if not plan.error and not plan.breaks]
-both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+WAYS = ["whole", "stream"]
 MARK = b"YWNjb3Jkc2ln"  # what Accord marks other vendors' signatures with
 
 
-def says(pair, plan):
-    if plan.finish not in {*pair.provider.finishes, "sequence"}:
-        pytest.skip("the upstream's dialect has no word for it")
+def is_said(pair, name):
+    """Whether the upstream's dialect has a word for how it ends."""
+    return PLANS[name].finish in {*PROVIDER[pair[1]].finishes, "sequence"}
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@of_pairs("name", each(WHOLE), applies=is_said)
 def test_scenario(pair, name):
     """The request arrives whole, the answer comes back whole, and streamed it says the same."""
-    says(pair, PLANS[name])
     pair.about(name)
     ask, problems, answers = ask_for(name), [], []
     for stream in (False, True):
@@ -40,10 +39,10 @@ def test_scenario(pair, name):
     pair.judge(problems, pair.dropped(answer))
 
 
-@pytest.mark.parametrize("name", ["parallel_tools", "thinking_tools", "no_arguments"])
-@both
-def test_tool_loop(pair, name, stream):
+@of_pairs("way name", each(WAYS, ["parallel_tools", "thinking_tools", "no_arguments"]))
+def test_tool_loop(pair, name, way):
     """Calls are answered in the reverse order when they have ids, and the model is told which is which."""
+    stream = way == "stream"
     pair.about("tool_loop")
     ask = ask_for(name)
     first = pair.send(ask, stream)
@@ -68,6 +67,7 @@ IDS = {
 }
 
 
+@of_pairs()
 def test_history_with_ids_of_the_callers_own(pair):
     """Ids that are fine where they come from, and too long or of other letters where they go."""
     pair.about("history")
@@ -83,9 +83,10 @@ def test_history_with_ids_of_the_callers_own(pair):
     pair.judge(problems, pair.dropped(answer))
 
 
-@both
-def test_thinking_comes_back_to_its_issuer(pair, stream):
+@of_pairs("way", each(WAYS))
+def test_thinking_comes_back_to_its_issuer(pair, way):
     """What a vendor has signed comes back to it as it was, through callers who carry signatures."""
+    stream = way == "stream"
     pair.about("thinking_back")
     ask = ask_for("thinking")
     first = pair.send(ask, stream)
@@ -109,11 +110,9 @@ def test_thinking_comes_back_to_its_issuer(pair, stream):
     pair.judge(problems, pair.dropped(answer))
 
 
-@pytest.mark.parametrize("elsewhere", DIALECTS)
+@of_pairs("elsewhere", each(DIALECTS), applies=lambda pair, elsewhere: elsewhere != pair[1])
 def test_thinking_goes_to_nobody_else(pair, elsewhere):
     """The conversation goes on at another vendor, which must not see what the first one signed."""
-    if elsewhere == pair.pair[1]:
-        pytest.skip("its issuer")
     pair.about("thinking_elsewhere")
     ask = ask_for("thinking")
     first = pair.send(ask)
@@ -137,10 +136,10 @@ STATUS = {"error_400": {400}, "error_401": {401, 403, 400}, "error_429": {429}, 
           "error_overloaded": {503, 529}, "error_context": {400}}
 
 
-@both
-@pytest.mark.parametrize("name", STATUS)
-def test_error(pair, name, stream):
+@of_pairs("name way", each(STATUS, WAYS))
+def test_error(pair, name, way):
     """The upstream's refusal in the caller's own shape: its status, its message, when to try again."""
+    stream = way == "stream"
     pair.about(name)
     answer = pair.send(ask_for(name), stream)
     _, body, headers = pair.provider.error(PLANS[name].error)
@@ -159,12 +158,10 @@ def test_error(pair, name, stream):
     pair.judge(problems)
 
 
-@both
-@pytest.mark.parametrize("name", ["broken", "cut", "cut_tools"])
-def test_break(pair, name, stream):
+@of_pairs("name way", [("broken", "stream"), *each(["cut", "cut_tools"], WAYS)])
+def test_break(pair, name, way):
     """What breaks in the middle never ends as if it were whole."""
-    if name == "broken" and not stream:
-        pytest.skip("only streams can")
+    stream = way == "stream"
     pair.about("error_in_stream" if name == "broken" else "cut")
     answer = pair.send(ask_for(name), stream)
     problems = [pair.last.fault] if pair.last.fault else []
@@ -182,13 +179,9 @@ def test_break(pair, name, stream):
     pair.judge(problems)
 
 
-@pytest.mark.parametrize("feature", PROBES)
+@of_pairs("feature", each(PROBES), DIFFERENT, lambda pair, feature: feature in CALLER[pair[0]].spells)
 def test_feature(pair, feature):
     """A member of the request arrives, or is named as dropped: never lost in silence."""
-    if feature not in pair.caller.spells:
-        pytest.skip("the caller's dialect cannot say it")
-    if pair.same:
-        pytest.skip("passed on byte for byte")
     pair.about(feature)
     answer = pair.send(ask_of(feature, pair.pair[0], pair.lab.upstreams.url))
     dropped = pair.dropped(answer)
@@ -209,11 +202,10 @@ def test_feature(pair, feature):
     pair.judge(problems, named, dropped=named or not there)
 
 
+@of_pairs(pairs=DIFFERENT)
 def test_strict_callers_are_refused_what_cannot_be_carried(pair):
     strict = [("accord-loss", "strict")]
     ask = simple("text", max_tokens=512, extra={"unheard_of": {"deep": [1]}})
-    if pair.same:
-        pytest.skip("passed on byte for byte")
     pair.about("strict")
     answer = pair.send(simple("text", max_tokens=512), headers=strict)
     assert answer.error is None, f"nothing was lost, and yet: {answer.error}"
