@@ -206,3 +206,153 @@ def test_genai_error(genai, model):
     with pytest.raises(errors.ClientError, match=TOO_LONG) as caught:
         genai.models.generate_content(model=model, contents="too long")
     assert caught.value.code == 400
+
+
+# ---- mistralai, cohere, ollama, boto3: SDKs of dialects that have no provider of their own in most houses ----
+
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "The weather.",
+                                           "parameters": SCHEMA}}]
+MISTRAL_MODELS = ["claude-m", "gemini-m", "bedrock-m"]
+
+
+@pytest.fixture
+def mistral(gateway):
+    require_python("mistralai")
+    from mistralai.client import Mistral
+    with Mistral(api_key=KEY, server_url=gateway.address) as client:
+        yield client
+
+
+@pytest.mark.parametrize("model", MISTRAL_MODELS)
+def test_mistral_chat_and_stream(mistral, model):
+    answer = mistral.chat.complete(model=model, messages=ask("hello"))
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == (TEXT, "stop")
+    events = [e.data for e in mistral.chat.stream(model=model, messages=ask("hello"))]
+    assert "".join(e.choices[0].delta.content or "" for e in events if e.choices) == TEXT
+
+
+@pytest.mark.parametrize("model", MISTRAL_MODELS)
+def test_mistral_tool_loop(mistral, model):
+    messages = ask("the weather in Oslo?")
+    first = mistral.chat.complete(model=model, messages=messages, tools=TOOLS)
+    call = first.choices[0].message.tool_calls[0]
+    assert (call.function.name, json.loads(call.function.arguments)) == \
+        ("get_weather", {"city": "Oslo", "days": 2})
+    messages += [first.choices[0].message,
+                 {"role": "tool", "tool_call_id": call.id, "content": "21 degrees"}]
+    second = mistral.chat.complete(model=model, messages=messages, tools=TOOLS)
+    assert second.choices[0].message.content == RESULT
+
+
+@pytest.fixture
+def cohere(gateway):
+    return require_python("cohere").ClientV2(api_key=KEY, base_url=gateway.address)
+
+
+@others_than("cohere-m")
+def test_cohere_chat_and_stream(cohere, model):
+    answer = cohere.chat(model=model, messages=ask("hello"))
+    assert (answer.message.content[0].text, answer.finish_reason) == (TEXT, "COMPLETE")
+    events = list(cohere.chat_stream(model=model, messages=ask("hello")))
+    assert "".join(e.delta.message.content.text for e in events if e.type == "content-delta") == TEXT
+    assert events[-1].type == "message-end"
+
+
+@others_than("cohere-m")
+def test_cohere_tool_loop(cohere, model):
+    messages = ask("the weather in Oslo?")
+    first = cohere.chat(model=model, messages=messages, tools=TOOLS)
+    assert first.finish_reason == "TOOL_CALL"
+    call = first.message.tool_calls[0]
+    assert (call.function.name, json.loads(call.function.arguments)) == \
+        ("get_weather", {"city": "Oslo", "days": 2})
+    messages += [first.message, {"role": "tool", "tool_call_id": call.id, "content": "21 degrees"}]
+    assert cohere.chat(model=model, messages=messages, tools=TOOLS).message.content[0].text == RESULT
+
+
+@others_than("cohere-m")
+def test_cohere_error(cohere, model):
+    errors = require_python("cohere.errors")
+    with pytest.raises(errors.BadRequestError, match=TOO_LONG):
+        cohere.chat(model=model, messages=ask("too long"))
+
+
+@pytest.fixture
+def ollama(gateway):
+    sdk = require_python("ollama")
+    return sdk.Client(host=gateway.address, headers={"Authorization": f"Bearer {KEY}"})
+
+
+@others_than("ollama-m")
+def test_ollama_chat_generate_and_stream(ollama, model):
+    answer = ollama.chat(model=model, messages=ask("hello"))
+    assert (answer.message.content, answer.done_reason) == (TEXT, "stop")
+    assert ollama.generate(model=model, prompt="hello").response == TEXT
+    parts = list(ollama.chat(model=model, messages=ask("hello"), stream=True))
+    assert "".join(p.message.content or "" for p in parts) == TEXT
+    assert [p.done for p in parts] == [False] * (len(parts) - 1) + [True]
+
+
+@others_than("ollama-m")
+def test_ollama_tool_loop(ollama, model):
+    messages = ask("the weather in Oslo?")
+    first = ollama.chat(model=model, messages=messages, tools=TOOLS)
+    call = first.message.tool_calls[0]
+    assert (call.function.name, call.function.arguments) == \
+        ("get_weather", {"city": "Oslo", "days": 2})
+    messages += [first.message, {"role": "tool", "tool_name": "get_weather", "content": "21 degrees"}]
+    assert ollama.chat(model=model, messages=messages, tools=TOOLS).message.content == RESULT
+
+
+@others_than("ollama-m")
+def test_ollama_error(ollama, model):
+    sdk = require_python("ollama")
+    with pytest.raises(sdk.ResponseError, match=TOO_LONG) as caught:
+        ollama.chat(model=model, messages=ask("too long"))
+    assert caught.value.status_code == 400
+
+
+@pytest.fixture
+def bedrock(gateway):
+    boto3 = require_python("boto3")
+    # It signs; the key of the gateway is its access key id.
+    return boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=gateway.address,
+                        aws_access_key_id=KEY, aws_secret_access_key="unused",
+                        config=require_python("botocore.config").Config(retries={"max_attempts": 1}))
+
+
+def said(text):
+    return [{"role": "user", "content": [{"text": text}]}]
+
+
+@others_than("bedrock-m")
+def test_boto3_chat_and_stream(bedrock, model):
+    answer = bedrock.converse(modelId=model, messages=said("hello"))
+    assert (answer["output"]["message"]["content"][0]["text"], answer["stopReason"]) == \
+        (TEXT, "end_turn")
+    events = list(bedrock.converse_stream(modelId=model, messages=said("hello"))["stream"])
+    assert "".join(e["contentBlockDelta"]["delta"]["text"] for e in events
+                   if "contentBlockDelta" in e) == TEXT
+    assert [k for e in events for k in e if k != "contentBlockDelta"] == \
+        ["messageStart", "contentBlockStop", "messageStop", "metadata"]
+
+
+@others_than("bedrock-m")
+def test_boto3_tool_loop(bedrock, model):
+    tools = {"tools": [{"toolSpec": {"name": "get_weather", "description": "The weather.",
+                                     "inputSchema": {"json": SCHEMA}}}]}
+    messages = said("the weather in Oslo?")
+    first = bedrock.converse(modelId=model, messages=messages, toolConfig=tools)
+    assert first["stopReason"] == "tool_use"
+    use = next(b["toolUse"] for b in first["output"]["message"]["content"] if "toolUse" in b)
+    assert (use["name"], use["input"]) == ("get_weather", {"city": "Oslo", "days": 2})
+    messages += [first["output"]["message"], {"role": "user", "content": [
+        {"toolResult": {"toolUseId": use["toolUseId"], "content": [{"text": "21 degrees"}]}}]}]
+    second = bedrock.converse(modelId=model, messages=messages, toolConfig=tools)
+    assert second["output"]["message"]["content"][0]["text"] == RESULT
+
+
+@others_than("bedrock-m")
+def test_boto3_error(bedrock, model):
+    with pytest.raises(bedrock.exceptions.ValidationException, match=TOO_LONG):
+        bedrock.converse(modelId=model, messages=said("too long"))
