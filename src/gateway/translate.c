@@ -29,6 +29,11 @@ static void begin_answer(struct call *c, int64_t length)
     http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
     call_own_fields(c);
     http_lines(c->req, tr->dropped);
+    if (!tr->out.stream && tr->in.lost + tr->out.lost > 0) {
+        http_lines(
+            c->req,
+            STR("accord-dropped: answer\r\n")); /* parts of it; of a stream it is only counted */
+    }
     relay_add_timing(c);
     if (tr->out.stream) {
         relay_watch_silence(c);

@@ -1,0 +1,123 @@
+"""What a translated call does beyond what the lab's honest providers ask of it."""
+
+import json
+
+import pytest
+
+import answers
+from accord import KEY, config_for
+from answers import COMPLETION_TEXT, CHAT_EVENTS, CHAT_USAGE, DONE, message_events, sse, whole
+
+MESSAGES = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}]}
+CHAT = {"model": "claude-m", "messages": [{"role": "user", "content": "hi"}]}
+NAME = "files.read/one"
+TOOL = {"name": NAME, "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}}}
+
+
+def call(accord, target, body, **options):
+    return accord.call("POST", target, json.dumps(body).encode(), **options)
+
+
+def says(upstream, text):
+    upstream.answer = lambda peer, request: peer.send(text)
+
+
+def stream(events):
+    return whole(b"".join(events), content_type="text/event-stream")
+
+
+def test_function_whose_name_the_vendor_does_not_take_comes_back_by_its_name(accord, upstream):
+    def answer(peer, request):
+        name = json.loads(request.body)["tools"][0]["function"]["name"]
+        assert name != NAME and set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                 "0123456789_-")
+        calls = [{"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}}]
+        peer.send(whole(answers.dump({"choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
+            "role": "assistant", "content": None, "tool_calls": calls}}]})))
+    upstream.answer = answer
+    response = call(accord, "/v1/messages", {**MESSAGES, "tools": [TOOL]})
+    assert response.status == 200, response
+    assert response.json()["content"][0]["name"] == NAME
+
+
+def test_events_in_answer_to_a_whole_question_are_folded(accord, upstream):
+    says(upstream, stream([*CHAT_EVENTS, CHAT_USAGE, DONE]))
+    answer = call(accord, "/v1/messages", MESSAGES)
+    assert answer.header("content-type") == "application/json"
+    assert answer.json()["content"] == [{"type": "text", "text": COMPLETION_TEXT}]
+    assert answer.json()["usage"]["output_tokens"] == 3
+
+
+def test_whole_answer_to_a_question_for_a_stream_is_told_as_one(accord, upstream):
+    says(upstream, whole(answers.MESSAGE))
+    answer = call(accord, "/v1/chat/completions", {**CHAT, "stream": True})
+    chunks = [json.loads(data) for _, data in answer.events()[:-1]]
+    assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == COMPLETION_TEXT
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    assert answer.events()[-1][1] == "[DONE]"
+
+
+def test_error_ahead_of_all_content_keeps_its_status(accord, upstream):
+    says(upstream, stream([sse({"type": "error", "error": {
+        "type": "overloaded_error", "message": "Overloaded"}}, "error")]))
+    answer = call(accord, "/v1/chat/completions", {**CHAT, "stream": True})
+    assert answer.status in (503, 529) and answer.header("x-should-retry") == "true"
+    assert answer.json()["error"]["message"] == "Overloaded"
+
+
+@pytest.mark.parametrize("body", [b"not JSON", b"[]", b"{\"a\":", b""])
+def test_answer_that_is_none_is_a_502(accord, upstream, body):
+    says(upstream, whole(body))
+    answer = call(accord, "/v1/messages", MESSAGES)
+    assert answer.status == 502 and answer.json()["error"]["type"] == "api_error"
+    assert accord.call("GET", "/v1/models").status == 200  # and the server is still there
+
+
+def test_parts_of_an_answer_that_are_lost_are_told(accord, upstream):
+    says(upstream, whole(answers.dump({"candidates": [{"index": 0, "finishReason": "STOP", "content": {
+        "role": "model", "parts": [{"text": "Here."}, {"inlineData": {
+            "mimeType": "image/png", "data": "iVBORw0K"}}]}}]})))
+    answer = call(accord, "/v1/messages", {**MESSAGES, "model": "gemini-m"})
+    assert answer.json()["content"] == [{"type": "text", "text": "Here."}]
+    assert answer.header("accord-dropped") == "answer"
+
+
+def test_answer_with_more_calls_than_are_carried_is_no_answer(accord, upstream):
+    calls = [{"index": i, "id": f"c{i}", "function": {"name": "f", "arguments": "{}"}} for i in range(200)]
+    says(upstream, stream([answers.chat_chunk({"tool_calls": calls}), answers.chat_chunk({}, "tool_calls"),
+                           DONE]))
+    answer = call(accord, "/v1/messages", MESSAGES)
+    assert answer.status == 502 and "128" in answer.json()["error"]["message"]
+
+
+def test_target_that_is_away_is_followed_by_one_of_another_dialect(start, upstream):
+    config = config_for(upstream.url)
+    config["providers"].append({"id": "away", "dialect": "openai", "base_url": "http://127.0.0.1:1/v1",
+                                "allow_private_address": True})
+    config["models"].append({"id": "both", "targets": [
+        {"provider": "away", "model": "x"}, {"provider": "ant", "model": "upstream-c", "priority": 2}]})
+    says(upstream, whole(answers.MESSAGE))
+    answer = call(start(config), "/v1/chat/completions", {**CHAT, "model": "both"})
+    assert answer.json()["choices"][0]["message"]["content"] == COMPLETION_TEXT
+    assert answer.header("accord-provider") == "ant"
+    assert json.loads(upstream.last.body)["model"] == "upstream-c"
+
+
+@pytest.mark.parametrize("piece", [1, 7])
+def test_stream_that_comes_in_pieces_says_the_same(accord, upstream, piece):
+    body = b"".join(message_events())
+    upstream.answer = lambda peer, request: (
+        peer.send(answers.head(headers=[("Content-Type", "text/event-stream"),
+                                        ("Content-Length", len(body))])), peer.send_pieces(body, piece))
+    answer = call(accord, "/v1/chat/completions", {**CHAT, "stream": True})
+    text = "".join(json.loads(data)["choices"][0]["delta"].get("content", "")
+                   for _, data in answer.events()[:-1])
+    assert text == COMPLETION_TEXT
+
+
+def test_what_is_wrong_with_a_request_is_told_in_the_callers_dialect(accord, upstream):
+    answer = call(accord, "/v1/messages", {**MESSAGES, "messages": [{"role": "user", "content": 7}]})
+    assert answer.status == 400
+    assert "messages[0].content must be a string or an array of blocks" in \
+        answer.json()["error"]["message"]
+    assert upstream.seen == b"" and KEY not in answer.body.decode()
