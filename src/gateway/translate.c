@@ -350,7 +350,9 @@ static void finish_stream(struct call *c)
 {
     struct translation *tr = c->tr;
     if (c->relay.hold_n && !tr->in.ended && tr->upstream->framing != FRAMING_AMAZON) {
+        bool enough = tr->in.finished && !tr->in.failed;
         read_frame(c, str_make(c->relay.hold, c->relay.hold_n)); /* a last event without its end */
+        tr->in.failed = tr->in.failed && !enough; /* half an event behind the end undoes nothing */
     }
     if (tr->in.failed) {
         fail(c, &tr->in.error);

@@ -6,6 +6,7 @@ import pytest
 
 import answers
 from accord import KEY, config_for
+from wire import request
 from answers import COMPLETION_TEXT, CHAT_EVENTS, CHAT_USAGE, DONE, message_events, sse, whole
 
 MESSAGES = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}]}
@@ -40,8 +41,12 @@ def test_function_whose_name_the_vendor_does_not_take_comes_back_by_its_name(acc
     assert response.json()["content"][0]["name"] == NAME
 
 
-def test_events_in_answer_to_a_whole_question_are_folded(accord, upstream):
-    says(upstream, stream([*CHAT_EVENTS, CHAT_USAGE, DONE]))
+@pytest.mark.parametrize("piece", [1, 50, 10000])
+def test_events_in_answer_to_a_whole_question_are_folded(accord, upstream, piece):
+    body = b"".join([*CHAT_EVENTS, CHAT_USAGE, DONE])
+    upstream.answer = lambda peer, request: (
+        peer.send(answers.head(headers=[("Content-Type", "text/event-stream"),
+                                        ("Content-Length", len(body))])), peer.send_pieces(body, piece))
     answer = call(accord, "/v1/messages", MESSAGES)
     assert answer.header("content-type") == "application/json"
     assert answer.json()["content"] == [{"type": "text", "text": COMPLETION_TEXT}]
@@ -113,6 +118,32 @@ def test_stream_that_comes_in_pieces_says_the_same(accord, upstream, piece):
     text = "".join(json.loads(data)["choices"][0]["delta"].get("content", "")
                    for _, data in answer.events()[:-1])
     assert text == COMPLETION_TEXT
+
+
+def finish_ends(events, mark):
+    """Where the data of the event that says why the model stopped is whole."""
+    body = b"".join(events)
+    at = body.index(mark)
+    return body.index(b"\n\n", at)
+
+
+@pytest.mark.parametrize("target,body,events,mark,last", [
+    ("/v1/chat/completions", CHAT, message_events(), b'"end_turn"', b"[DONE]"),
+    ("/v1/messages", MESSAGES, [*CHAT_EVENTS, DONE], b'"finish_reason":"stop"', b"message_stop"),
+    ("/v1/messages", {**MESSAGES, "model": "gemini-m"}, answers.generate_events(), b'"finishReason"',
+     b"message_stop")], ids=["messages", "chat", "generate"])
+def test_stream_cut_at_any_byte_never_ends_as_if_it_were_whole(accord, upstream, target, body, events,
+                                                               mark, last):
+    """Cut where HTTP itself does not notice: the length is that of what comes."""
+    whole_stream, enough = b"".join(events), finish_ends(events, mark)
+    fields = [("authorization", f"Bearer {KEY}"), ("connection", "close")]
+    asked = request("POST", target, fields, json.dumps({**body, "stream": True}).encode())
+    for cut in range(1, len(whole_stream)):
+        says(upstream, whole(whole_stream[:cut], content_type="text/event-stream"))
+        with accord.connect() as connection:
+            connection.send(asked)
+            answer = connection.read_to_end()
+        assert (last in answer) == (cut >= enough), (cut, answer[-300:])
 
 
 def test_what_is_wrong_with_a_request_is_told_in_the_callers_dialect(accord, upstream):
