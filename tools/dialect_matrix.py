@@ -19,6 +19,8 @@ A program asks in the dialect of the table's title; the columns are the dialects
 - **yes**: it arrives, and comes back, as it was meant.
 - `name`: the upstream's dialect has no word for it. The call is made without it and its answer says so:
   `accord-dropped: name`. With `accord-loss: strict` the call is refused instead, with status 422.
+- Parts of an answer that the caller's dialect has no word for (an image, say) are told as `accord-dropped: answer`
+  when the answer is no stream.
 - **as it is**: the same dialect on both sides is passed on byte for byte.
 - blank: the dialect on one of the sides cannot say it at all.
 """
