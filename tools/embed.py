@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the C table of known providers: embed.py providers.tsv models.tsv OUTPUT.
+"""Makes the C tables of known providers and models: embed.py providers.tsv models.tsv PROVIDERS MODELS.
 
-Only what the program uses now is taken: the columns of providers.tsv, and of models.tsv the names of
-the models of those providers."""
+Only what the program uses now is taken: the columns of providers.tsv with the names of the models of those
+providers, and of models.tsv what a model holds and can."""
 
+import calendar
 import sys
+import time
 
 
 def rows(path):
@@ -24,15 +26,14 @@ def quoted(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def main():
-    providers, models, output = sys.argv[1:]
+def write_providers(path, providers, models):
     names = {}
-    for row in rows(models):
+    for row in models:
         names.setdefault(row["provider"], []).append(row["model"])
-    with open(output, "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.write("/* Made by tools/embed.py from providers.tsv and models.tsv. */\n\n")
         file.write("static const struct known_provider known_providers[] = {\n")
-        for row in rows(providers):
+        for row in providers:
             known = names.get(row["provider"], [])
             override = quoted(row["base_url_variable"]) if row["base_url_variable"] else "0"
             file.write(f"    {{{quoted(row['provider'])}, PROVIDER_{row['dialect'].upper()},\n")
@@ -41,6 +42,54 @@ def main():
                 file.write(f"     {quoted(name)} \"\\0\"\n")
             file.write("     \"\", %d},\n" % len(known))
         file.write("};\n")
+
+
+# What a flag or a modality says that a model can; embeddings and reranking have no column.
+FLAGS = {"tool_call": "CAN_TOOLS", "reasoning": "CAN_THINKING", "structured_output": "CAN_SCHEMA"}
+INPUTS = {"image": "CAN_VISION", "pdf": "CAN_DOCUMENTS", "audio": "CAN_AUDIO"}
+
+
+def abilities(row):
+    can = [word for flag, word in FLAGS.items() if flag in row["flags"].split(",")]
+    can += [word for kind, word in INPUTS.items() if kind in row["modalities_in"].split(",")]
+    if "embed" in row["model"].lower():
+        can.append("CAN_EMBED")
+    if "rerank" in row["model"].lower():
+        can.append("CAN_RERANK")
+    return " | ".join(can) or "0"
+
+
+def seconds(date):
+    while 0 < len(date) < 10:
+        date += "-01"  # some tell the month alone
+    return calendar.timegm(time.strptime(date, "%Y-%m-%d")) if date else 0
+
+
+def write_models(path, hosts, models):
+    def key(row):
+        return row["model"].encode(), row["provider"].encode()
+
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("/* Made by tools/embed.py from providers.tsv and models.tsv: sorted by name. */\n\n")
+        file.write("static const struct model_facts facts[] = {\n")
+        for row in sorted(models, key=key):
+            longest = row["max_input"] or row["context"] or "0"
+            # For embeddings the column holds how long a vector is.
+            written = "0" if "embed" in row["model"].lower() else row["max_output"] or "0"
+            file.write(f"    {{TEXT({quoted(row['provider'])}), TEXT({quoted(row['model'])}), "
+                       f"{abilities(row)}, {longest}, {written}, {seconds(row['released'])}}},\n")
+        file.write("};\n\nstatic const struct vendor_host hosts[] = {\n")
+        for row in hosts:
+            host = row["base_url"].split("://")[1].split("/")[0]
+            file.write(f"    {{TEXT({quoted(host)}), TEXT({quoted(row['provider'])})}},\n")
+        file.write("};\n")
+
+
+def main():
+    providers, models, to_providers, to_models = sys.argv[1:]
+    providers, models = list(rows(providers)), list(rows(models))
+    write_providers(to_providers, providers, models)
+    write_models(to_models, providers, models)
 
 
 main()

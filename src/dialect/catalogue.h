@@ -4,17 +4,7 @@
 #define DIALECT_CATALOGUE_H
 
 #include "dialect/dialect.h"
-
-enum catalogue_can {
-    CAN_VISION = 1 << 0,
-    CAN_TOOLS = 1 << 1,
-    CAN_THINKING = 1 << 2,
-    CAN_EMBED = 1 << 3,     /* it makes vectors, and no conversation */
-    CAN_RERANK = 1 << 4,    /* it orders documents, and no more */
-    CAN_DOCUMENTS = 1 << 5, /* reads PDF */
-    CAN_AUDIO = 1 << 6,     /* hears */
-    CAN_SCHEMA = 1 << 7,    /* answers in a JSON Schema */
-};
+#include "model/facts.h"
 
 struct catalogue_model {
     struct str name;                /* what clients ask for, plain */
@@ -24,7 +14,7 @@ struct catalogue_model {
     int64_t context;                /* tokens it reads; 0: not known */
     int64_t max_output;             /* tokens it writes; 0: not known */
     bool known;                     /* `can` says something; else nothing is claimed */
-    uint32_t can;                   /* bits of enum catalogue_can */
+    uint32_t can;                   /* bits of enum model_can */
     int64_t deprecated_s, sunset_s; /* wall clock; 0: it stays */
 };
 

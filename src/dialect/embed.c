@@ -85,7 +85,6 @@ static const struct embed_format gemini = {
 static const struct embed_format cohere = {
     .name = {"cohere.embed", 12},
     .family = FAMILY_COHERE,
-    .version = {"/v2", 3},
     .max_batch = 96,
     .read_request = embed_read_cohere,
     .write_request = embed_write_cohere,

@@ -1,14 +1,17 @@
 #include "dialect/endpoint.h"
 
-#define CALL_AS(r, p, fam, in, by, opt, fmt)                                                       \
+#define ROW(r, p, fam, in, by, opt, fmt, work)                                                     \
     {                                                                                              \
-        {r, sizeof(r) - 1}, {p, sizeof(p) - 1}, {"POST", 4}, ENDPOINT_CALL, fam, in, by, opt, fmt  \
+        {r, sizeof(r) - 1}, {p, sizeof(p) - 1}, {"POST", 4}, ENDPOINT_CALL, fam, in, by, opt, fmt, \
+            work                                                                                   \
     }
-#define CALL(r, p, fam, in, by, opt) CALL_AS(r, p, fam, in, by, opt, FORMAT_NONE)
+#define CALL_AS(r, p, fam, in, by, opt, fmt) ROW(r, p, fam, in, by, opt, fmt, WORK_OTHER)
+#define CALL(r, p, fam, in, by, opt)         ROW(r, p, fam, in, by, opt, FORMAT_NONE, WORK_OTHER)
+#define WORK(r, p, fam, in, work)            ROW(r, p, fam, in, STREAM_NEVER, false, FORMAT_NONE, work)
 #define OTHER(r, p, m, k, fam)                                                                     \
     {                                                                                              \
         {r, sizeof(r) - 1}, {p, sizeof(p) - 1}, {m, sizeof(m) - 1}, k, fam, MODEL_NOWHERE,         \
-            STREAM_NEVER, false, FORMAT_NONE                                                       \
+            STREAM_NEVER, false, FORMAT_NONE, WORK_OTHER                                           \
     }
 
 /* In the order of how often they are called. */
@@ -19,9 +22,10 @@ static const struct endpoint plain[] = {
             false, FORMAT_MESSAGES),
     CALL_AS("openai.responses", "/responses", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER, false,
             FORMAT_RESPONSES),
-    CALL("openai.embeddings", "/embeddings", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_NEVER, false),
-    CALL("anthropic.count_tokens", "/messages/count_tokens", FAMILY_ANTHROPIC, MODEL_IN_BODY,
-         STREAM_NEVER, false),
+    WORK("openai.embeddings", "/embeddings", FAMILY_OPENAI, MODEL_IN_BODY, WORK_EMBED),
+    WORK("anthropic.count_tokens", "/messages/count_tokens", FAMILY_ANTHROPIC, MODEL_IN_BODY,
+         WORK_COUNT),
+    WORK("openai.rerank", "/rerank", FAMILY_OPENAI, MODEL_IN_BODY, WORK_RERANK),
     CALL("openai.completions", "/completions", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_BY_MEMBER,
          true),
     CALL("openai.moderations", "/moderations", FAMILY_OPENAI, MODEL_IN_BODY, STREAM_NEVER, false),
@@ -31,6 +35,8 @@ static const struct endpoint plain[] = {
     CALL("openai.images", "/images/*", FAMILY_OPENAI, MODEL_IN_FORM, STREAM_NEVER, false),
     CALL("openai.audio", "/audio/*", FAMILY_OPENAI, MODEL_IN_FORM, STREAM_NEVER, false),
     OTHER("models", "/models", "GET", ENDPOINT_MODELS, FAMILY_OPENAI),
+    WORK("openai.count_tokens", "/responses/input_tokens", FAMILY_OPENAI, MODEL_IN_BODY,
+         WORK_COUNT),
     OTHER("openai.responses", "/responses/*", "GET", ENDPOINT_KEPT, FAMILY_OPENAI),
     OTHER("openai.responses", "/responses/*", "DELETE", ENDPOINT_KEPT, FAMILY_OPENAI),
     OTHER("openai.responses", "/responses/*", "POST", ENDPOINT_KEPT, FAMILY_OPENAI),
@@ -38,7 +44,6 @@ static const struct endpoint plain[] = {
     OTHER("openai.files", "/files*", "GET", ENDPOINT_LATER, FAMILY_OPENAI),
     OTHER("openai.batches", "/batches*", "POST", ENDPOINT_LATER, FAMILY_OPENAI),
     OTHER("anthropic.batches", "/messages/batches*", "POST", ENDPOINT_LATER, FAMILY_ANTHROPIC),
-    OTHER("openai.rerank", "/rerank", "POST", ENDPOINT_LATER, FAMILY_OPENAI),
     OTHER("gemini.interactions", "/interactions*", "POST", ENDPOINT_LATER, FAMILY_GEMINI),
 };
 
@@ -48,37 +53,42 @@ static const struct endpoint verbs[] = {
             FORMAT_GENERATE),
     CALL_AS("gemini.generate", "streamGenerateContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_ALWAYS,
             false, FORMAT_GENERATE),
-    CALL("gemini.count_tokens", "countTokens", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
-    CALL("gemini.embed", "embedContent", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
-    CALL("gemini.embed", "batchEmbedContents", FAMILY_GEMINI, MODEL_IN_PATH, STREAM_NEVER, false),
+    WORK("gemini.count_tokens", "countTokens", FAMILY_GEMINI, MODEL_IN_PATH, WORK_COUNT),
+    WORK("gemini.embed", "embedContent", FAMILY_GEMINI, MODEL_IN_PATH, WORK_EMBED),
+    WORK("gemini.embed", "batchEmbedContents", FAMILY_GEMINI, MODEL_IN_PATH, WORK_EMBED),
 };
 
 static const struct endpoint one_model =
     OTHER("models", "/models/*", "GET", ENDPOINT_MODELS, FAMILY_OPENAI);
 
-/* Whole paths of the dialects that are translated later, and of what else is known. */
+/* Whole paths of the dialects that have no version to leave out, and of what else is known. */
 static const struct endpoint whole[] = {
     CALL_AS("cohere.chat", "/v2/chat", FAMILY_COHERE, MODEL_IN_BODY, STREAM_BY_MEMBER, false,
             FORMAT_COHERE),
-    OTHER("cohere.embed", "/v2/embed", "POST", ENDPOINT_LATER, FAMILY_COHERE),
-    OTHER("cohere.rerank", "/v2/rerank", "POST", ENDPOINT_LATER, FAMILY_COHERE),
+    WORK("cohere.embed", "/v2/embed", FAMILY_COHERE, MODEL_IN_BODY, WORK_EMBED),
+    WORK("cohere.rerank", "/v2/rerank", FAMILY_COHERE, MODEL_IN_BODY, WORK_RERANK),
     CALL_AS("ollama.chat", "/api/chat", FAMILY_OLLAMA, MODEL_IN_BODY, STREAM_UNLESS_FALSE, false,
             FORMAT_OLLAMA),
     CALL_AS("ollama.generate", "/api/generate", FAMILY_OLLAMA, MODEL_IN_BODY, STREAM_UNLESS_FALSE,
             false, FORMAT_OLLAMA_GENERATE),
-    OTHER("ollama.embed", "/api/embed", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
-    OTHER("ollama.tags", "/api/tags", "GET", ENDPOINT_LATER, FAMILY_OLLAMA),
-    OTHER("ollama.show", "/api/show", "POST", ENDPOINT_LATER, FAMILY_OLLAMA),
-    OTHER("ollama.version", "/api/version", "GET", ENDPOINT_LATER, FAMILY_OLLAMA),
+    WORK("ollama.embed", "/api/embed", FAMILY_OLLAMA, MODEL_IN_BODY, WORK_EMBED),
+    WORK("ollama.embed", "/api/embeddings", FAMILY_OLLAMA, MODEL_IN_BODY, WORK_EMBED),
+    OTHER("models", "/api/tags", "GET", ENDPOINT_MODELS, FAMILY_OLLAMA),
+    OTHER("ollama.show", "/api/show", "POST", ENDPOINT_SHOW, FAMILY_OLLAMA),
+    OTHER("ollama.version", "/api/version", "GET", ENDPOINT_VERSION, FAMILY_OLLAMA),
     OTHER("mcp", "/mcp", "POST", ENDPOINT_LATER, FAMILY_OPENAI),
 };
 
 /* Behind /model/{model}: */
-static const struct endpoint converse[] = {
+static const struct endpoint of_bedrock[] = {
     CALL_AS("bedrock.converse", "/converse", FAMILY_BEDROCK, MODEL_IN_PATH, STREAM_NEVER, false,
             FORMAT_CONVERSE),
     CALL_AS("bedrock.converse", "/converse-stream", FAMILY_BEDROCK, MODEL_IN_PATH, STREAM_ALWAYS,
             false, FORMAT_CONVERSE),
+    WORK("bedrock.invoke", "/invoke", FAMILY_BEDROCK, MODEL_IN_PATH, WORK_EMBED),
+    CALL("bedrock.invoke", "/invoke-with-response-stream", FAMILY_BEDROCK, MODEL_IN_PATH,
+         STREAM_ALWAYS, false),
+    WORK("bedrock.count_tokens", "/count-tokens", FAMILY_BEDROCK, MODEL_IN_PATH, WORK_COUNT),
 };
 
 static bool path_is(struct str pattern, struct str path)
@@ -154,7 +164,7 @@ static void find_model_path(struct str method, struct endpoint_match *m)
 }
 
 /* /model/{model}/{verb}, as Bedrock has it; a model's name may hold escaped slashes, or plain ones. */
-static bool find_converse(struct str method, struct str path, struct endpoint_match *m)
+static bool find_bedrock(struct str method, struct str path, struct endpoint_match *m)
 {
     struct str rest = str_from(path, 7);
     size_t slash = rest.n;
@@ -162,8 +172,8 @@ static bool find_converse(struct str method, struct str path, struct endpoint_ma
         slash--;
     }
     if (!str_starts(path, STR("/model/")) || slash < 2 ||
-        !search(converse, sizeof converse / sizeof *converse, method, str_from(rest, slash - 1),
-                m)) {
+        !search(of_bedrock, sizeof of_bedrock / sizeof *of_bedrock, method,
+                str_from(rest, slash - 1), m)) {
         return false;
     }
     m->model = str_first(rest, slash - 1);
@@ -177,7 +187,7 @@ struct endpoint_match endpoint_find(struct str method, struct str path)
     struct str azure = path;
     bool versioned = str_starts(path, STR("/v1/"));
     if (!versioned && (search(whole, sizeof whole / sizeof *whole, method, path, &m) ||
-                       find_converse(method, path, &m) || m.wrong_method)) {
+                       find_bedrock(method, path, &m) || m.wrong_method)) {
         m.rest = path;
         return m;
     }
@@ -234,11 +244,24 @@ static char *put(char *at, struct str s)
     return at + s.n;
 }
 
+/* "/v2" of "/v2/chat". */
+static struct str first_segment(struct str path)
+{
+    ptrdiff_t slash = path.n ? str_chr(str_from(path, 1), '/') : -1;
+    return str_first(path, slash < 0 ? path.n : (size_t)slash + 1);
+}
+
 size_t endpoint_upstream_path(char *to, const struct endpoint_match *m, struct str base,
                               struct str model)
 {
     enum family family = m->endpoint->family;
-    char *at = put(to, base);
+    char *at = to;
+    /* A base URL may hold what the paths begin with: /v2 and /v2/chat, /api and /api/chat. */
+    if ((family == FAMILY_COHERE || family == FAMILY_OLLAMA) && base.n &&
+        str_ends(base, first_segment(m->rest))) {
+        base.n -= first_segment(m->rest).n;
+    }
+    at = put(at, base);
     /* OpenAI's base URLs hold the version by custom, Anthropic's and Gemini's do not; the others' paths are
      * whole in themselves. */
     if ((family == FAMILY_ANTHROPIC || family == FAMILY_GEMINI) && !endpoint_has_version(base)) {

@@ -8,9 +8,15 @@
 enum endpoint_kind {
     ENDPOINT_CALL,   /* goes to a model */
     ENDPOINT_MODELS, /* the list of models, or one of them */
-    ENDPOINT_KEPT,   /* a response that was kept */
-    ENDPOINT_LATER,  /* known, but answered 501 */
+    ENDPOINT_SHOW,   /* one model, named in the body */
+    ENDPOINT_VERSION,
+    ENDPOINT_KEPT,  /* a response that was kept */
+    ENDPOINT_LATER, /* known, but answered 501 */
 };
+
+/* What is asked for where it is no conversation, and can be translated all the same (embed.h, rerank.h,
+ * tokens.h). */
+enum endpoint_work { WORK_OTHER, WORK_EMBED, WORK_RERANK, WORK_COUNT };
 
 enum model_in { MODEL_IN_BODY, MODEL_IN_PATH, MODEL_IN_FORM, MODEL_NOWHERE };
 enum stream_by {
@@ -30,6 +36,7 @@ struct endpoint {
     enum stream_by stream;
     bool usage_option;     /* has stream_options.include_usage */
     enum format_id format; /* of calls that can be translated; FORMAT_NONE */
+    enum endpoint_work work;
 };
 
 struct endpoint_match {

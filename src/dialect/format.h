@@ -28,6 +28,7 @@ enum quirk {
     QUIRK_NO_SAMPLING = 1 << 14,     /* temperature and top_p are refused (reasoning models) */
     QUIRK_STRICT_MEMBERS = 1 << 16,  /* refuses members that are not in its reference */
     QUIRK_THINKING_OBJECT = 1 << 15, /* thinking:{type} turns thinking on and off (DeepSeek, GLM) */
+    QUIRK_COUNTS_TOKENS = 1 << 18,   /* has /responses/input_tokens */
     QUIRK_ALWAYS_THINKS = 1 << 17,   /* thinking cannot be turned off, nor a tool be forced */
 };
 

@@ -352,7 +352,6 @@ static void put_openai(struct buf *b, const struct rerank_call *c, const struct 
 static const struct rerank_format cohere = {
     .name = {"cohere.rerank", 13},
     .family = FAMILY_COHERE,
-    .version = {"/v2", 3},
     .path = {"/v2/rerank", 10},
     .read_request = read_request,
     .write_request = write_cohere,

@@ -13,7 +13,7 @@ static const struct {
     uint32_t quirks;
 } hosts[] = {
     {FAMILY_OPENAI, WORD("api.openai.com"),
-     QUIRK_MAX_COMPLETION | QUIRK_DEVELOPER | QUIRK_STRICT_MEMBERS},
+     QUIRK_MAX_COMPLETION | QUIRK_DEVELOPER | QUIRK_STRICT_MEMBERS | QUIRK_COUNTS_TOKENS},
     {FAMILY_OPENAI, WORD(".openai.azure.com"),
      QUIRK_MAX_COMPLETION | QUIRK_DEVELOPER | QUIRK_STRICT_MEMBERS},
     {FAMILY_OPENAI, WORD("api.mistral.ai"),

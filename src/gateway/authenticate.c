@@ -100,9 +100,10 @@ enum next stage_authenticate(struct call *c)
         c->key = NULL;
     }
     if (c->key) {
-        return c->ep.endpoint->kind == ENDPOINT_MODELS ? page_models(c)
-               : c->ep.endpoint->kind == ENDPOINT_KEPT ? page_kept(c)
-                                                       : NEXT;
+        return c->ep.endpoint->kind == ENDPOINT_MODELS    ? page_models(c)
+               : c->ep.endpoint->kind == ENDPOINT_KEPT    ? page_kept(c)
+               : c->ep.endpoint->kind == ENDPOINT_VERSION ? page_version(c)
+                                                          : NEXT;
     }
     c->w->metrics.unauthenticated++;
     if (f.malformed) {

@@ -214,10 +214,17 @@ void relay_drop_hold(struct call *c);
 void events_pass(struct call *c, const struct iovec *pieces, int n);
 bool events_end(struct call *c);
 
-/* pages.c: what answers without a model. */
+/* pages.c: what answers without a key. */
 enum next page_health(struct call *c, struct str path);
 bool is_page(struct str path); /* one that page_health() answers */
+/* models_page.c: the list of models or one of them; Ollama's question about one, and about its version. */
 enum next page_models(struct call *c);
+enum next page_show(struct call *c);
+enum next page_version(struct call *c);
+/* The name under which Claude Code's picker shows a model, and the way back from it: `name` itself when it is
+ * none of those. */
+struct str call_picker_name(struct arena *a, struct str name);
+struct str call_picked_model(struct str name);
 enum next page_metrics(struct call *c);
 void page_metrics_forget(struct gather *g); /* the asker has left */
 

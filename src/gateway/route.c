@@ -81,6 +81,10 @@ static enum next find_model(struct call *c)
                          "/v1/models.");
     }
     c->model = snapshot_model(c->hold->snap, c->asked, &c->suffix);
+    if (!c->model && call_picked_model(c->asked).p != c->asked.p) {
+        c->asked = call_picked_model(c->asked);
+        c->model = snapshot_model(c->hold->snap, c->asked, &c->suffix);
+    }
     if (!c->model) {
         e.status = 404;
         e.code = "model_not_found";

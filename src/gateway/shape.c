@@ -286,7 +286,7 @@ enum next stage_shape(struct call *c)
 {
     const struct endpoint *ep = c->ep.endpoint;
     enum next n;
-    if (ep->kind != ENDPOINT_CALL) {
+    if (ep->kind != ENDPOINT_CALL && ep->kind != ENDPOINT_SHOW) {
         struct call_error e = {
             .status = 501, .code = "not_implemented", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "%.*s is known to this gateway but not served yet.",
@@ -310,11 +310,11 @@ enum next stage_shape(struct call *c)
     c->stream = ep->stream == STREAM_ALWAYS;
     /* Servers of openai.chat pass over members that they do not know, so there it is enough to look when there
      * may be something; the others refuse a signature that is not theirs. */
-    c->marked = ep->format < FORMAT_NONE && (ep->format != FORMAT_CHAT || ir_may_be_marked()) &&
-                ir_has_mark(c->req->body);
+    c->marked = (ep->format < FORMAT_NONE || ep->work == WORK_COUNT) &&
+                (ep->format != FORMAT_CHAT || ir_may_be_marked()) && ir_has_mark(c->req->body);
     n = ep->model_in == MODEL_IN_PATH ? read_path(c) : read_body(c);
     if (n == NEXT && c->asked.n == 0 && c->ep.model.n) {
         n = read_path(c);
     }
-    return n;
+    return n == NEXT && ep->kind == ENDPOINT_SHOW ? page_show(c) : n;
 }

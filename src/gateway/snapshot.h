@@ -10,6 +10,7 @@
 #include "dialect/endpoint.h"
 #include "http/client.h"
 #include "model/config.h"
+#include "model/facts.h"
 
 /* A limit of calls at once. The counter outlives snapshots: a reload forgets no call in flight. */
 struct snap_limit {
@@ -65,9 +66,11 @@ struct snap_model {
     struct str name;                   /* what clients ask for */
     const struct snap_target *targets; /* by priority */
     uint32_t n_targets;
-    bool listed;          /* appears in /v1/models */
-    struct str lifecycle; /* lines of its answers: Deprecation, Sunset, Link; empty: it stays */
-    uint64_t sunset_us;   /* wall clock, from when on it is gone; 0: never */
+    bool listed;            /* appears in /v1/models */
+    struct str lifecycle;   /* lines of its answers: Deprecation, Sunset, Link; empty: it stays */
+    uint64_t deprecated_us; /* wall clock; 0: never */
+    uint64_t sunset_us;     /* wall clock, from when on it is gone; 0: never */
+    const struct model_facts *facts; /* of the first target; NULL: nothing is known */
     const struct snap_limit *limit;
 };
 

@@ -280,7 +280,13 @@ static void compile_lifecycle(struct compiler *c, const struct config_model *fro
     }
     lifecycle_fields(&b, &l);
     m->lifecycle = buf_str(&b);
+    m->deprecated_us = (uint64_t)deprecated_us;
     m->sunset_us = (uint64_t)sunset_us;
+}
+
+static const struct model_facts *facts_of(const struct snap_target *t)
+{
+    return t->provider->sim ? NULL : facts_find(facts_vendor(t->provider->target.host), t->model);
 }
 
 static void compile_declared(struct compiler *c, const struct config_model *m)
@@ -297,6 +303,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
     struct snap_model out = {.targets = targets,
                              .n_targets = (uint32_t)m->n_targets,
                              .listed = true,
+                             .facts = m->n_targets ? facts_of(targets) : NULL,
                              .limit = limit_for(c, SCOPE_MODEL, m->id)};
     compile_lifecycle(c, m, &out);
     out.name = m->id;
@@ -328,7 +335,8 @@ static void compile_names(struct compiler *c, const struct config_provider *from
         *t = *any;
         t->model = from->models[i];
         t->quoted = quote(c, t->model);
-        struct snap_model m = {.targets = t, .n_targets = 1, .listed = listed};
+        struct snap_model m = {
+            .targets = t, .n_targets = 1, .listed = listed, .facts = facts_of(t)};
         m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
         insert_model(c, m);
         m.name = t->model;

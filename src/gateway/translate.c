@@ -1,7 +1,7 @@
 /* The way back: what the upstream answers, in the caller's dialect. A stream passes event by event; a whole
  * answer is the fold of the same events. The head goes to the client with the first of them, so that an error
  * ahead of all content still has its own status. */
-#include "gateway/translate.h"
+#include "gateway/exchange.h"
 
 #include "conflict/rate_limit.h"
 #include "dialect/chat.h"
@@ -29,6 +29,9 @@ static void begin_answer(struct call *c, int64_t length)
     http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
     call_own_fields(c);
     http_lines(c->req, tr->dropped);
+    if (tr->estimated) {
+        http_lines(c->req, TRANSLATE_ESTIMATED);
+    }
     if (!tr->out.stream && tr->in.lost + tr->out.lost > 0) {
         http_lines(
             c->req,
@@ -382,11 +385,40 @@ static void finish_stream(struct call *c)
 
 /* ---- whole answers ---- */
 
+/* The rest of the texts, to the same target. */
+static void ask_again(struct call *c)
+{
+    c->tr->reading = READ_NOTHING;
+    c->up_ready = c->body_sent = false;
+    c->attempts = 0; /* of a new request */
+    call_back_to(c, STAGE_forward);
+    call_run(c);
+}
+
+static void finish_exchange(struct call *c, struct str body)
+{
+    switch (exchange_take(c, body)) {
+    case EXCHANGE_MORE:
+        ask_again(c);
+        break;
+    case EXCHANGE_MALFORMED:
+        arena_reset(&c->w->scratch);
+        fail_malformed(c, "answered with something else than was asked for");
+        break;
+    default:
+        send_last(c);
+    }
+}
+
 static void finish_whole(struct call *c)
 {
     struct translation *tr = c->tr;
     enum json_type top;
     struct str body = buf_str(&tr->answer);
+    if (tr->exchange && !tr->answer.overflow && json_scan(body, NULL, 0, &top, NULL) == 0) {
+        finish_exchange(c, body);
+        return;
+    }
     if (tr->answer.overflow || json_scan(body, NULL, 0, &top, NULL) < 0 || top != JSON_OBJECT) {
         fail_malformed(c, "answered with something that is no JSON object; check its base_url");
         return;
@@ -401,6 +433,11 @@ static void finish_error(struct call *c)
     struct translation *tr = c->tr;
     struct ir_error e = {.status = tr->status};
     struct str body = buf_str(&tr->answer);
+    if (tr->exchange && exchange_without(c, tr->status)) {
+        c->outcome = OUTCOME_OK;
+        send_last(c);
+        return;
+    }
     enum json_type top;
     bool json = json_scan(body, NULL, 0, &top, NULL) == 0;
     tr->upstream->read_error(&c->req->arena, body, json, &e);

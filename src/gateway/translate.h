@@ -12,6 +12,9 @@ struct renamed {
     struct str here, there; /* in req->arena */
 };
 
+/* The line of an answer whose tokens we have counted because the provider does not. */
+#define TRANSLATE_ESTIMATED STR("accord-estimated: tokens\r\n")
+
 enum reading { READ_NOTHING, READ_EVENTS, READ_WHOLE, READ_ERROR };
 
 struct translation {
@@ -19,23 +22,28 @@ struct translation {
     struct ir_call form; /* in req->input */
     struct buf body;     /* of the request, as the upstream takes it; in req->input */
     struct buf path;     /* ... behind the base URL's path */
+    struct str version;  /* ... and what stands between them when the base URL names no version */
     struct str dropped;  /* the answer's field line about losses; in req->arena */
     uint8_t reading;     /* enum reading */
     bool begun;          /* the answer's head is with the client */
+    bool estimated;      /* its tokens are */
     unsigned status;     /* of an error's head */
     uint32_t retry_after_ms;
     struct renamed *renamed; /* functions whose names the upstream could not take as they are */
     struct ir_in in;
     struct ir_out out;
     struct ir_fold fold;
-    struct buf text;   /* the answer's bytes, in the worker's scratch memory */
-    struct buf answer; /* a body that is being collected, in req->arena */
-    struct str last;   /* the answer's end, ready, while it is being kept; in req->arena */
+    struct buf text;           /* the answer's bytes, in the worker's scratch memory */
+    struct buf answer;         /* a body that is being collected, in req->arena */
+    struct str last;           /* the answer's end, ready, while it is being kept; in req->arena */
+    struct exchange *exchange; /* of a call that is no conversation, exchange.h; else NULL */
 };
 
 /* How a target takes the call. */
 enum plan { PLAN_NOT, PLAN_PASS, PLAN_TRANSLATE };
 enum plan translate_plan(const struct call *c, const struct snap_target *t);
+/* Whether a provider speaks dialects of the family: the built-in one those that most callers speak. */
+bool translate_same_family(const struct snap_provider *p, enum family f);
 
 /* Makes the body for the present target; a request that cannot be read or carried is refused. */
 enum next translate_request(struct call *c);

@@ -1,4 +1,5 @@
 /* The way out: the caller's request in the upstream's dialect. */
+#include "gateway/exchange.h"
 #include "gateway/inline.h"
 #include "gateway/sign.h"
 #include "json/scan.h"
@@ -26,8 +27,7 @@ static bool has_endpoint(const struct snap_provider *p, enum format_id format)
     return format != FORMAT_CHAT || p->api != API_RESPONSES;
 }
 
-/* The built-in provider answers in the three dialects that most callers speak. */
-static bool same_family(const struct snap_provider *p, enum family f)
+bool translate_same_family(const struct snap_provider *p, enum family f)
 {
     return p->sim ? f == FAMILY_OPENAI || f == FAMILY_ANTHROPIC || f == FAMILY_GEMINI
                   : p->family == f;
@@ -40,29 +40,36 @@ enum plan translate_plan(const struct call *c, const struct snap_target *t)
     if (p->family == ep->family && ep->format == FORMAT_CHAT && p->api == API_ANY && !c->marked) {
         return PLAN_PASS; /* nearly always */
     }
+    if (ep->work) {
+        return exchange_plan(c, t);
+    }
     enum format_id from = ep->format, to = format_at(p);
-    if (same_family(t->provider, ep->family) && has_endpoint(t->provider, from) && !c->marked &&
-        from != FORMAT_OLLAMA_GENERATE) {
+    if (translate_same_family(t->provider, ep->family) && has_endpoint(t->provider, from) &&
+        !c->marked && from != FORMAT_OLLAMA_GENERATE) {
         return PLAN_PASS;
     }
     if (from == FORMAT_NONE || !format_of(from) || !format_of(to)) {
-        return same_family(t->provider, ep->family) ? PLAN_PASS : PLAN_NOT;
+        return translate_same_family(t->provider, ep->family) ? PLAN_PASS : PLAN_NOT;
     }
     return PLAN_TRANSLATE;
 }
 
 static struct translation *begin(struct call *c)
 {
+    const struct endpoint *ep = c->ep.endpoint;
     struct translation *tr = c->tr;
     if (!tr) {
         tr = c->tr = arena_alloc(&c->req->arena, sizeof *tr);
     }
-    *tr = (struct translation){.caller = format_of(c->ep.endpoint->format),
+    /* What is no conversation says errors as the conversations of its family do. */
+    *tr = (struct translation){.caller =
+                                   format_of(ep->work ? format_of_family(ep->family) : ep->format),
                                .upstream = format_of(format_at(c->target->provider))};
-    if (c->marked && same_family(c->target->provider, tr->caller->family) &&
-        has_endpoint(c->target->provider, c->ep.endpoint->format)) {
+    if (c->marked && !ep->work && translate_same_family(c->target->provider, tr->caller->family) &&
+        has_endpoint(c->target->provider, ep->format)) {
         tr->upstream = tr->caller; /* only because foreign signatures must not go along */
     }
+    tr->version = tr->upstream->version;
     ir_call_init(&tr->form, &c->req->input);
     tr->form.stream = c->stream;
     return tr;
@@ -85,6 +92,7 @@ static void note_renamed(struct call *c, struct translation *tr)
 
 static enum next read_form(struct call *c, struct translation *tr)
 {
+    bool work = c->ep.endpoint->work != WORK_OTHER;
     struct json_error err;
     enum json_type top;
     if (json_scan(c->req->body, NULL, 0, &top, &err) < 0) {
@@ -96,12 +104,15 @@ static enum next read_form(struct call *c, struct translation *tr)
         struct call_error e = {.status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "The request body must be a JSON object.");
     }
-    if (tr->caller->read_request(&tr->form, c->req->body) < 0) {
+    if ((work ? exchange_read(c) : tr->caller->read_request(&tr->form, c->req->body)) < 0) {
         struct call_error e = {.status = 400,
                                .code = "invalid_request",
                                .param = arena_dupz(&c->req->arena, tr->form.bad_param),
                                .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "%.*s.", STR_ARG(tr->form.bad));
+    }
+    if (work) {
+        return NEXT;
     }
     ir_call_finish(&tr->form);
     tr->form.schemas = c->w->schemas;
@@ -134,38 +145,59 @@ static enum next tell_losses(struct call *c, struct translation *tr)
     return NEXT;
 }
 
-enum next translate_request(struct call *c)
+/* The conversation as it is to be read: with what came before it, and what it names by URL. */
+static enum next read_conversation(struct call *c, struct translation *tr)
 {
-    struct translation *tr = begin(c);
-    const struct snap_provider *p = c->target->provider;
     enum next n = NEXT;
     if (tr->caller == format_of(FORMAT_RESPONSES) && tr->upstream != tr->caller) {
         n = kept_enter(c); /* others keep their own */
     }
     kept_tell(c, &tr->form);
     n = n == NEXT ? read_form(c, tr) : n;
-    n = n == NEXT ? inline_urls(c, tr) : n;
+    return n == NEXT ? inline_urls(c, tr) : n;
+}
+
+static enum next write_form(struct call *c, struct translation *tr)
+{
+    struct ir_target t = {.model = call_upstream_model(c),
+                          .family = tr->upstream->family,
+                          .quirks = c->target->provider->quirks};
+    t.max_output = vendor_model_output(t.model);
+    t.quirks |= vendor_model_quirks(t.family, t.model);
+    if (tr->exchange) {
+        return exchange_write(c, &t);
+    }
+    tr->upstream->write_request(&tr->body, &tr->form, &t);
+    tr->upstream->path(&tr->path, &tr->form, &t);
+    return NEXT;
+}
+
+enum next translate_request(struct call *c)
+{
+    bool goes_on = exchange_goes_on(c);
+    struct translation *tr = goes_on ? c->tr : begin(c);
+    enum next n = goes_on                ? NEXT
+                  : c->ep.endpoint->work ? read_form(c, tr)
+                                         : read_conversation(c, tr);
     if (n != NEXT) {
         return n;
     }
-    struct ir_target t = {
-        .model = call_upstream_model(c), .family = tr->upstream->family, .quirks = p->quirks};
-    t.max_output = vendor_model_output(t.model);
-    t.quirks |= vendor_model_quirks(t.family, t.model);
     size_t room = c->req->body.n + c->req->body.n / 4 + inline_size(c) + 512;
     tr->body = (struct buf){.arena = &c->req->input, .limit = room + BODY_GROWTH_MAX};
     tr->path = (struct buf){.arena = &c->req->input};
     (void)buf_room(&tr->body, room); /* grown once, mostly */
     tr->body.n = 0;
-    tr->upstream->write_request(&tr->body, &tr->form, &t);
-    tr->upstream->path(&tr->path, &tr->form, &t);
+    n = write_form(c, tr);
+    if (n != NEXT) {
+        return n;
+    }
     if (tr->body.overflow) {
         struct call_error e = {
             .status = 413, .code = "request_too_large", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "The request is too large when it is translated to %.*s.",
                          STR_ARG(tr->upstream->name));
     }
-    return tell_losses(c, tr);
+    return goes_on ? NEXT : tell_losses(c, tr);
 }
 
 /* The caller's own fields are words of another dialect; few mean the same everywhere. */
@@ -189,7 +221,7 @@ static struct str upstream_target(struct call *c)
 {
     const struct translation *tr = c->tr;
     struct str base = c->target->provider->base_path;
-    struct str version = tr->upstream->version, path = buf_str(&tr->path);
+    struct str version = tr->version, path = buf_str(&tr->path);
     struct buf b = {.arena = &c->req->input};
     buf_add(&b, base);
     if (endpoint_has_version(base)) {

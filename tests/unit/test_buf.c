@@ -41,7 +41,7 @@ static void text_is_added(void **state)
         }
         assert_int_equal(b->n, 50000);
         for (int k = 0; k < 10000; k++) {
-            char five[6];
+            char five[12];
             snprintf(five, sizeof five, "%05d", k);
             assert_memory_equal(b->p + 5 * (size_t)k, five, 5);
         }
