@@ -14,7 +14,7 @@ int chat_read_messages(struct ir_call *c, struct walk *w);
 /* `tools` as OpenAI has them; Ollama and Cohere took the shape over. 0 or -EINVAL. */
 int chat_read_tools(struct ir_call *c, struct walk *w);
 
-enum { CHAT_OUT_STATE = 64 };
+enum { CHAT_OUT_STATE = 160 };
 void chat_write_event(struct ir_out *o, const struct ir_event *e);
 void chat_write_answer(struct ir_out *o, const struct ir_answer *a);
 

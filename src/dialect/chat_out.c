@@ -7,7 +7,9 @@ struct chat_out {
     uint32_t calls;   /* tool calls begun */
     bool told;        /* arguments of the open call */
     bool refused;     /* a refusal was told as such */
-    enum ir_finish finish;
+    /* The open call, where calls go out whole (o->whole_calls). */
+    struct str id, name, mark;
+    struct buf args;
 };
 _Static_assert(sizeof(struct chat_out) <= CHAT_OUT_STATE, "room for the state");
 
@@ -90,17 +92,32 @@ static void write_text(struct ir_out *o, const char *name, struct str text)
     close_chunk(o, STR("null"));
 }
 
+static void put_call(struct ir_out *o, struct str id, struct str name, struct str args)
+{
+    struct chat_out *s = o->state;
+    buf_add(o->out, STR("\"tool_calls\":[{"));
+    ir_put_i64(o->out, "index", s->calls++);
+    ir_put_text(o->out, "id", ir_id(o->scratch, id, IR_ID_OPENAI));
+    buf_add(o->out, STR(",\"type\":\"function\",\"function\":{"));
+    ir_put_text(o->out, "name", name);
+    ir_put_text(o->out, "arguments", args);
+    buf_addc(o->out, '}');
+}
+
 static void write_call_start(struct ir_out *o, const struct ir_event *e)
 {
     struct chat_out *s = o->state;
     s->told = false;
+    if (o->whole_calls) {
+        s->id = arena_dup(o->arena, e->id);
+        s->name = arena_dup(o->arena, e->name);
+        s->mark = STR("");
+        s->args = (struct buf){.arena = o->arena};
+        return;
+    }
     open_chunk(o);
-    buf_add(o->out, STR("\"tool_calls\":[{"));
-    ir_put_i64(o->out, "index", s->calls++);
-    ir_put_text(o->out, "id", ir_id(o->scratch, e->id, IR_ID_OPENAI));
-    buf_add(o->out, STR(",\"type\":\"function\",\"function\":{"));
-    ir_put_text(o->out, "name", e->name);
-    buf_add(o->out, STR(",\"arguments\":\"\"}}]"));
+    put_call(o, e->id, e->name, STR(""));
+    buf_add(o->out, STR("}]"));
     close_chunk(o, STR("null"));
 }
 
@@ -110,6 +127,21 @@ static void open_call(struct ir_out *o)
     open_chunk(o);
     buf_add(o->out, STR("\"tool_calls\":[{"));
     ir_put_i64(o->out, "index", s->calls ? (int64_t)s->calls - 1 : 0);
+}
+
+static void write_args(struct ir_out *o, struct str piece)
+{
+    struct chat_out *s = o->state;
+    s->told = true;
+    if (o->whole_calls) {
+        buf_add(&s->args, piece);
+        return;
+    }
+    open_call(o);
+    buf_add(o->out, STR(",\"function\":{"));
+    ir_put_text(o->out, "arguments", piece);
+    buf_add(o->out, STR("}}]"));
+    close_chunk(o, STR("null"));
 }
 
 static void put_image(struct buf *b, struct str media_type, struct str data)
@@ -135,12 +167,7 @@ static void write_delta(struct ir_out *o, const struct ir_event *e)
         write_text(o, "refusal", e->text);
         break;
     case IR_TOOL_CALL:
-        ((struct chat_out *)o->state)->told = true;
-        open_call(o);
-        buf_add(o->out, STR(",\"function\":{"));
-        ir_put_text(o->out, "arguments", e->text);
-        buf_add(o->out, STR("}}]"));
-        close_chunk(o, STR("null"));
+        write_args(o, e->text);
         break;
     case IR_IMAGE:
         open_chunk(o);
@@ -176,6 +203,10 @@ static void write_signature(struct ir_out *o, const struct ir_event *e)
 {
     struct str mark = ir_signature_out(o->scratch, e->signature, e->issuer,
                                        e->kind == IR_TOOL_CALL ? FAMILY_GEMINI : FAMILY_COUNT);
+    if (e->kind == IR_TOOL_CALL && o->whole_calls) {
+        ((struct chat_out *)o->state)->mark = arena_dup(o->arena, mark);
+        return;
+    }
     if (e->kind == IR_TOOL_CALL) {
         open_call(o);
         put_signature(o->out, e->kind, mark, false);
@@ -186,6 +217,24 @@ static void write_signature(struct ir_out *o, const struct ir_event *e)
         put_signature(o->out, e->kind, mark, e->redacted);
         buf_addc(o->out, ']');
     }
+    close_chunk(o, STR("null"));
+}
+
+static void write_call_end(struct ir_out *o)
+{
+    const struct chat_out *s = o->state;
+    if (!s->told) {
+        write_args(o, STR("{}"));
+    }
+    if (!o->whole_calls) {
+        return;
+    }
+    open_chunk(o);
+    put_call(o, s->id, s->name, buf_str(&s->args));
+    if (s->mark.n) {
+        put_signature(o->out, IR_TOOL_CALL, s->mark, false);
+    }
+    buf_add(o->out, STR("}]"));
     close_chunk(o, STR("null"));
 }
 
@@ -229,8 +278,8 @@ void chat_write_event(struct ir_out *o, const struct ir_event *e)
         write_end(o, &e->usage);
         break;
     case IR_BLOCK_STOP:
-        if (e->kind == IR_TOOL_CALL && !((struct chat_out *)o->state)->told) {
-            write_delta(o, &(struct ir_event){.kind = IR_TOOL_CALL, .text = STR("{}")});
+        if (e->kind == IR_TOOL_CALL) {
+            write_call_end(o);
         }
         break;
     case IR_USAGE:

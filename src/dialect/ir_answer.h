@@ -145,6 +145,7 @@ struct ir_out {
     struct str id;     /* of our answer, plain, without a prefix: "req_..." is its request id */
     int64_t created_s; /* wall clock */
     bool usage_wanted; /* openai.chat: the caller asked for the usage chunk */
+    bool whole_calls;  /* openai.chat: each tool call of a stream is one chunk (Mistral) */
     bool array;        /* gemini.generate: the stream is a JSON array */
     bool stream;       /* the answer is a stream */
     int64_t sequence;  /* events written, for dialects that number them; -1: not numbered */

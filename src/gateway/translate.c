@@ -180,6 +180,13 @@ static bool asks_for_sse(const struct call *c)
     return false;
 }
 
+/* Mistral's own SDKs, whatever the language, check that each piece of a call has the call's name. */
+static bool takes_whole_calls(const struct call *c)
+{
+    return c->stream && c->tr->caller == format_of(FORMAT_CHAT) &&
+           str_find(h1_find(c->req->head, STR("user-agent")), STR("mistral")) >= 0;
+}
+
 static void start(struct call *c)
 {
     struct translation *tr = c->tr;
@@ -200,6 +207,7 @@ static void start(struct call *c)
                               .id = str_make(c->id + 4, 26),
                               .created_s = (int64_t)(clock_wall_us() / 1000000),
                               .usage_wanted = c->usage_asked,
+                              .whole_calls = takes_whole_calls(c),
                               .sequence = tr->caller == format_of(FORMAT_RESPONSES) ? 0 : -1,
                               .stream = c->stream,
                               .caller = tr->caller->family};

@@ -438,12 +438,71 @@ static void streams_of_messages(void **state)
     arena_reset(&a);
 }
 
+/* Calls that go out whole: nothing of one before its end, then all of it in one chunk. What the events hold is
+ * gone behind each of them, as it is behind each read of a socket. */
+static void calls_in_one_chunk(void **state)
+{
+    (void)state;
+    const struct ir_event events[] = {
+        {.type = IR_START},
+        {.type = IR_BLOCK_START, .kind = IR_TOOL_CALL, .id = STR("i"), .name = STR("f")},
+        {.type = IR_DELTA, .kind = IR_TOOL_CALL, .text = STR("{\\\"a\\\"")},
+        {.type = IR_DELTA, .kind = IR_TOOL_CALL, .text = STR(":1}")},
+        {.type = IR_SIGNATURE,
+         .kind = IR_TOOL_CALL,
+         .signature = STR("sig"),
+         .issuer = FAMILY_GEMINI},
+        {.type = IR_BLOCK_STOP, .kind = IR_TOOL_CALL},
+        {.type = IR_BLOCK_START, .kind = IR_TOOL_CALL, .id = STR("j"), .name = STR("g")},
+        {.type = IR_BLOCK_STOP, .kind = IR_TOOL_CALL},
+        {.type = IR_FINISH, .finish = IR_FINISH_TOOLS},
+    };
+#define WHOLE(c)                                                                                   \
+    "data: "                                                                                       \
+    "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":\"m\","   \
+    "\"choices\":[{\"index\":0,\"delta\":{" c "},\"logprobs\":null,\"finish_reason\":"
+    const char *want = WHOLE("\"role\":\"assistant\",\"content\":\"\"") "null}]}\n\n" WHOLE(
+        "\"tool_calls\":[{\"index\":0,\"id\":\"i\",\"type\":\"function\",\"function\":{\"name\":"
+        "\"f\",\"arguments\":\"{\\\"a\\\":1}\"},\"extra_content\":{\"google\":{"
+        "\"thought_signature\":\"sig\"}}}]") "null}]}\n\n" WHOLE("\"tool_calls\":[{\"index\":1,"
+                                                                 "\"id\":\"j\",\"type\":"
+                                                                 "\"function\",\"function\":{"
+                                                                 "\"name\":\"g\",\"arguments\":\"{}"
+                                                                 "\"}}]") "null}]}\n\n" WHOLE("") "\"tool_calls\"}]}\n\n";
+    const struct format *to = format_of(FORMAT_CHAT);
+    struct arena a = {0};
+    struct buf text = {.arena = &a};
+    struct ir_out out = {.arena = &a,
+                         .out = &text,
+                         .state = arena_zalloc(&a, to->out_state + 16),
+                         .model = STR("m"),
+                         .id = STR("1"),
+                         .stream = true,
+                         .whole_calls = true};
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        struct arena scratch = {0};
+        struct ir_event e = events[i];
+        e.text = arena_dup(&scratch, e.text);
+        e.name = arena_dup(&scratch, e.name);
+        e.id = arena_dup(&scratch, e.id);
+        e.signature = arena_dup(&scratch, e.signature);
+        out.scratch = &scratch;
+        to->write_event(&out, &e);
+        arena_reset(&scratch);
+    }
+    if (!str_eq(buf_str(&text), str_of(want))) {
+        fail_msg("%.*s", STR_ARG(buf_str(&text)));
+    }
+    arena_reset(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_written), cmocka_unit_test(vendors_by_name),
         cmocka_unit_test(numbers_step_back),    cmocka_unit_test(bad_requests),
         cmocka_unit_test(streams_of_chat),      cmocka_unit_test(streams_of_messages),
+        cmocka_unit_test(calls_in_one_chunk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
