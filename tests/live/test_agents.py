@@ -1,24 +1,29 @@
-"""Coding agents in print mode, through the server to the outside upstream: one answer each."""
+"""Coding agents in print mode, through the server to the outside upstream: an answer, and a file that
+a tool call of another dialect's upstream makes them write."""
 
+import json
 import subprocess
 
 import pytest
 
 from accord import KEY
-from tooling import NODE_HOME, clean_home, require_node
+from tooling import NODE, NODE_HOME, clean_home, require_node
 
 ANSWER = "Bonjour \u00e9l\u00e8ve \U0001f600, says the mock."
 MODULES = NODE_HOME / "node_modules"
 CLAUDE = MODULES / "@anthropic-ai" / "claude-code-linux-x64" / "claude"
 CODEX = (MODULES / "@openai" / "codex-linux-x64" / "vendor" / "x86_64-unknown-linux-musl" / "bin"
          / "codex")
+GEMINI = MODULES / "@google" / "gemini-cli" / "bundle" / "gemini.js"
+OPENCODE = MODULES / "opencode-linux-x64" / "bin" / "opencode"
+WRITTEN = "made by a tool \u2713\n"
 
 
 def run(command, directory, env):
     require_node()
     assert command[0].exists(), f"{command[0]} is not installed"
     work = directory / "work"
-    work.mkdir()
+    work.mkdir(exist_ok=True)
     return subprocess.run([str(part) for part in command], cwd=work, timeout=120,
                           env={**clean_home(directory), **env}, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, check=False)
@@ -64,7 +69,7 @@ def test_claude_code_writes_a_file_by_a_tool_call_of_any_upstream(gateway, tmp_p
         "ANTHROPIC_BASE_URL": gateway.address, "ANTHROPIC_AUTH_TOKEN": KEY, "ANTHROPIC_MODEL": model,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1", "IS_SANDBOX": "1"})
     assert result.returncode == 0, result
-    assert file.read_text(encoding="utf-8") == "made by a tool \u2713\n"
+    assert file.read_text(encoding="utf-8") == WRITTEN
     assert "21 degrees" in result.stdout
 
 
@@ -76,5 +81,47 @@ def test_codex_writes_a_file_by_a_tool_call_of_any_upstream(gateway, tmp_path, m
                   "-c", 'model_provider="accord"', "-c", f'model="{model}"', "-c", provider,
                   "write the file note.txt"], tmp_path, {"ACCORD_KEY": KEY})
     assert result.returncode == 0, result
-    assert (tmp_path / "work" / "note.txt").read_text(encoding="utf-8") == "made by a tool \u2713\n"
+    assert (tmp_path / "work" / "note.txt").read_text(encoding="utf-8") == WRITTEN
     assert "21 degrees" in result.stdout
+
+
+UPSTREAM = {"claude-m": "/v1/messages", "bedrock-m": "/model/upstream-b/converse-stream",
+            "gemini-m": "/v1beta/models/upstream-g:streamGenerateContent?alt=sse"}
+
+
+@pytest.mark.parametrize("model", ["claude-m", "bedrock-m"])
+def test_gemini_cli_writes_a_file_by_a_tool_call_of_any_upstream(gateway, aimock, tmp_path, model):
+    settings = tmp_path / ".gemini" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        "general": {"enableAutoUpdate": False}, "privacy": {"usageStatisticsEnabled": False},
+    }), encoding="utf-8")
+    file = tmp_path / "work" / "note.txt"
+    result = run([NODE, GEMINI, "-m", model, "--yolo", "-p", f"write the file {file}"], tmp_path, {
+        "GOOGLE_GEMINI_BASE_URL": gateway.address, "GEMINI_API_KEY": KEY,
+        "GEMINI_CLI_TRUST_WORKSPACE": "true"})
+    assert result.returncode == 0, result
+    assert file.read_text(encoding="utf-8") == WRITTEN
+    assert "21 degrees" in result.stdout
+    assert aimock.journal()[-1]["path"] == UPSTREAM[model]
+
+
+@pytest.mark.parametrize("model", ["claude-m", "gemini-m"])
+def test_opencode_writes_a_file_by_a_tool_call_of_any_upstream(gateway, aimock, tmp_path, model):
+    config = tmp_path / "work" / "opencode.json"
+    config.parent.mkdir()
+    config.write_text(json.dumps({
+        "share": "disabled", "autoupdate": False,
+        "provider": {"accord": {
+            "npm": "@ai-sdk/openai-compatible", "models": {model: {}},
+            "options": {"baseURL": f"{gateway.address}/v1", "apiKey": KEY}}},
+    }), encoding="utf-8")
+    file = tmp_path / "work" / "note.txt"
+    result = run([OPENCODE, "run", "-m", f"accord/{model}", f"write the file {file}"], tmp_path, {
+        # Its plugins come from a registry, in the background: not here.
+        "OPENCODE_DISABLE_MODELS_FETCH": "1", "HTTPS_PROXY": "http://127.0.0.1:1"})
+    assert result.returncode == 0, result
+    assert file.read_text(encoding="utf-8") == WRITTEN
+    assert "21 degrees" in result.stdout
+    assert aimock.journal()[-1]["path"] == UPSTREAM[model]

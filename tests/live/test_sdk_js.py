@@ -34,7 +34,7 @@ def test_openai_stream_with_usage(js):
 
 
 def test_openai_tool_call_and_result(js):
-    assert js("openai", "tool") == TOOL_ANSWER
+    assert js("openai", "tool") == {**TOOL_ANSWER, "stop": "tool_calls"}
 
 
 def test_openai_responses_whole_and_streamed(js):
@@ -79,7 +79,7 @@ def test_anthropic_stream(js):
 
 
 def test_anthropic_tool_call_and_result(js):
-    assert js("anthropic", "tool") == TOOL_ANSWER
+    assert js("anthropic", "tool") == {**TOOL_ANSWER, "stop": "tool_use"}
 
 
 def test_anthropic_lists_models_with_display_names(js):
@@ -142,6 +142,16 @@ def test_genai_wrong_key_is_refused_in_its_dialect(js):
     assert "UNAUTHENTICATED" in error["message"]
 
 
+@pytest.mark.parametrize("sdk, own", [("mistral", "m"), ("cohere", "cohere-m"),
+                                      ("ollama", "ollama-m"), ("bedrock", "bedrock-m")])
+def test_sdk_of_another_vendor_in_its_own_dialect(node, gateway, sdk, own):
+    seen = run_node(f"{sdk}.mjs", "chat,stream,tool,badKey", gateway.address, KEY, models=[own])
+    assert (seen["chat"][own]["text"], seen["stream"][own]["text"]) == (TEXT, TEXT)
+    assert TOOL_ANSWER.items() <= seen["tool"][own].items()
+    assert seen["badKey"][own]["status"] == 401
+    assert "This key is not known here" in seen["badKey"][own]["message"]
+
+
 @pytest.mark.parametrize("provider", ["chat", "responses", "compatible", "anthropic",
                                       "anthropic-bare", "google"])
 def test_vercel_ai_whole_and_streamed(js, provider):
@@ -150,8 +160,9 @@ def test_vercel_ai_whole_and_streamed(js, provider):
     assert answer["usage"] == 5
 
 
-def test_vercel_ai_tool_call(js):
-    assert js("vercel", "tool") == TOOL_CALL
+def test_vercel_ai_runs_the_tool_and_asks_again(js):
+    assert js("vercel", "chat-tool") == {
+        "called": [TOOL_CALL["arguments"]], "text": TOOL_ANSWER["text"], "steps": 2}
 
 
 def test_vercel_ai_embeddings(js):
@@ -159,7 +170,7 @@ def test_vercel_ai_embeddings(js):
 
 
 def test_vercel_ai_error(js):
-    error = js("vercel", "error")
+    error = js("vercel", "chat-error")
     assert error["status"] == 400
     assert "prompt is too long" in error["message"]
 

@@ -67,12 +67,13 @@ def clean_home(directory):
     return {"PATH": os.environ["PATH"], "HOME": str(directory)}
 
 
-def run_node(script, scenario, address, key, timeout=60):
-    """Runs a scenario of js/SCRIPT with Node 24 and returns the JSON of its last line."""
+def run_node(script, scenarios, address, key, models=(), timeout=60):
+    """Runs a scenario of js/SCRIPT with Node 24 and returns the JSON of its last line; with models,
+    several scenarios ("chat,tool") with each of them, in one process (js/scenario.mjs)."""
     node = require_node()
     result = subprocess.run(
         [str(node), "--preserve-symlinks-main", "--preserve-symlinks",
-         str(NODE_HOME / "js" / script), scenario],
+         str(NODE_HOME / "js" / script), scenarios, *([",".join(models)] if models else [])],
         env={"PATH": os.environ["PATH"], "HOME": str(NODE_HOME), "GATEWAY": address, "KEY": key},
         cwd=NODE_HOME, timeout=timeout, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{script}: {result.stdout[-2000:]}\n{result.stderr[-4000:]}"

@@ -53,6 +53,10 @@ function answer(request) {
       message: "prompt is too long: 210000 tokens > 200000 maximum",
       type: "invalid_request_error", code: "context_length_exceeded" } };
   }
+  if (asked.includes("too many")) {
+    return { status: 429, retryAfter: 7, error: {
+      message: "slow down, please", type: "rate_limit_error", code: "rate_limit_exceeded" } };
+  }
   // "busy once NAME" fails the first time each name is seen.
   const busy = /busy once (\S+)/.exec(asked);
   if (busy && !failedOnce.has(busy[1])) {

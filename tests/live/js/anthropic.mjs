@@ -1,36 +1,44 @@
 // The official @anthropic-ai/sdk package.
 import Anthropic from "@anthropic-ai/sdk";
 
-import { failure, gateway, key, run, weather } from "./scenario.mjs";
+import { ask, failure, gateway, key, question, result, run, weather } from "./scenario.mjs";
 
 const client = new Anthropic({ baseURL: gateway, apiKey: key });
-const model = "claude-m";
-const ask = (content) => [{ role: "user", content }];
+const hasty = client.withOptions({ maxRetries: 0 });
 const tools = [{ name: weather.name, description: weather.description,
   input_schema: weather.schema }];
-const base = { model, max_tokens: 100 };
+const own = "claude-m";
+const base = { max_tokens: 100 };
+
+async function toolLoop(model, askFirst) {
+  const messages = ask(question);
+  const first = await askFirst({ ...base, model, messages, tools });
+  const use = first.content.find((block) => block.type === "tool_use");
+  messages.push({ role: "assistant", content: first.content },
+    { role: "user", content: [{ type: "tool_result", tool_use_id: use.id, content: result }] });
+  const second = await client.messages.create({ ...base, model, messages, tools });
+  return { name: use.name, arguments: use.input, stop: first.stop_reason,
+    text: second.content[0].text };
+}
 
 await run({
-  async chat() {
-    const answer = await client.messages.create({ ...base, messages: ask("hello") });
-    return { text: answer.content[0].text, usage: answer.usage, requestId: answer._request_id };
+  async chat(model = own) {
+    const answer = await client.messages.create({ ...base, model, messages: ask("hello") });
+    return { text: answer.content[0].text, stop: answer.stop_reason, usage: answer.usage,
+      requestId: answer._request_id };
   },
-  async stream() {
-    const stream = client.messages.stream({ ...base, messages: ask("hello") });
+  async stream(model = own) {
+    const stream = client.messages.stream({ ...base, model, messages: ask("hello") });
     let text = "";
     stream.on("text", (delta) => { text += delta; });
     const final = await stream.finalMessage();
     return { text, final: final.content[0].text, stop: final.stop_reason, usage: final.usage };
   },
-  async tool() {
-    const messages = ask("the weather in Oslo?");
-    const first = await client.messages.create({ ...base, messages, tools });
-    const use = first.content.find((block) => block.type === "tool_use");
-    messages.push({ role: "assistant", content: first.content },
-      { role: "user", content: [
-        { type: "tool_result", tool_use_id: use.id, content: "21 degrees" }] });
-    const second = await client.messages.create({ ...base, messages, tools });
-    return { name: use.name, arguments: use.input, text: second.content[0].text };
+  async tool(model = own) {
+    return toolLoop(model, (body) => client.messages.create(body));
+  },
+  async toolStream(model = own) {
+    return toolLoop(model, (body) => client.messages.stream(body).finalMessage());
   },
   async models() {
     const names = [];
@@ -39,16 +47,19 @@ await run({
     }
     return { names };
   },
-  async error() {
-    return failure(() => client.messages.create({ ...base, messages: ask("too long") }));
+  async error(model = own) {
+    return failure(() => client.messages.create({ ...base, model, messages: ask("too long") }));
+  },
+  async limit(model = own) {
+    return failure(() => hasty.messages.create({ ...base, model, messages: ask("too many") }));
   },
   async badKey() {
     const wrong = new Anthropic({ baseURL: gateway, apiKey: "sk-accord-wrong-key-000" });
-    return failure(() => wrong.messages.create({ ...base, messages: ask("hello") }));
+    return failure(() => wrong.messages.create({ ...base, model: own, messages: ask("hello") }));
   },
   async retry() {
     const answer = await client.messages.create({
-      ...base, messages: ask("busy once anthropic-js") });
+      ...base, model: own, messages: ask("busy once anthropic-js") });
     return { text: answer.content[0].text };
   },
 });

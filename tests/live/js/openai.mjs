@@ -1,13 +1,14 @@
-// The official openai package.
+// The official openai package: chat completions, and responses.
 import OpenAI from "openai";
 
-import { failure, gateway, key, run, weather } from "./scenario.mjs";
+import { ask, chatTool, failure, gateway, key, question, result, run, weather }
+  from "./scenario.mjs";
 
 const client = new OpenAI({ baseURL: `${gateway}/v1`, apiKey: key });
-const model = "m";
-const ask = (content) => [{ role: "user", content }];
-const tools = [{ type: "function", function: {
-  name: weather.name, description: weather.description, parameters: weather.schema } }];
+const hasty = client.withOptions({ maxRetries: 0 });
+const tools = [chatTool];
+const responseTools = [{ type: "function", name: weather.name, description: weather.description,
+  parameters: weather.schema, strict: false }];
 
 async function collect(stream) {
   const seen = { text: "", finish: null, usage: null, chunks: 0 };
@@ -20,31 +21,48 @@ async function collect(stream) {
   return seen;
 }
 
+async function toolLoop(model, askFirst) {
+  const messages = ask(question);
+  const first = await askFirst({ model, messages, tools });
+  const call = first.choices[0].message.tool_calls[0];
+  messages.push(first.choices[0].message, { role: "tool", tool_call_id: call.id, content: result });
+  const second = await client.chat.completions.create({ model, messages, tools });
+  return { name: call.function.name, arguments: JSON.parse(call.function.arguments),
+    stop: first.choices[0].finish_reason, text: second.choices[0].message.content };
+}
+
+async function responsesLoop(model, askFirst) {
+  const input = ask(question);
+  const first = await askFirst({ model, input, tools: responseTools });
+  const call = first.output.find((item) => item.type === "function_call");
+  input.push(...first.output,
+    { type: "function_call_output", call_id: call.call_id, output: result });
+  const second = await client.responses.create({ model, input, tools: responseTools });
+  return { name: call.name, arguments: JSON.parse(call.arguments), stop: first.status,
+    text: second.output_text };
+}
+
 await run({
-  async chat() {
+  async chat(model = "m") {
     const answer = await client.chat.completions.create({ model, messages: ask("hello") });
     return { text: answer.choices[0].message.content, usage: answer.usage,
-      requestId: answer._request_id };
+      finish: answer.choices[0].finish_reason, requestId: answer._request_id };
   },
-  async stream() {
+  async stream(model = "m") {
     return collect(await client.chat.completions.create({
       model, messages: ask("hello"), stream: true }));
   },
-  async streamWithUsage() {
+  async streamWithUsage(model = "m") {
     return collect(await client.chat.completions.create({
       model, messages: ask("hello"), stream: true, stream_options: { include_usage: true } }));
   },
-  async tool() {
-    const messages = ask("the weather in Oslo?");
-    const first = await client.chat.completions.create({ model, messages, tools });
-    const call = first.choices[0].message.tool_calls[0];
-    messages.push(first.choices[0].message,
-      { role: "tool", tool_call_id: call.id, content: "21 degrees" });
-    const second = await client.chat.completions.create({ model, messages, tools });
-    return { name: call.function.name, arguments: JSON.parse(call.function.arguments),
-      text: second.choices[0].message.content };
+  async tool(model = "m") {
+    return toolLoop(model, (body) => client.chat.completions.create(body));
   },
-  async responses() {
+  async toolStream(model = "m") {
+    return toolLoop(model, (body) => client.chat.completions.stream(body).finalChatCompletion());
+  },
+  async responses(model = "m") {
     const answer = await client.responses.create({ model, input: "hello" });
     const streamed = await client.responses.create({ model, input: "hello", stream: true });
     let text = "";
@@ -55,8 +73,14 @@ await run({
     }
     return { text: answer.output_text, streamed: text, last };
   },
+  async responsesTool(model = "m") {
+    return responsesLoop(model, (body) => client.responses.create(body));
+  },
+  async responsesToolStream(model = "m") {
+    return responsesLoop(model, (body) => client.responses.stream(body).finalResponse());
+  },
   async embeddings() {
-    const answer = await client.embeddings.create({ model, input: "hello" });
+    const answer = await client.embeddings.create({ model: "m", input: "hello" });
     return { vector: answer.data[0].embedding };
   },
   async models() {
@@ -66,16 +90,22 @@ await run({
     }
     return { ids };
   },
-  async error() {
+  async error(model = "m") {
     return failure(() => client.chat.completions.create({ model, messages: ask("too long") }));
+  },
+  async limit(model = "m") {
+    return failure(() => hasty.chat.completions.create({ model, messages: ask("too many") }));
+  },
+  async responsesError(model = "m") {
+    return failure(() => client.responses.create({ model, input: "too long" }));
   },
   async badKey() {
     const wrong = new OpenAI({ baseURL: `${gateway}/v1`, apiKey: "sk-accord-wrong-key-000" });
-    return failure(() => wrong.chat.completions.create({ model, messages: ask("hello") }));
+    return failure(() => wrong.chat.completions.create({ model: "m", messages: ask("hello") }));
   },
   async retry() {
     const answer = await client.chat.completions.create({
-      model, messages: ask("busy once openai-js") });
+      model: "m", messages: ask("busy once openai-js") });
     return { text: answer.choices[0].message.content };
   },
 });

@@ -1,4 +1,8 @@
-// Runs the scenario named on the command line and prints what it returned as one line of JSON.
+// Runs the scenarios that the command line names, and prints what they returned as one line of JSON:
+//
+//   node FILE SCENARIO              with the model of the SDK's own dialect
+//   node FILE A,B,... MODEL,...     each with each model: {"A": {"MODEL": ...}, ...}; one that threw
+//                                   is {"threw": ...} and leaves the others alone
 export const gateway = process.env.GATEWAY;
 export const key = process.env.KEY;
 
@@ -12,12 +16,39 @@ export const weather = {
   },
 };
 
-export async function run(scenarios) {
-  const chosen = scenarios[process.argv[2]];
-  if (!chosen) {
-    throw new Error(`no scenario ${process.argv[2]}`);
+export const question = "the weather in Oslo?";
+export const result = "21 degrees";
+export const ask = (content) => [{ role: "user", content }];
+
+// A tool as chat completions describe it, and with them Mistral, Cohere and Ollama.
+export const chatTool = { type: "function", function: {
+  name: weather.name, description: weather.description, parameters: weather.schema } };
+
+async function eachWithEach(scenarios, names, models) {
+  const all = {};
+  for (const name of names) {
+    all[name] = {};
+    for (const model of models) {
+      try {
+        all[name][model] = await scenarios[name](model);
+      } catch (error) {
+        all[name][model] = { threw: String(error.stack), body: error.body ?? error.error ?? null };
+      }
+    }
   }
-  console.log(JSON.stringify(await chosen()));
+  return all;
+}
+
+export async function run(scenarios) {
+  const names = process.argv[2].split(",");
+  const models = process.argv[3]?.split(",");
+  for (const name of names) {
+    if (!scenarios[name]) {
+      throw new Error(`no scenario ${name}`);
+    }
+  }
+  console.log(JSON.stringify(models ? await eachWithEach(scenarios, names, models)
+    : await scenarios[names[0]]()));
   process.exit(0);
 }
 
@@ -27,11 +58,13 @@ export async function failure(call) {
     await call();
   } catch (error) {
     return {
-      status: error.status ?? error.statusCode ?? null,
+      status: error.status ?? error.statusCode ?? error.status_code
+        ?? error.$metadata?.httpStatusCode ?? null,
       message: String(error.message),
       name: error.constructor.name,
       requestId: error.requestID ?? error.request_id ?? null,
       headers: Boolean(error.headers ?? error.responseHeaders),
+      retryAfter: error.headers?.get?.("retry-after") ?? null,
     };
   }
   throw new Error("the call succeeded");

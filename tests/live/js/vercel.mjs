@@ -3,9 +3,9 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { embed, generateText, jsonSchema, streamText, tool } from "ai";
+import { embed, generateText, isStepCount, jsonSchema, streamText, tool } from "ai";
 
-import { failure, gateway, key, run, weather } from "./scenario.mjs";
+import { failure, gateway, key, question, result, run, weather } from "./scenario.mjs";
 
 const openai = createOpenAI({ baseURL: `${gateway}/v1`, apiKey: key });
 const compatible = createOpenAICompatible({
@@ -15,10 +15,12 @@ const anthropicBare = createAnthropic({ baseURL: gateway, apiKey: key });
 const anthropic = createAnthropic({ baseURL: `${gateway}/v1`, apiKey: key });
 const google = createGoogleGenerativeAI({ baseURL: `${gateway}/v1beta`, apiKey: key });
 
-const chosen = {
-  chat: openai.chat("m"), responses: openai("m"), compatible: compatible("m"),
-  anthropic: anthropic("claude-m"), "anthropic-bare": anthropicBare("claude-m"),
-  google: google("gemini-m"),
+const providers = {
+  chat: (model = "m") => openai.chat(model), responses: (model = "m") => openai(model),
+  compatible: (model = "m") => compatible(model),
+  anthropic: (model = "claude-m") => anthropic(model),
+  "anthropic-bare": (model = "claude-m") => anthropicBare(model),
+  google: (model = "gemini-m") => google(model),
 };
 
 async function both(model) {
@@ -32,25 +34,45 @@ async function both(model) {
     usage: (await streamed.usage).outputTokens };
 }
 
+// The SDK itself runs the tool and asks again with its result.
+function loop(model, seen) {
+  return {
+    model, prompt: question, stopWhen: isStepCount(2),
+    tools: { get_weather: tool({
+      description: weather.description, inputSchema: jsonSchema(weather.schema),
+      execute: (input) => { seen.push(input); return result; } }) },
+  };
+}
+
+async function whole(model) {
+  const seen = [];
+  const answer = await generateText(loop(model, seen));
+  return { called: seen, text: answer.text, steps: answer.steps.length };
+}
+
+async function streamed(model) {
+  const seen = [];
+  const answer = streamText({ ...loop(model, seen), onError: ({ error }) => { throw error; } });
+  return { called: seen, text: await answer.text, steps: (await answer.steps).length };
+}
+
+const scenarios = {};
+for (const [name, provide] of Object.entries(providers)) {
+  scenarios[name] = (model) => both(provide(model));
+  scenarios[`${name}-tool`] = (model) => whole(provide(model));
+  scenarios[`${name}-toolStream`] = (model) => streamed(provide(model));
+  scenarios[`${name}-error`] = (model) => failure(() =>
+    generateText({ model: provide(model), prompt: "too long" }));
+}
+
 await run({
-  ...Object.fromEntries(Object.entries(chosen).map(([name, model]) => [name, () => both(model)])),
-  async tool() {
-    const answer = await generateText({
-      model: chosen.chat, prompt: "the weather in Oslo?",
-      tools: { get_weather: tool({
-        description: weather.description, inputSchema: jsonSchema(weather.schema) }) },
-    });
-    return { name: answer.toolCalls[0].toolName, arguments: answer.toolCalls[0].input };
-  },
+  ...scenarios,
   async embeddings() {
     const answer = await embed({ model: openai.textEmbeddingModel("m"), value: "hello" });
     return { vector: answer.embedding };
   },
-  async error() {
-    return failure(() => generateText({ model: chosen.chat, prompt: "too long" }));
-  },
   async retry() {
-    const answer = await generateText({ model: chosen.chat, prompt: "busy once vercel" });
+    const answer = await generateText({ model: providers.chat(), prompt: "busy once vercel" });
     return { text: answer.text };
   },
 });
