@@ -123,11 +123,13 @@ def test_genai_lists_models(js):
 
 
 def test_genai_embeddings(node, start, upstream):
+    """Its body names the model once more, so it is written anew: a batch of one is a single text."""
     upstream.answer = lambda peer, request: peer.send(answers.whole(
-        b'{"embeddings":[{"values":[0.25,-0.5,1]}]}'))
+        b'{"embedding":{"values":[0.25,-0.5,1]}}'))
     server = start(config_for(upstream.url))
     assert run_node("genai.mjs", "embeddings", server.address, KEY)["vector"] == [0.25, -0.5, 1]
-    assert upstream.last.path == "/v1beta/models/upstream-g:batchEmbedContents"
+    assert upstream.last.path == "/v1beta/models/upstream-g:embedContent"
+    assert b"gemini-m" not in upstream.last.body
 
 
 def test_genai_upstream_error_keeps_status_and_text(js):
