@@ -145,6 +145,11 @@ struct ir_call {
      * whether this one is kept. The gateway's, set before the request is read. */
     struct str follows;
     enum ir_tri kept;
+    /* The upstream speaks the caller's own dialect and keeps things itself; the gateway's, set before the
+     * request is read. Then the answer keeps its id, and members that only such an upstream understands go
+     * along as they stand ("name": value). */
+    bool own;
+    struct ir_list *own_members;
     bool keep; /* the writer of the answer looks at this form again: its memory must last as long */
 
     struct ir_list *dropped; /* names, plain text, each once */

@@ -421,6 +421,19 @@ static void put_sampling(struct writer *w)
     }
 }
 
+/* Nothing is kept there that nobody will ask for: only one who keeps its own may do what it is used to. */
+static void put_store(struct writer *w)
+{
+    const struct ir_call *c = w->c;
+    if (!c->own || c->store != IR_UNSAID) {
+        ir_put_bool(w->b, "store", c->store == IR_YES);
+    }
+    for (const struct ir_list *l = c->own_members; l; l = l->next) {
+        ir_comma(w->b);
+        buf_add(w->b, l->text);
+    }
+}
+
 void responses_write_request(struct buf *b, struct ir_call *c, const struct ir_target *t)
 {
     struct writer w = {.b = b, .c = c, .t = t};
@@ -444,7 +457,7 @@ void responses_write_request(struct buf *b, struct ir_call *c, const struct ir_t
     if (c->end_user.n) {
         ir_put_text(b, is_openai(&w) ? "safety_identifier" : "user", c->end_user);
     }
-    ir_put_bool(b, "store", c->store == IR_YES);
+    put_store(&w);
     ir_drop_members(c, written, by_hand);
     if (c->stream) {
         ir_put_bool(b, "stream", true);

@@ -72,6 +72,7 @@ static struct translation *begin(struct call *c)
     tr->version = tr->upstream->version;
     ir_call_init(&tr->form, &c->req->input);
     tr->form.stream = c->stream;
+    tr->form.own = tr->upstream == tr->caller;
     return tr;
 }
 

@@ -17,20 +17,20 @@ static void redacted_thinking_stays_what_it_is(void **state)
     assert_true(
         str_find(text, quoted("'content':[{'type':'redacted_thinking','data':'EmwK'},{'type':"
                               "'text','text':'Hi'}]")) > 0);
-    struct answer *s = stream(
-        FORMAT_MESSAGES, FORMAT_MESSAGES,
-        "data: {'type':'message_start','message':{'id':'m','model':'c','content':[],'usage':"
-        "{'input_tokens':3,'output_tokens':1}}}\n\n"
-        "data: {'type':'content_block_start','index':0,'content_block':{'type':"
-        "'redacted_thinking','data':'EmwK'}}\n\n"
-        "data: {'type':'content_block_stop','index':0}\n\n"
-        "data: {'type':'content_block_start','index':1,'content_block':{'type':'text',"
-        "'text':''}}\n\n"
-        "data: {'type':'content_block_delta','index':1,'delta':{'type':'text_delta',"
-        "'text':'Hi'}}\n\n"
-        "data: {'type':'content_block_stop','index':1}\n\n"
-        "data: {'type':'message_delta','delta':{'stop_reason':'end_turn'},'usage':"
-        "{'output_tokens':2}}\n\ndata: {'type':'message_stop'}\n\n");
+    struct answer *s =
+        stream(FORMAT_MESSAGES, FORMAT_MESSAGES,
+               "data: {'type':'message_start','message':{'id':'m','model':'c','content':[],'usage':"
+               "{'input_tokens':3,'output_tokens':1}}}\n\n"
+               "data: {'type':'content_block_start','index':0,'content_block':{'type':"
+               "'redacted_thinking','data':'EmwK'}}\n\n"
+               "data: {'type':'content_block_stop','index':0}\n\n"
+               "data: {'type':'content_block_start','index':1,'content_block':{'type':'text',"
+               "'text':''}}\n\n"
+               "data: {'type':'content_block_delta','index':1,'delta':{'type':'text_delta',"
+               "'text':'Hi'}}\n\n"
+               "data: {'type':'content_block_stop','index':1}\n\n"
+               "data: {'type':'message_delta','delta':{'stop_reason':'end_turn'},'usage':"
+               "{'output_tokens':2}}\n\ndata: {'type':'message_stop'}\n\n");
     struct str wire = buf_str(&s->text);
     assert_true(str_find(wire, quoted("data: {'type':'content_block_start','index':0,"
                                       "'content_block':{'type':'redacted_thinking','data':'EmwK'}}"
