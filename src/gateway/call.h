@@ -4,7 +4,6 @@
 #define GATEWAY_CALL_H
 
 #include "gateway/worker.h"
-#include "json/skim.h"
 
 /* The stages, in their order. Each is one file with one entry. */
 #define STAGE_LIST(X)                                                                              \
@@ -60,7 +59,7 @@ struct relay {
     bool ended;
     char *hold; /* an event that is not complete yet */
     uint32_t hold_n, hold_cap;
-    struct json_skim *skim;
+    struct meter *meter; /* meter.c; NULL: nothing is to be found in this answer */
 };
 
 struct call {
@@ -208,6 +207,11 @@ void relay_break_off(struct call *c, const char *code, struct str message, enum 
 /* The start of an event whose end has not come, kept in pooled memory. */
 void relay_hold(struct call *c, const char *p, size_t n);
 void relay_drop_hold(struct call *c);
+
+/* meter.c: an answer whose bytes pass as they are begins, goes on and has ended; `json`: it is such a body. */
+void meter_begin(struct call *c, const struct h1_head *h, bool json);
+void meter_pass(struct call *c, const struct iovec *pieces, int n, bool end);
+void meter_end(struct call *c);
 
 /* events.c: passes pieces of a stream of events on; and its end: false when the stream had not said
  * that it is over (nothing was sent then). */

@@ -115,10 +115,11 @@ static enum relay_mode mode_of(const struct call *c, const struct h1_head *h)
     if (coding.n && !str_ieq(coding, STR("identity"))) {
         return RELAY_OPAQUE;
     }
-    if (str_istarts(type, STR("text/event-stream"))) {
+    enum family family = c->ep.endpoint->family;
+    if (str_istarts(type, STR("text/event-stream")) ||
+        (family == FAMILY_OLLAMA && str_istarts(type, STR("application/x-ndjson")))) {
         return RELAY_EVENTS;
     }
-    enum family family = c->ep.endpoint->family;
     if (c->stream && family != FAMILY_GEMINI && family != FAMILY_BEDROCK && h->status == 200 &&
         h->body != BODY_LENGTH && !is_json(type)) {
         return RELAY_EVENTS; /* some servers stream under a wrong type */
@@ -186,10 +187,8 @@ void relay_head(struct call *c, const struct h1_head *h)
     } else {
         retry_succeeded(&c->w->retry_budget);
     }
-    if (c->relay.mode == RELAY_PLAIN && h->status < 300 && call_dialect(c)->usage_member.n) {
-        c->relay.skim = arena_alloc(&c->req->arena, sizeof *c->relay.skim);
-        c->relay.skim->name = call_dialect(c)->usage_member;
-        json_skim_start(c->relay.skim);
+    if (c->relay.mode != RELAY_EVENTS) {
+        meter_begin(c, h, c->relay.mode == RELAY_PLAIN);
     }
     http_head(c->req, h->status,
               h->body == BODY_LENGTH && c->relay.mode != RELAY_EVENTS ? (int64_t)h->length
@@ -210,14 +209,6 @@ void relay_head(struct call *c, const struct h1_head *h)
 }
 
 /* ---- how it ends ---- */
-
-static void read_skimmed_usage(struct call *c)
-{
-    struct json_skim *s = c->relay.skim;
-    if (s && s->found && s->n && s->keep[0] == '{') {
-        call_dialect(c)->usage(str_make(s->keep, s->n), &c->usage);
-    }
-}
 
 static bool is_responses(const struct call *c)
 {
@@ -280,7 +271,7 @@ static void end_of_body(struct call *c)
                   OUTCOME_CUT);
         return;
     }
-    read_skimmed_usage(c);
+    meter_end(c);
     relay_end_call(c);
 }
 
@@ -301,19 +292,7 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
     if (c->relay.mode == RELAY_EVENTS) {
         events_pass(c, pieces, n);
     } else {
-        struct json_skim *skim = c->relay.skim;
-        if (skim && n == 1 && end && skim->_state == 0) {
-            json_skim_whole(skim, str_make(pieces[0].iov_base, pieces[0].iov_len));
-        } else {
-            for (int i = 0; skim && i < n; i++) {
-                json_skim(skim, str_make(pieces[i].iov_base, pieces[i].iov_len));
-            }
-        }
-        const struct dialect *d = call_dialect(c);
-        if (end && n == 1 && !d->usage_member.n && c->status < 300) {
-            /* Ollama tells its counts among the answer's own members. */
-            d->usage(str_make(pieces[0].iov_base, pieces[0].iov_len), &c->usage);
-        }
+        meter_pass(c, pieces, n, end);
         c->last_sent_ms = loop_now_ms(c->w->loop);
         http_send(c->req, pieces, n, end);
     }
