@@ -173,7 +173,11 @@ void relay_head(struct call *c, const struct h1_head *h)
         if (h->status < 400) {
             retry_succeeded(&c->w->retry_budget);
         }
+        lacking_learn(c, h->status);
         translate_head(c, h);
+        return;
+    }
+    if (lacking_holds_back(c, h)) {
         return;
     }
     if (h->status == 400 && c->conversation.n && format_of(c->ep.endpoint->format)) {
@@ -285,6 +289,10 @@ void relay_hold_back(struct call *c)
 
 void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
 {
+    if (c->lacking) {
+        lacking_body(c, pieces, n, end);
+        return;
+    }
     if (c->tr && c->tr->reading) {
         translate_body(c, pieces, n, end);
         return;
