@@ -201,6 +201,8 @@ __attribute__((format(printf, 3, 4))) int ir_bad(struct ir_call *c, const char *
 struct str ir_plain(struct arena *a, struct str escaped);
 /* Puts plain text into escaped form, copied only when something must be escaped. */
 struct str ir_escape(struct arena *a, struct str plain);
+/* Whether escaped text is nothing but spaces, line ends and tabs. */
+bool ir_is_blank(struct str escaped);
 /* Whether escaped text says `plain`. Most words of protocols: fast. */
 bool ir_is(struct str escaped, struct str plain);
 
