@@ -215,7 +215,7 @@ static void put_result(struct converse_writer *w, const struct ir_part *p)
         cache = k->cache > cache ? k->cache : cache;
     }
     if (p->is_error && is_plain_model(w)) {
-        ir_drop(w->c, STR("messages.content.is_error"));
+        ir_drop(w->c, STR("tool_result.is_error"));
     }
     close_result(w, p->is_error);
     w->has_text = has_text;
@@ -292,7 +292,9 @@ static void put_assistant(struct converse_writer *w, const struct ir_talk *k,
 {
     for (struct ir_spot s = {0}; ir_talk_step(k, g, &s);) {
         if (s.p->kind == IR_IMAGE || s.p->kind == IR_AUDIO || s.p->kind == IR_DOCUMENT) {
-            ir_drop(w->c, STR("messages.content[image]"));
+            ir_drop(w->c, s.p->kind == IR_IMAGE   ? STR("messages.content[image]")
+                          : s.p->kind == IR_AUDIO ? STR("messages.content[audio]")
+                                                  : STR("messages.content[document]"));
         } else {
             put_part(w, s.p);
         }

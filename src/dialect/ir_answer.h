@@ -44,7 +44,8 @@ struct ir_event {
     uint32_t block;
     struct str text; /* escaped; IMAGE and AUDIO: base64 */
     struct str id, name, model, media_type;
-    struct str signature; /* SIGNATURE; BLOCK_START of ir_redacted(), which is followed by the same */
+    struct str
+        signature; /* SIGNATURE; BLOCK_START of ir_redacted(), which is followed by the same */
     enum family issuer;
     bool redacted;
     bool freeform;

@@ -100,7 +100,7 @@ static int64_t fitting_budget(struct messages_writer *w, int64_t budget, int64_t
     budget = budget < BUDGET_MIN ? BUDGET_MIN : budget;
     budget = budget < most ? budget : most - 1;
     if (budget < BUDGET_MIN || ir_loop_lacks_thinking(w->c, FAMILY_ANTHROPIC)) {
-        ir_drop(w->c, STR("reasoning"));
+        ir_drop(w->c, STR("reasoning_effort"));
         return IR_BUDGET_UNSAID;
     }
     return budget;
@@ -133,7 +133,7 @@ static bool put_thinking_wish(struct messages_writer *w)
         ir_put_i64(w->b, "budget_tokens", budget);
         buf_addc(w->b, '}');
     } else if (budget == 0 && w->t->quirks & QUIRK_ALWAYS_THINKS) {
-        ir_drop(c, STR("reasoning"));
+        ir_drop(c, STR("reasoning_effort"));
     } else if (budget == 0) {
         ir_put_value(w->b, "thinking", STR("{\"type\":\"disabled\"}"));
     }

@@ -573,6 +573,7 @@ int responses_read_request(struct ir_call *c, struct str body)
     struct walk w = walk_at(body);
     struct str key;
     struct responses_echo *echo = arena_zalloc(c->arena, sizeof *echo);
+    c->caller = FORMAT_RESPONSES;
     c->spelled = members;
     c->extra = echo;
     c->keep = true;

@@ -137,19 +137,19 @@ static const struct translation from_chat[] = {
      "{'toolResult':{'toolUseId':'t1','content':[{'text':'No result was given.'}],"
      "'status':'error'}},{'text':'on'}]}],'toolConfig':{'tools':[{'toolSpec':{'name':'f',"
      "'inputSchema':{'json':{'type':'object','properties':{}}}}}]}}",
-     "", 0},
+     "messages.tool_calls[unanswered]", 0},
     {"a result whose call is not in the message before is the user's text", CLAUDE,
      "{'messages':[{'role':'user','content':'go'},{'role':'tool','tool_call_id':'t9',"
      "'content':'lost'},{'role':'assistant','content':' \\n'},{'role':'user','content':'on'}]}",
      "{'messages':[{'role':'user','content':[{'text':'go'},{'text':'lost'},{'text':'on'}]}]}",
-     "messages.content[tool_result]", 0},
+     "messages[tool]", 0},
     {"begins with the user, an empty message has a text", CLAUDE,
      "{'messages':[{'role':'assistant','content':'Yes?'},{'role':'user','content':' '},"
      "{'role':'assistant','content':'Well'}]}",
      "{'messages':[{'role':'user','content':[{'text':'.'}]},{'role':'assistant','content':"
      "[{'text':'Yes?'}]},{'role':'user','content':[{'text':'.'}]},{'role':'assistant','content':"
      "[{'text':'Well'}]}]}",
-     "", 0},
+     "messages.content[blank]", 0},
     {"media", CLAUDE,
      "{'messages':[{'role':'user','content':[{'type':'image_url','image_url':{'url':"
      "'data:image/jpeg;base64,AAAA'}},{'type':'image_url','image_url':{'url':'https://x/y.png'}},"
@@ -162,7 +162,7 @@ static const struct translation from_chat[] = {
      "{'document':{'format':'pdf','name':'Q1 - report-v2-pdf','source':{'bytes':'BBBB'}}},"
      "{'document':{'format':'csv','name':'a-csv','source':{'bytes':'CCCC'}}},"
      "{'document':{'format':'csv','name':'a-csv-3','source':{'bytes':'DDDD'}}},{'text':'.'}]}]}",
-     "messages.content[image] messages.content[document]", 0},
+     "messages.content[image_url] messages.content[file]", 0},
     {"a schema, an effort, a tier, an end user", CLAUDE,
      "{'messages':[{'role':'user','content':'x'}],'response_format':{'type':'json_schema',"
      "'json_schema':{'name':'n','schema':{'type':'object','title':'a \\'q\\' '}}},"
@@ -188,7 +188,7 @@ static const struct translation from_chat[] = {
      "{'messages':[{'role':'user','content':[{'text':'x'}]}],'toolConfig':{'tools':[{'toolSpec':"
      "{'name':'f','inputSchema':{'json':{'type':'object', 'properties':{'type':{}}}}}},"
      "{'toolSpec':{'name':'g','inputSchema':{'json':{'type':'object' }}}}]}}",
-     "reasoning tools.strict tool_choice top_k metadata", 0},
+     "reasoning_effort tools.function.strict tool_choice top_k metadata", 0},
     {"Nova", NOVA,
      "{'messages':[{'role':'user','content':'x'}],'top_k':5,'reasoning_effort':'xhigh'}",
      "{'messages':[{'role':'user','content':[{'text':'x'}]}],'additionalModelRequestFields':"
@@ -237,7 +237,7 @@ static const struct translation from_messages[] = {
      "[{'toolResult':{'toolUseId':'t1','content':[{'text':'ok'}]}}]}],'inferenceConfig':"
      "{'maxTokens':5000},'toolConfig':{'tools':[{'toolSpec':{'name':'f','inputSchema':{'json':"
      "{'type':'object'}}}}]}}",
-     "reasoning messages.thinking", 0},
+     "thinking messages.content[thinking]", 0},
     {"thinking on: no forced choice, the budget below the limit", CLAUDE,
      "{'max_tokens':2000,'thinking':{'type':'enabled','budget_tokens':9000},'temperature':1,"
      "'top_k':4,'messages':[{'role':'user','content':'go'}],'tools':[{'name':'f','input_schema':"
@@ -252,7 +252,7 @@ static const struct translation from_messages[] = {
      "'messages':[{'role':'user','content':'go'}]}",
      "{'messages':[{'role':'user','content':[{'text':'go'}]}],'inferenceConfig':{'maxTokens':"
      "1000}}",
-     "reasoning", 0},
+     "thinking", 0},
     {"models without a cache", LLAMA,
      "{'max_tokens':100,'messages':[{'role':'user','content':[{'type':'text','text':'go',"
      "'cache_control':{'type':'ephemeral'}}]}]}",

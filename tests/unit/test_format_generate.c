@@ -214,7 +214,7 @@ static void results_with_images_and_errors(void **state)
         "{'result':'one\\ntwo'}}},{'functionResponse':{'id':'t2','name':'fail','response':{'error':"
         "'no'}}},{'inlineData':{'mimeType':'image/png','data':'QUJD'}}]}],'generationConfig':{"
         "'maxOutputTokens':9}}",
-        "messages.thinking");
+        "messages.content[thinking]");
 }
 
 static void thinking_by_model(void **state)

@@ -166,7 +166,7 @@ static void what_cannot_be_carried_is_named(void **state)
         "'required':['input']}}}],'reasoning_effort':'low'}",
         "input.phase input.content[computer_screenshot] truncation background moderation "
         "prompt_cache_retention reasoning.context tools.defer_loading tools.custom.format "
-        "tools[web_search] tool_choice[mcp] cache_control");
+        "tools[web_search] tool_choice[mcp] prompt_cache_breakpoint");
 }
 
 /* Codex: tools in namespaces, in the request or as an item; calls in the history name theirs. */
@@ -239,7 +239,7 @@ static void the_whole_of_a_chat_request(void **state)
         "'include':['reasoning.encrypted_content'],'max_output_tokens':16,'temperature':0.5,"
         "'top_p':1,'service_tier':'flex','metadata':{'k':'v'},'prompt_cache_key':'p',"
         "'safety_identifier':'u','store':true}",
-        "input_audio max_output_tokens<16 stop seed n logprobs top_logprobs");
+        "messages.content[input_audio] max_completion_tokens<16 stop seed n logprobs top_logprobs");
 }
 
 /* Signatures go to who made them, beside the call they led to, and without a made-up id. */
@@ -266,7 +266,7 @@ static void reasoning_goes_back_to_its_issuer(void **state)
               "'output':'r'},{'type':'message','role':'assistant','content':[{'type':"
               "'output_text','text':'a','annotations':[]}]}],'include':["
               "'reasoning.encrypted_content'],'max_output_tokens':99,'store':false}");
-    is(losses(c), "reasoning");
+    is(losses(c), "input[reasoning]");
     struct str anthropic = write_as(FORMAT_MESSAGES, c, 0);
     has(anthropic, quoted("{'type':'thinking','thinking':'seen','signature':'sig+A='}"));
     has(anthropic, quoted("{'type':'redacted_thinking','data':'sig+A='}"));
@@ -293,7 +293,7 @@ static void results_with_images(void **state)
         "'message','role':'user','content':[{'type':'input_text','text':'on'}]}],'reasoning':{"
         "'effort':'low','summary':'auto'},'include':['reasoning.encrypted_content'],"
         "'max_output_tokens':9,'user':'u','store':false}",
-        "reasoning tool_result.is_error");
+        "messages.content[thinking] messages.content.is_error");
 }
 
 static void requests_that_are_wrong(void **state)
