@@ -98,7 +98,7 @@ static void redacted_thinking_goes_to_no_other_vendor(void **state)
     "{'type':'tool_use','id':'t2','name':'g','input':{}}]}"
 #define NO_RESULT(id)                                                                              \
     "{'type':'tool_result','tool_use_id':'" id "','content':'No result was "                       \
-                                               "given.','is_error':true}"
+    "given.','is_error':true}"
 
 static void to_anthropic(const char *messages, const char *want, const char *lost)
 {

@@ -67,7 +67,8 @@ static void what_ollama_has_no_word_for_is_named(void **state)
             "{'model':'m','messages':[{'role':'user','content':'a'}],'stream':false,"
             "'tools':[{'type':'function','function':{'name':'f',"
             "'parameters':{'type':'object','properties':{}}}}]}",
-            "messages.content.image_url, messages.content[input_audio], messages.content[file], tools.function.strict, "
+            "messages.content.image_url, messages.content[input_audio], messages.content[file], "
+            "tools.function.strict, "
             "tool_choice, parallel_tool_calls, n, user, store");
 }
 
