@@ -89,6 +89,7 @@ struct call {
     struct str suffix;       /* what stood behind "provider/" when that is what goes upstream */
     struct str conversation; /* openai.responses: calls on it go one at a time; in req->arena */
     struct talk *talk;       /* our place in that line, conversation.c */
+    struct lease *lease;     /* ... and among processes, lease.h */
     struct str member;       /* the model's value in the body, as it stands */
     struct splice splice[SPLICES];
     uint8_t n_splices;
@@ -198,6 +199,8 @@ void relay_probe(struct call *c);
 /* The server stops: the call ends with an error instead of silence. */
 void relay_stop(struct call *c);
 void relay_timer(struct call *c);
+/* Another process has its conversation by now: the call ends. */
+void relay_displaced(struct call *c);
 /* Something lasts: from now on the call's own deadline is watched. */
 void relay_watch(struct call *c);
 /* What translate.c shares with it: the field about timing; pings from now on; the client's queue is full; the

@@ -333,6 +333,30 @@ void relay_stop(struct call *c)
     relay_end_call(c);
 }
 
+void relay_displaced(struct call *c)
+{
+    if (c->ended || kept_hurry(c)) {
+        return;
+    }
+    if (c->status) {
+        break_off(c, "conversation_locked", "another call has its conversation by now",
+                  OUTCOME_TIMEOUT);
+        return;
+    }
+    struct call_error e = {.status = 409,
+                           .code = "conversation_locked",
+                           .param = "conversation",
+                           .outcome = OUTCOME_TIMEOUT,
+                           .retry_after_ms =
+                               (uint32_t)retry_after_spread(1000, worker_random(c->w)),
+                           .should_retry = true};
+    http_up_cancel(c->up);
+    c->up = NULL;
+    call_fail(c, &e, "Another call has the conversation \"%.*s\" by now; try again.",
+              STR_ARG(c->conversation));
+    relay_end_call(c);
+}
+
 void relay_failed(struct call *c, enum http_failure why, const char *detail)
 {
     break_off(c, why == HTTP_FAIL_IDLE ? "upstream_stalled" : "upstream_cut", detail,
