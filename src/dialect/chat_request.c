@@ -265,6 +265,7 @@ int chat_read_request(struct ir_call *c, struct str body)
     struct walk w = walk_at(body);
     struct str key;
     bool messages = false;
+    c->caller = FORMAT_CHAT;
     c->spelled = read_members;
     walk_enter(&w);
     while (walk_member(&w, &key)) {

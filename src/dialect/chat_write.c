@@ -115,7 +115,7 @@ static bool is_media(const struct ir_part *p)
 static bool can_go(struct writer *w, const struct ir_part *p)
 {
     if (is_media(p) && !p->data.n && !p->url.n && !p->text.n && p->kind != IR_DOCUMENT) {
-        ir_drop(w->c, STR("messages.content.file"));
+        ir_drop(w->c, STR("messages.content[file_id]"));
         return false;
     }
     return true;

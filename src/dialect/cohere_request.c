@@ -386,6 +386,7 @@ int cohere_read_request(struct ir_call *c, struct str body)
     struct str key;
     enum ir_tri strict = IR_UNSAID;
     bool messages = false;
+    c->caller = FORMAT_COHERE;
     c->spelled = cohere_members;
     walk_enter(&w);
     while (walk_member(&w, &key)) {

@@ -53,11 +53,11 @@ static void note_lost(struct writer *w, const struct ir_part *parts)
 {
     for (const struct ir_part *p = parts; p; p = p->next) {
         if (p->kind == IR_AUDIO) {
-            ir_drop(w->c, STR("messages.content.audio"));
+            ir_drop(w->c, STR("messages.content[audio]"));
         } else if (p->kind == IR_DOCUMENT && !is_text(p)) {
-            ir_drop(w->c, STR("messages.content.document"));
+            ir_drop(w->c, STR("messages.content[document]"));
         } else if (p->kind == IR_IMAGE && !is_image(p)) {
-            ir_drop(w->c, STR("messages.content.file"));
+            ir_drop(w->c, STR("messages.content[file_id]"));
         } else if (p->kind == IR_TOOL_RESULT) {
             note_lost(w, p->parts);
         }
@@ -228,7 +228,7 @@ static void put_assistant(struct writer *w, const struct ir_turn *t)
     for (const struct ir_part *p = t->first; p; p = p->next) {
         calls = calls || p->kind == IR_TOOL_CALL;
         if (p->kind == IR_IMAGE) {
-            ir_drop(w->c, STR("messages.content.image"));
+            ir_drop(w->c, STR("messages.content[image]"));
         }
     }
     note_cache(w, t->first);

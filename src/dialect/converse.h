@@ -4,6 +4,7 @@
 #define DIALECT_CONVERSE_H
 
 #include "dialect/format.h"
+#include "dialect/ir_member.h"
 #include "dialect/ir_set.h"
 #include "json/walk.h"
 
@@ -32,6 +33,7 @@ struct converse_writer {
     unsigned documents;
 };
 
+extern const struct ir_member converse_spelled[]; /* plain members, as a caller names them */
 int converse_read_request(struct ir_call *c, struct str body);
 /* additionalModelRequestFields, outputConfig and other settings; 0 when `key` is none of them. */
 int converse_read_setting(struct ir_call *c, struct str key, struct walk *w);

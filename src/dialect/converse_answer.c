@@ -47,8 +47,7 @@ static void read_reasoning(struct ir_in *in, struct walk *w)
             ir_open(in, IR_THINKING);
             ir_signature(in, walk_text(w), FAMILY_BEDROCK, false);
         } else if (str_eq(key, STR("redactedContent"))) {
-            ir_open(in, IR_THINKING);
-            ir_signature(in, walk_text(w), FAMILY_BEDROCK, true);
+            ir_redacted(in, walk_text(w), FAMILY_BEDROCK);
         } else if (str_eq(key, STR("reasoningText"))) {
             read_reasoning(in, w);
         } else {

@@ -2,25 +2,7 @@
  * with the user and alternates, no text may be blank, each call is answered in the very next message, results
  * stand first in it, and nothing else may be a result. */
 #include "dialect/converse.h"
-#include "json/scan.h"
-
-/* The turns of one message: from `from` up to `end`, those that talk() passes over left out. */
-struct group {
-    const struct ir_turn *from, *end;
-};
-
-/* Spaces, and line ends and tabs as they stand in escaped text. */
-static bool is_blank(struct str escaped)
-{
-    for (size_t i = 0; i < escaped.n; i++) {
-        if (escaped.p[i] == '\\' && i + 1 < escaped.n && strchr("nrt", escaped.p[i + 1])) {
-            i++;
-        } else if (escaped.p[i] != ' ') {
-            return false;
-        }
-    }
-    return true;
-}
+#include "dialect/ir_talk.h"
 
 static void open_block(struct converse_writer *w, struct str name)
 {
@@ -81,7 +63,7 @@ static void put_source(struct converse_writer *w, const struct ir_part *p)
 /* What is at another vendor, or at an address that Bedrock does not fetch, cannot go. */
 static bool source_can_go(const struct ir_part *p)
 {
-    return p->file.n ? false : p->url.n ? is_s3(p->url) : p->data.n || !is_blank(p->text);
+    return p->file.n ? false : p->url.n ? is_s3(p->url) : p->data.n || !ir_is_blank(p->text);
 }
 
 static void put_media(struct converse_writer *w, const struct ir_part *p, struct str name)
@@ -160,7 +142,7 @@ static void put_document(struct converse_writer *w, const struct ir_part *p)
 
 static void put_text(struct converse_writer *w, struct str text)
 {
-    if (!is_blank(text)) {
+    if (!ir_leave_blank(w->c, text)) {
         ir_comma(w->b);
         buf_addc(w->b, '{');
         ir_put_text(w->b, "text", text);
@@ -233,7 +215,7 @@ static void put_result(struct converse_writer *w, const struct ir_part *p)
         cache = k->cache > cache ? k->cache : cache;
     }
     if (p->is_error && is_plain_model(w)) {
-        ir_drop(w->c, STR("messages.content.is_error"));
+        ir_drop(w->c, STR("tool_result.is_error"));
     }
     close_result(w, p->is_error);
     w->has_text = has_text;
@@ -269,71 +251,13 @@ static void put_thinking(struct converse_writer *w, const struct ir_part *p)
     buf_add(w->b, STR("}}}"));
 }
 
-/* ---- who talks ---- */
-
-/* Whether an assistant's turn says anything that is written; foreign thinking, for one, is not. */
-static bool says_something(const struct converse_writer *w, const struct ir_turn *t)
+/* Foreign thinking, for one, is not written. */
+static bool says(const void *writer, const struct ir_part *p)
 {
-    for (const struct ir_part *p = t->first; p; p = p->next) {
-        bool says = p->kind == IR_TOOL_CALL;
-        if (p->kind == IR_TEXT || p->kind == IR_REFUSAL) {
-            says = !is_blank(p->text);
-        } else if (p->kind == IR_THINKING) {
-            says = thinking_can_go(w, p);
-        }
-        if (says) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* `t` or the first turn behind it that is part of a message. Instructions are not (they go ahead of all), nor
- * is an empty answer: no message may be empty. */
-static const struct ir_turn *talk(const struct converse_writer *w, const struct ir_turn *t)
-{
-    while (t && (t->role == IR_SYSTEM || (t->role == IR_ASSISTANT && !says_something(w, t)))) {
-        t = t->next;
-    }
-    return t;
-}
-
-static struct group group_at(const struct converse_writer *w, const struct ir_turn *from)
-{
-    struct group g = {from, from};
-    while (g.end && g.end->role == from->role) {
-        g.end = talk(w, g.end->next);
-    }
-    return g;
-}
-
-/* A place in a group; `p` is NULL in front of its first part. */
-struct spot {
-    const struct ir_turn *t;
-    const struct ir_part *p;
-};
-
-static bool step(const struct converse_writer *w, const struct group *g, struct spot *s)
-{
-    s->t = s->t ? s->t : g->from;
-    s->p = s->p ? s->p->next : s->t != g->end ? s->t->first : NULL;
-    while (!s->p && s->t != g->end && (s->t = talk(w, s->t->next)) != g->end) {
-        s->p = s->t->first;
-    }
-    return s->p != NULL;
-}
-
-/* The ids of all parts of that kind. */
-static struct ir_set ids_of(const struct converse_writer *w, const struct group *g,
-                            enum ir_kind kind)
-{
-    struct ir_set ids = {0};
-    for (struct spot s = {0}; step(w, g, &s);) {
-        if (s.p->kind == kind) {
-            ir_set_add(w->c->arena, &ids, s.p->id);
-        }
-    }
-    return ids;
+    const struct converse_writer *w = writer;
+    return p->kind == IR_THINKING                        ? thinking_can_go(w, p)
+           : p->kind == IR_TEXT || p->kind == IR_REFUSAL ? !ir_is_blank(p->text)
+                                                         : p->kind == IR_TOOL_CALL;
 }
 
 /* ---- messages ---- */
@@ -363,11 +287,14 @@ static void put_part(struct converse_writer *w, const struct ir_part *p)
     converse_put_cache_point(w, p->cache);
 }
 
-static void put_assistant(struct converse_writer *w, const struct group *g)
+static void put_assistant(struct converse_writer *w, const struct ir_talk *k,
+                          const struct ir_group *g)
 {
-    for (struct spot s = {0}; step(w, g, &s);) {
+    for (struct ir_spot s = {0}; ir_talk_step(k, g, &s);) {
         if (s.p->kind == IR_IMAGE || s.p->kind == IR_AUDIO || s.p->kind == IR_DOCUMENT) {
-            ir_drop(w->c, STR("messages.content[image]"));
+            ir_drop(w->c, s.p->kind == IR_IMAGE   ? STR("messages.content[image]")
+                          : s.p->kind == IR_AUDIO ? STR("messages.content[audio]")
+                                                  : STR("messages.content[document]"));
         } else {
             put_part(w, s.p);
         }
@@ -375,33 +302,36 @@ static void put_assistant(struct converse_writer *w, const struct group *g)
 }
 
 /* Results of the calls that were asked for in the message before, then those that are missing. */
-static void put_results(struct converse_writer *w, const struct group *g, const struct group *asked,
-                        const struct ir_set *calls)
+static void put_results(struct converse_writer *w, const struct ir_talk *k,
+                        const struct ir_group *g, const struct ir_group *before)
 {
-    struct ir_set results = ids_of(w, g, IR_TOOL_RESULT);
-    for (struct spot s = {0}; step(w, g, &s);) {
-        if (s.p->kind == IR_TOOL_RESULT && ir_set_has(calls, s.p->id)) {
+    struct ir_due due = ir_talk_due(k, before);
+    for (struct ir_spot s = {0}; ir_talk_step(k, g, &s);) {
+        if (s.p->kind == IR_TOOL_RESULT && ir_due_take(k, &due, s.p)) {
             put_result(w, s.p);
         }
     }
-    for (struct spot s = {0}; step(w, asked, &s);) {
-        if (s.p->kind == IR_TOOL_CALL && !ir_set_has(&results, s.p->id)) {
+    for (struct ir_spot s = {0}; due.open && ir_talk_step(k, before, &s);) {
+        if (ir_due_is_open(w->c, &due, s.p)) {
             open_result(w, s.p->id);
-            buf_add(w->b, STR("{\"text\":\"No result was given.\"}"));
+            buf_addc(w->b, '{');
+            ir_put_text(w->b, "text", IR_NO_RESULT);
+            buf_addc(w->b, '}');
             close_result(w, true);
         }
     }
 }
 
-static void put_user(struct converse_writer *w, const struct group *g, const struct group *asked)
+static void put_user(struct converse_writer *w, const struct ir_talk *k, const struct ir_group *g,
+                     const struct ir_group *before)
 {
-    struct ir_set calls = ids_of(w, asked, IR_TOOL_CALL);
     size_t empty = w->b->n;
-    put_results(w, g, asked, &calls);
-    for (struct spot s = {0}; step(w, g, &s);) {
+    struct ir_due due = ir_talk_due(k, before);
+    put_results(w, k, g, before);
+    for (struct ir_spot s = {0}; ir_talk_step(k, g, &s);) {
         if (s.p->kind != IR_TOOL_RESULT) {
             put_part(w, s.p);
-        } else if (!ir_set_has(&calls, s.p->id)) {
+        } else if (!ir_due_take(k, &due, s.p)) {
             put_orphan(w, s.p);
         }
     }
@@ -410,29 +340,43 @@ static void put_user(struct converse_writer *w, const struct group *g, const str
     }
 }
 
+/* Calls at the end of it all, which nothing answers: the conversation cannot stop there. */
+static void put_last_results(struct converse_writer *w, const struct ir_talk *k,
+                             const struct ir_group *last)
+{
+    static const struct ir_group nothing;
+    if (last->from && last->from->role == IR_ASSISTANT && ir_talk_due(k, last).open) {
+        buf_add(w->b, STR(",{\"role\":\"user\",\"content\":["));
+        put_results(w, k, &nothing, last);
+        buf_add(w->b, STR("]}"));
+    }
+}
+
 void converse_put_messages(struct converse_writer *w)
 {
-    struct group before = {0};
-    const struct ir_turn *t = talk(w, w->c->turns);
+    struct ir_talk k = {.c = w->c, .says = says, .writer = w};
+    struct ir_group before = {0};
+    const struct ir_turn *t = ir_talk_on(&k, w->c->turns);
     buf_add(w->b, STR("\"messages\":["));
     if (!t || t->role != IR_USER) {
         buf_add(w->b, STR("{\"role\":\"user\",\"content\":[{\"text\":\".\"}]}"));
     }
     while (t) {
-        struct group g = group_at(w, t);
+        struct ir_group g = ir_talk_group(&k, t);
         w->has_text = w->has_document = false;
         ir_comma(w->b);
         if (t->role == IR_USER) {
             buf_add(w->b, STR("{\"role\":\"user\",\"content\":["));
-            put_user(w, &g, &before);
+            put_user(w, &k, &g, &before);
         } else {
             buf_add(w->b, STR("{\"role\":\"assistant\",\"content\":["));
-            put_assistant(w, &g);
+            put_assistant(w, &k, &g);
         }
         buf_add(w->b, STR("]}"));
         before = g;
         t = g.end;
     }
+    put_last_results(w, &k, &before);
     buf_addc(w->b, ']');
 }
 

@@ -542,6 +542,8 @@ int converse_read_request(struct ir_call *c, struct str body)
 {
     struct walk w = walk_at(body);
     struct str key;
+    c->caller = FORMAT_CONVERSE;
+    c->spelled = converse_spelled;
     walk_enter(&w);
     while (walk_member(&w, &key)) {
         int r = read_top(c, key, &w);

@@ -15,7 +15,7 @@ static const struct ir_member inference[] = {
 };
 
 /* As losses are named. */
-static const struct ir_member spelled[] = {
+const struct ir_member converse_spelled[] = {
     IR_MEMBER("inferenceConfig.maxTokens", max_tokens, JSON_NUMBER),
     IR_MEMBER("inferenceConfig.temperature", temperature, JSON_NUMBER),
     IR_MEMBER("inferenceConfig.topP", top_p, JSON_NUMBER),
@@ -213,7 +213,6 @@ static int taken(int r)
 
 int converse_read_setting(struct ir_call *c, struct str key, struct walk *w)
 {
-    c->spelled = spelled;
     if (str_eq(key, STR("inferenceConfig"))) {
         return taken(read_inference(c, "inferenceConfig.", w));
     }
@@ -224,7 +223,7 @@ int converse_read_setting(struct ir_call *c, struct str key, struct walk *w)
         return taken(read_output_config(c, w));
     }
     if (str_eq(key, STR("requestMetadata"))) {
-        return ir_read_member(c, spelled, "", key, w);
+        return ir_read_member(c, converse_spelled, "", key, w);
     }
     if (str_eq(key, STR("serviceTier"))) {
         read_tier(c, w);

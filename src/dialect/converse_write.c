@@ -169,7 +169,7 @@ static int64_t budget_for(struct converse_writer *w)
         return budget;
     }
     if (w->vendor != CONVERSE_ANTHROPIC) {
-        ir_drop(c, STR("reasoning"));
+        ir_drop(c, STR("reasoning_effort"));
         return 0;
     }
     if (w->t->quirks & QUIRK_ADAPTIVE) {
@@ -178,7 +178,7 @@ static int64_t budget_for(struct converse_writer *w)
     budget = budget < BUDGET_MIN ? BUDGET_MIN : budget;
     budget = most && budget >= most ? most - 1 : budget;
     if (budget < BUDGET_MIN || ir_loop_lacks_thinking(c, w->t->family)) {
-        ir_drop(c, STR("reasoning"));
+        ir_drop(c, STR("reasoning_effort"));
         return 0;
     }
     return budget;

@@ -36,11 +36,14 @@ struct api_error {
     int64_t sequence; /* of an event in a stream of Responses; -1 elsewhere */
 };
 
+enum { DIALECT_COUNTS = 2 };
+
 struct dialect {
     enum family family;
     struct str name;         /* "openai" */
-    struct str usage_member; /* the answer's top-level member with the tokens */
-    struct str ping;         /* a harmless event for silent gaps of a stream */
+    struct str usage_member; /* the answer's top-level member with the tokens; empty: */
+    struct str count_members[DIALECT_COUNTS]; /* the counts are such members themselves */
+    struct str ping;                          /* a harmless event for silent gaps of a stream */
 
     /* The body of an error answer. */
     void (*error)(struct buf *b, const struct api_error *e);

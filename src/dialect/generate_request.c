@@ -560,6 +560,7 @@ int generate_read_request(struct ir_call *c, struct str body)
     struct walk w = walk_at(body);
     struct str key;
     bool contents = false;
+    c->caller = FORMAT_GENERATE;
     c->spelled = generate_members;
     walk_enter(&w);
     while (walk_member(&w, &key)) {

@@ -93,7 +93,7 @@ static void put_media(struct writer *w, const struct ir_part *p)
         return;
     }
     if (!p->data.n && (!uri.n || (!p->url.n && !is_google_file(uri)))) {
-        ir_drop(w->c, STR("messages.content.file"));
+        ir_drop(w->c, STR("messages.content[file_id]"));
         return;
     }
     begin_part(w, false);
@@ -356,7 +356,9 @@ static void put_model(struct writer *w, const struct ir_turn *t)
             put_call(w, p, &s);
             break;
         default:
-            ir_drop(w->c, STR("messages.content.media"));
+            ir_drop(w->c, p->kind == IR_AUDIO   ? STR("messages.content[audio]")
+                          : p->kind == IR_IMAGE ? STR("messages.content[image]")
+                                                : STR("messages.content[document]"));
             break;
         }
     }

@@ -304,7 +304,7 @@ static void name_others(struct writer *w, bool native)
         ir_drop(c, STR("metadata"));
     }
     if (c->n.n && !str_eq(c->n, STR("1"))) {
-        ir_drop(c, native ? STR("candidateCount") : STR("n")); /* one answer is all that is read */
+        ir_drop(c, STR("n")); /* one answer is all that is read */
     }
     if (c->schema_description.n) {
         ir_drop(c, STR("response_format.description"));

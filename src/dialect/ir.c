@@ -97,7 +97,7 @@ void ir_append(struct arena *a, struct ir_list **list, struct str text)
  * a long one. */
 enum { DROPPED_MAX = 64, DROPPED_NAME_MAX = 64 };
 
-void ir_drop(struct ir_call *c, struct str name)
+static void drop(struct ir_call *c, struct str name)
 {
     unsigned n = 0;
     for (const struct ir_list *l = c->dropped; l; l = l->next, n++) {
@@ -110,6 +110,11 @@ void ir_drop(struct ir_call *c, struct str name)
     }
 }
 
+void ir_drop(struct ir_call *c, struct str name)
+{
+    drop(c, ir_loss_name(c, name));
+}
+
 void ir_drop_found(struct ir_call *c, const char *front, struct str escaped, const char *back)
 {
     struct buf b = {.arena = c->arena};
@@ -119,7 +124,7 @@ void ir_drop_found(struct ir_call *c, const char *front, struct str escaped, con
         buf_addc(&b, ch > ' ' && ch < 0x7f && ch != ',' && ch != '"' ? ch : '_');
     }
     buf_addz(&b, back);
-    ir_drop(c, buf_str(&b));
+    drop(c, buf_str(&b));
 }
 
 int ir_bad(struct ir_call *c, const char *what, const char *param, ...)

@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "dialect/dialect.h"
+#include "dialect/format_id.h"
 
 /* What a turn or an answer is made of. */
 enum ir_kind {
@@ -145,11 +146,17 @@ struct ir_call {
      * whether this one is kept. The gateway's, set before the request is read. */
     struct str follows;
     enum ir_tri kept;
+    /* The upstream speaks the caller's own dialect and keeps things itself; the gateway's, set before the
+     * request is read. Then the answer keeps its id, and members that only such an upstream understands go
+     * along as they stand ("name": value). */
+    bool own;
+    struct ir_list *own_members;
     bool keep; /* the writer of the answer looks at this form again: its memory must last as long */
 
     struct ir_list *dropped; /* names, plain text, each once */
     struct str bad;       /* what is wrong with the request: a sentence (plain), set with -EINVAL */
     struct str bad_param; /* ... and the member it is about: "messages[2].content" */
+    enum format_id caller; /* in whose words losses are named; its reader sets it */
     const struct ir_member
         *spelled; /* how the caller spells plain members, ir_member.h; NULL: unknown */
     void *extra;  /* a reader's own, for its dialect's writer of answers */
@@ -183,9 +190,12 @@ bool ir_is_among(const struct ir_call *c, const struct ir_tool *t);
 struct ir_part *ir_append_part(struct ir_call *c, struct ir_part **list, enum ir_kind kind);
 void ir_append(struct arena *a, struct ir_list **list, struct str text);
 
-/* Names a member that is not carried, once: "logit_bias", "tools[web_search]". Plain text, not copied. */
+/* Names a member that is not carried, once: "logit_bias", "messages.content[image]", in the caller's own words
+ * (ir_loss.c has them). Plain text, not copied. */
 void ir_drop(struct ir_call *c, struct str name);
-/* The same, with text of the request in it: cut to 64 bytes and to visible ASCII without commas. */
+/* The name of a loss as the caller of `c` would say it. */
+struct str ir_loss_name(struct ir_call *c, struct str neutral);
+/* For readers, whose words are the caller's: "tools[web_search]", with text of the request in it: cut to 64 bytes and to visible ASCII without commas. */
 void ir_drop_found(struct ir_call *c, const char *front, struct str escaped, const char *back);
 
 /* The request is wrong: sets bad and bad_param; returns -EINVAL. `param` as printf has it. */
@@ -196,6 +206,8 @@ __attribute__((format(printf, 3, 4))) int ir_bad(struct ir_call *c, const char *
 struct str ir_plain(struct arena *a, struct str escaped);
 /* Puts plain text into escaped form, copied only when something must be escaped. */
 struct str ir_escape(struct arena *a, struct str plain);
+/* Whether escaped text is nothing but spaces, line ends and tabs. */
+bool ir_is_blank(struct str escaped);
 /* Whether escaped text says `plain`. Most words of protocols: fast. */
 bool ir_is(struct str escaped, struct str plain);
 

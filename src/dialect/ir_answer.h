@@ -44,7 +44,8 @@ struct ir_event {
     uint32_t block;
     struct str text; /* escaped; IMAGE and AUDIO: base64 */
     struct str id, name, model, media_type;
-    struct str signature;
+    struct str
+        signature; /* SIGNATURE; BLOCK_START of ir_redacted(), which is followed by the same */
     enum family issuer;
     bool redacted;
     bool freeform;
@@ -103,6 +104,9 @@ void ir_media(struct ir_in *in, enum ir_kind kind, struct str media_type, struct
 /* A whole call at once; args is a JSON object as it stands. */
 void ir_whole_call(struct ir_in *in, struct str id, struct str name, struct str args);
 void ir_signature(struct ir_in *in, struct str signature, enum family issuer, bool redacted);
+/* Thinking of which nothing may be seen, as its vendor has a block for it: one of its own, whose start tells
+ * already what it is. `data` empty: nothing. */
+void ir_redacted(struct ir_in *in, struct str data, enum family issuer);
 void ir_close(struct ir_in *in);      /* the open block, if any */
 void ir_tell_usage(struct ir_in *in); /* in->usage, as it is now */
 void ir_finish(struct ir_in *in, enum ir_finish why, struct str stop_sequence); /* closes; once */

@@ -107,6 +107,16 @@ void ir_signature(struct ir_in *in, struct str signature, enum family issuer, bo
     }
 }
 
+void ir_redacted(struct ir_in *in, struct str data, enum family issuer)
+{
+    if (data.n) {
+        open_block(in,
+                   &(struct ir_event){
+                       .kind = IR_THINKING, .signature = data, .issuer = issuer, .redacted = true});
+        ir_signature(in, data, issuer, true);
+    }
+}
+
 void ir_tell_usage(struct ir_in *in)
 {
     emit(in, &(struct ir_event){.type = IR_USAGE, .usage = in->usage});

@@ -114,10 +114,19 @@ void ir_drop_members(struct ir_call *c, const struct ir_member *one, const struc
         bool wish =
             m->type != JSON_TRUE || *(const enum ir_tri *)((const char *)c + m->at) == IR_YES;
         if (wish && is_set(c, m) && !by_place(one, m->at) && !by_place(two, m->at)) {
-            const struct ir_member *spelled = by_place(c->spelled, m->at);
-            ir_drop(c, spelled ? spelled->name : m->name);
+            ir_drop(c, m->name);
         }
     }
+}
+
+struct str ir_member_name(const struct ir_call *c, struct str neutral)
+{
+    const struct ir_member *m = all;
+    while (m->name.n && !str_eq(m->name, neutral)) {
+        m++;
+    }
+    const struct ir_member *spelled = m->name.n ? by_place(c->spelled, m->at) : NULL;
+    return spelled ? spelled->name : neutral;
 }
 
 int ir_read_stop(struct ir_call *c, const char *name, struct walk *w)

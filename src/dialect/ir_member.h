@@ -35,6 +35,9 @@ void ir_put_members(struct buf *b, const struct ir_call *c, const struct ir_memb
  * spelling is looked up in `c->spelled`, where its reader has put its own table. */
 void ir_drop_members(struct ir_call *c, const struct ir_member *one, const struct ir_member *two);
 
+/* How the caller spells the plain member of this name; the name itself when it has another word or none. */
+struct str ir_member_name(const struct ir_call *c, struct str neutral);
+
 /* Stop sequences: a string or an array of them. 0 or -EINVAL. */
 int ir_read_stop(struct ir_call *c, const char *name, struct walk *w);
 

@@ -25,6 +25,18 @@ struct str ir_plain(struct arena *a, struct str escaped)
     return str_make(to, json_unescape(str_make(quoted, escaped.n + 2), to));
 }
 
+bool ir_is_blank(struct str escaped)
+{
+    for (size_t i = 0; i < escaped.n; i++) {
+        if (escaped.p[i] == '\\' && i + 1 < escaped.n && strchr("nrt", escaped.p[i + 1])) {
+            i++;
+        } else if (escaped.p[i] != ' ') {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool needs_escape(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {

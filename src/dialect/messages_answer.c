@@ -83,8 +83,7 @@ static bool begin_block(struct ir_in *in, const struct block *k)
         ir_delta(in, k->thinking);
         ir_signature(in, k->signature, FAMILY_ANTHROPIC, false);
     } else if (ir_is(k->type, STR("redacted_thinking"))) {
-        ir_open(in, IR_THINKING);
-        ir_signature(in, k->data, FAMILY_ANTHROPIC, true);
+        ir_redacted(in, k->data, FAMILY_ANTHROPIC);
     } else if (ir_is(k->type, STR("tool_use"))) {
         ir_open_call(in, k->id, k->name);
     } else {

@@ -81,6 +81,19 @@ static void put_index(struct ir_out *o)
     buf_add_u64(o->out, s->blocks - 1);
 }
 
+/* These two vendors have a block for it; of the others it is thinking without a text. */
+static bool is_redacted(bool redacted, enum family issuer)
+{
+    return redacted && (issuer == FAMILY_ANTHROPIC || issuer == FAMILY_BEDROCK);
+}
+
+static void put_redacted(struct ir_out *o, struct str data, enum family issuer)
+{
+    buf_add(o->out, STR("{\"type\":\"redacted_thinking\""));
+    ir_put_text(o->out, "data", ir_signature_out(o->scratch, data, issuer, o->caller));
+    buf_addc(o->out, '}');
+}
+
 static void write_block_start(struct ir_out *o, const struct ir_event *e)
 {
     struct messages_out *s = o->state;
@@ -97,6 +110,10 @@ static void write_block_start(struct ir_out *o, const struct ir_event *e)
         ir_put_text(o->out, "id", ir_id(o->scratch, e->id, IR_ID_ANTHROPIC));
         ir_put_text(o->out, "name", e->name);
         buf_add(o->out, STR(",\"input\":{}}}\n\n"));
+    } else if (is_redacted(e->redacted, e->issuer)) {
+        buf_add(o->out, STR(",\"content_block\":"));
+        put_redacted(o, e->signature, e->issuer);
+        buf_add(o->out, STR("}\n\n"));
     } else if (e->kind == IR_THINKING) {
         buf_add(o->out, STR(",\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\","
                             "\"signature\":\"\"}}\n\n"));
@@ -136,6 +153,9 @@ static void write_signature(struct ir_out *o, const struct ir_event *e)
     if (e->kind != IR_THINKING) {
         o->lost++;
         return;
+    }
+    if (is_redacted(e->redacted, e->issuer)) {
+        return; /* the block's start has told it */
     }
     write_piece(o, STR(",\"delta\":{\"type\":\"signature_delta\",\"signature\":\""),
                 ir_signature_out(o->scratch, e->signature, e->issuer, o->caller));
@@ -209,6 +229,10 @@ static void put_block(struct ir_out *o, const struct ir_part *p)
 {
     struct buf *b = o->out;
     ir_comma(b);
+    if (is_redacted(p->redacted, p->issuer)) {
+        put_redacted(o, p->signature, p->issuer);
+        return;
+    }
     if (p->kind == IR_TOOL_CALL) {
         buf_add(b, STR("{\"type\":\"tool_use\""));
         ir_put_text(b, "id", ir_id(o->scratch, p->id, IR_ID_ANTHROPIC));

@@ -467,6 +467,7 @@ int messages_read_request(struct ir_call *c, struct str body)
 {
     struct walk w = walk_at(body);
     struct str key;
+    c->caller = FORMAT_MESSAGES;
     c->spelled = members;
     walk_enter(&w);
     while (walk_member(&w, &key)) {

@@ -419,6 +419,7 @@ int ollama_read_request(struct ir_call *c, struct str body)
     struct walk w = walk_at(body);
     struct str key;
     bool messages = false;
+    c->caller = FORMAT_OLLAMA;
     c->spelled = ollama_options;
     walk_enter(&w);
     while (walk_member(&w, &key)) {
@@ -444,6 +445,7 @@ int ollama_read_generate(struct ir_call *c, struct str body)
     struct walk w = walk_at(body);
     struct str key, prompt = {0};
     struct ir_part *images = NULL;
+    c->caller = FORMAT_OLLAMA;
     c->spelled = ollama_options;
     walk_enter(&w);
     while (walk_member(&w, &key)) {

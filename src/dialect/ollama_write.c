@@ -45,10 +45,11 @@ static bool put_images(struct writer *w, const struct ir_part *parts, bool begun
             continue;
         }
         if (p->kind != IR_IMAGE) {
-            ir_drop(w->c, p->kind == IR_AUDIO ? STR("messages.content.audio")
-                                              : STR("messages.content.document"));
+            ir_drop(w->c, p->kind == IR_AUDIO ? STR("messages.content[audio]")
+                                              : STR("messages.content[document]"));
         } else if (!p->data.n) {
-            ir_drop(w->c, p->url.n ? STR("image url") : STR("messages.content.file"));
+            ir_drop(w->c, p->url.n ? STR("messages.content.image_url")
+                                   : STR("messages.content[file_id]"));
         } else {
             buf_add(w->b, begun ? STR(",\"") : STR(",\"images\":[\""));
             buf_add(w->b, p->data);

@@ -111,6 +111,7 @@ static bool cohere_end(struct str data, struct usage *u)
 const struct dialect dialect_ollama = {
     .family = FAMILY_OLLAMA,
     .name = {"ollama", 6},
+    .count_members = {{"prompt_eval_count", 17}, {"eval_count", 10}},
     .error = ollama_error,
     .error_event = ollama_event,
     .status = status,

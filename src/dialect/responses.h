@@ -16,7 +16,7 @@ int responses_read_request(struct ir_call *c, struct str body);
 void responses_write_request(struct buf *b, struct ir_call *c, const struct ir_target *t);
 void responses_path(struct buf *b, const struct ir_call *c, const struct ir_target *t);
 
-enum { RESPONSES_OUT_STATE = 192 };
+enum { RESPONSES_OUT_STATE = 208 };
 void responses_write_event(struct ir_out *o, const struct ir_event *e);
 void responses_write_answer(struct ir_out *o, const struct ir_answer *a);
 

@@ -474,6 +474,23 @@ static int read_instructions(struct ir_call *c, struct walk *w)
     return 0;
 }
 
+/* What an upstream that keeps its own responses is told as it stands: it changes nothing of how an answer is
+ * read. */
+static bool take_own(struct ir_call *c, struct str key, struct walk *w)
+{
+    static const struct str names[] = {
+        {"previous_response_id", 20}, {"conversation", 12}, {"prompt", 6},
+        {"context_management", 18},   {"truncation", 10},   {"max_tool_calls", 14}};
+    for (size_t i = 0; c->own && i < sizeof names / sizeof *names; i++) {
+        if (str_eq(key, names[i])) {
+            walk_value(w);
+            ir_append(c->arena, &c->own_members, str_make(key.p - 1, (size_t)(w->p - (key.p - 1))));
+            return true;
+        }
+    }
+    return false;
+}
+
 static int read_other(struct ir_call *c, struct str key, struct walk *w)
 {
     if (str_eq(key, STR("input"))) {
@@ -487,6 +504,9 @@ static int read_other(struct ir_call *c, struct str key, struct walk *w)
     }
     if (str_eq(key, STR("reasoning"))) {
         return read_reasoning(c, w);
+    }
+    if (take_own(c, key, w)) {
+        return 0;
     }
     if (str_eq(key, STR("previous_response_id")) && walk_type(w) != JSON_NULL) {
         return ir_bad(c, "names a response that is not kept here; send the whole input",
@@ -553,6 +573,7 @@ int responses_read_request(struct ir_call *c, struct str body)
     struct walk w = walk_at(body);
     struct str key;
     struct responses_echo *echo = arena_zalloc(c->arena, sizeof *echo);
+    c->caller = FORMAT_RESPONSES;
     c->spelled = members;
     c->extra = echo;
     c->keep = true;
@@ -575,5 +596,5 @@ int responses_read_request(struct ir_call *c, struct str body)
         echo->store = c->kept == IR_YES ? STR("true") : STR("false");
         c->store = IR_UNSAID; /* it is not the upstream's to do */
     }
-    return input ? 0 : ir_bad(c, "is missing", "input");
+    return input || c->own ? 0 : ir_bad(c, "is missing", "input");
 }

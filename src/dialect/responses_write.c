@@ -74,12 +74,13 @@ static bool can_go(struct writer *w, const struct ir_part *p)
         ir_drop(w->c, STR("cache_control"));
     }
     if (p->kind == IR_AUDIO) {
-        ir_drop(w->c, STR("input_audio"));
+        ir_drop(w->c, STR("messages.content[audio]"));
         return false;
     }
     if ((p->kind == IR_IMAGE && !has_source) ||
         (p->kind == IR_DOCUMENT && !has_source && !p->text.p)) {
-        ir_drop(w->c, STR("messages.content.media"));
+        ir_drop(w->c, p->kind == IR_IMAGE ? STR("messages.content[image]")
+                                          : STR("messages.content[document]"));
         return false;
     }
     return true;
@@ -150,7 +151,7 @@ static void put_reasoning(struct writer *w, const struct ir_part *p)
 {
     struct buf *b = w->b;
     if (p->issuer != FAMILY_OPENAI || !p->signature.n) {
-        ir_drop(w->c, STR("reasoning"));
+        ir_drop(w->c, STR("messages.thinking"));
         return;
     }
     w->signatures = true;
@@ -395,7 +396,7 @@ static void put_sampling(struct writer *w)
     int64_t most;
     if (c->max_tokens.n && is_openai(w) && json_int(c->max_tokens, &most) == 0 &&
         most < OUTPUT_MIN) {
-        ir_drop(c, STR("max_output_tokens<16"));
+        ir_drop(c, STR("max_tokens<16"));
         ir_put_i64(w->b, "max_output_tokens", OUTPUT_MIN);
     } else {
         ir_put_value(w->b, "max_output_tokens", c->max_tokens);
@@ -418,6 +419,19 @@ static void put_sampling(struct writer *w)
         ir_put_text(w->b, "service_tier", c->tier);
     } else if (c->tier.n) {
         ir_drop(c, STR("service_tier"));
+    }
+}
+
+/* Nothing is kept there that nobody will ask for: only one who keeps its own may do what it is used to. */
+static void put_store(struct writer *w)
+{
+    const struct ir_call *c = w->c;
+    if (!c->own || c->store != IR_UNSAID) {
+        ir_put_bool(w->b, "store", c->store == IR_YES);
+    }
+    for (const struct ir_list *l = c->own_members; l; l = l->next) {
+        ir_comma(w->b);
+        buf_add(w->b, l->text);
     }
 }
 
@@ -444,7 +458,7 @@ void responses_write_request(struct buf *b, struct ir_call *c, const struct ir_t
     if (c->end_user.n) {
         ir_put_text(b, is_openai(&w) ? "safety_identifier" : "user", c->end_user);
     }
-    ir_put_bool(b, "store", c->store == IR_YES);
+    put_store(&w);
     ir_drop_members(c, written, by_hand);
     if (c->stream) {
         ir_put_bool(b, "stream", true);

@@ -4,7 +4,6 @@
 #define GATEWAY_CALL_H
 
 #include "gateway/worker.h"
-#include "json/skim.h"
 
 /* The stages, in their order. Each is one file with one entry. */
 #define STAGE_LIST(X)                                                                              \
@@ -60,7 +59,7 @@ struct relay {
     bool ended;
     char *hold; /* an event that is not complete yet */
     uint32_t hold_n, hold_cap;
-    struct json_skim *skim;
+    struct meter *meter; /* meter.c; NULL: nothing is to be found in this answer */
 };
 
 struct call {
@@ -90,6 +89,7 @@ struct call {
     struct str suffix;       /* what stood behind "provider/" when that is what goes upstream */
     struct str conversation; /* openai.responses: calls on it go one at a time; in req->arena */
     struct talk *talk;       /* our place in that line, conversation.c */
+    struct lease *lease;     /* ... and among processes, lease.h */
     struct str member;       /* the model's value in the body, as it stands */
     struct splice splice[SPLICES];
     uint8_t n_splices;
@@ -108,6 +108,9 @@ struct call {
     struct kept_page *kept_page; /* one of them that is asked for, kept_page.c */
     struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
     bool translated;        /* the present target speaks another dialect */
+    bool not_lacking;       /* its 404 was looked at: it is the call's own */
+    struct lacking *lacking;           /* an answer that is held back, lacking.c */
+    const struct snap_provider *lacks; /* it has answered that it has no /responses */
     uint64_t forwarded_us, answered_us;
     uint32_t own_us; /* time spent by us, not waited */
     char id[32];
@@ -196,6 +199,8 @@ void relay_probe(struct call *c);
 /* The server stops: the call ends with an error instead of silence. */
 void relay_stop(struct call *c);
 void relay_timer(struct call *c);
+/* Another process has its conversation by now: the call ends. */
+void relay_displaced(struct call *c);
 /* Something lasts: from now on the call's own deadline is watched. */
 void relay_watch(struct call *c);
 /* What translate.c shares with it: the field about timing; pings from now on; the client's queue is full; the
@@ -208,6 +213,21 @@ void relay_break_off(struct call *c, const char *code, struct str message, enum 
 /* The start of an event whose end has not come, kept in pooled memory. */
 void relay_hold(struct call *c, const char *p, size_t n);
 void relay_drop_hold(struct call *c);
+
+/* lacking.c: whether the provider is known to have no /responses. An answer that may say so: it is held back, and
+ * its body comes to lacking_body(). Whether such an answer does; then the call goes to its other interface. And
+ * once that has answered with `status`, this is remembered. */
+bool lacking_responses(const struct call *c, const struct snap_provider *p);
+bool lacking_holds_back(struct call *c, const struct h1_head *h);
+void lacking_body(struct call *c, const struct iovec *pieces, int n, bool end);
+bool lacking_is_told(struct call *c, unsigned status, struct str body);
+void lacking_again(struct call *c);
+void lacking_learn(struct call *c, unsigned status);
+
+/* meter.c: an answer whose bytes pass as they are begins, goes on and has ended; `json`: it is such a body. */
+void meter_begin(struct call *c, const struct h1_head *h, bool json);
+void meter_pass(struct call *c, const struct iovec *pieces, int n, bool end);
+void meter_end(struct call *c);
 
 /* events.c: passes pieces of a stream of events on; and its end: false when the stream had not said
  * that it is over (nothing was sent then). */

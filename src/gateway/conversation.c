@@ -1,14 +1,15 @@
 /* Calls on one conversation go one at a time: a second one would be answered `conversation_locked`, or add its
  * turn to a history that it has not seen. They wait in a bounded queue, in the order of their coming, across all
  * workers: the only thing here that workers share, and only calls that name a conversation touch it. A call's
- * hold ends with the call, which the call's own deadline bounds. */
+ * hold ends with the call, which the call's own deadline bounds. Where several processes share a database, the
+ * first in line has to get a lease there as well (lease.h). */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "base/must.h"
 #include "conflict/rate_limit.h"
-#include "gateway/call.h"
+#include "gateway/lease.h"
 
 enum { SLOTS = 256, WAITING_MAX = 64 };
 
@@ -116,10 +117,16 @@ static int stand_in_line(struct talk *k, struct str name)
     return full ? -EAGAIN : 0;
 }
 
+/* A line does not change its name, and lasts as long as anyone stands in it. */
+static struct str name_of(const struct line *l)
+{
+    return str_make(l->name, l->name_n);
+}
+
 enum next conversation_enter(struct call *c)
 {
     if (c->talk) {
-        return c->talk->holds ? NEXT : WAIT;
+        return c->talk->holds ? lease_enter(c, name_of(c->talk->line)) : WAIT;
     }
     struct str name =
         arena_printf(&c->req->arena, "%.*s\n%.*s", STR_ARG(c->key->id), STR_ARG(c->conversation));
@@ -143,7 +150,7 @@ enum next conversation_enter(struct call *c)
     }
     c->talk = k;
     if (k->holds) {
-        return NEXT;
+        return lease_enter(c, name);
     }
     relay_watch(c);
     return WAIT;
@@ -152,6 +159,7 @@ enum next conversation_enter(struct call *c)
 void conversation_leave(struct call *c)
 {
     struct talk *k = c->talk;
+    lease_leave(c);
     if (!k) {
         return;
     }

@@ -243,8 +243,12 @@ void relay_drop_hold(struct call *c)
 /* ---- an event too long to hold: it passes as it comes, and its end is kept for a look ---- */
 
 /* Where the event ends in p[0..n), or 0. Remembers between pieces how the last one ended. */
-static size_t find_long_end(struct relay *r, const char *p, size_t n)
+static size_t find_long_end(struct call *c, const char *p, size_t n)
 {
+    struct relay *r = &c->relay;
+    if (is_lines(c)) {
+        return ndjson_line_end(p, n, 0);
+    }
     for (size_t i = 0; i < n; i++) {
         if (p[i] == '\r') {
             if (r->line_begins) {
@@ -280,6 +284,13 @@ static void keep_tail(struct call *c, const char *p, size_t n)
     relay_hold(c, p, n);
 }
 
+/* Where a line's counts begin: members of the line itself, side by side. */
+static ptrdiff_t find_counts(struct str tail)
+{
+    ptrdiff_t at = str_find(tail, STR("\"prompt_eval_count\""));
+    return at >= 0 ? at : str_find(tail, STR("\"eval_count\""));
+}
+
 /* The end of a long event: finish and usage stand there, behind the long text. */
 static void look_at_tail(struct call *c)
 {
@@ -290,6 +301,11 @@ static void look_at_tail(struct call *c)
         c->ep.endpoint->family == FAMILY_GEMINI ? STR("\"usageMetadata\"") : STR("\"usage\"");
     if (!r->finished) {
         look_for_end(c, tail, (struct sse_look){true, true});
+    }
+    if (is_lines(c)) {
+        ptrdiff_t counts = r->finished ? find_counts(tail) : -1;
+        d->usage(str_from(tail, counts < 0 ? tail.n : (size_t)counts), &c->usage);
+        return;
     }
     ptrdiff_t at = str_find(tail, name);
     struct str object = at < 0 ? (struct str){0} : str_from(tail, (size_t)at + name.n);
@@ -313,7 +329,7 @@ static void begin_long(struct out *o)
     flush(o, false);
     r->mid_event = true;
     r->line_begins = r->after_cr = false;
-    (void)find_long_end(r, r->hold + r->hold_n - 4, 4);
+    (void)find_long_end(c, r->hold + r->hold_n - 4, 4);
     memmove(r->hold, r->hold + r->hold_n - LONG_TAIL, LONG_TAIL);
     r->hold_n = LONG_TAIL;
 }
@@ -323,7 +339,7 @@ static size_t pass_long(struct out *o, const char *p, size_t n)
 {
     struct call *c = o->c;
     struct relay *r = &c->relay;
-    size_t end = find_long_end(r, p, n), used = end ? end : n;
+    size_t end = find_long_end(c, p, n), used = end ? end : n;
     emit(o, p, used);
     keep_tail(c, p, used);
     if (end) {

@@ -115,10 +115,11 @@ static enum relay_mode mode_of(const struct call *c, const struct h1_head *h)
     if (coding.n && !str_ieq(coding, STR("identity"))) {
         return RELAY_OPAQUE;
     }
-    if (str_istarts(type, STR("text/event-stream"))) {
+    enum family family = c->ep.endpoint->family;
+    if (str_istarts(type, STR("text/event-stream")) ||
+        (family == FAMILY_OLLAMA && str_istarts(type, STR("application/x-ndjson")))) {
         return RELAY_EVENTS;
     }
-    enum family family = c->ep.endpoint->family;
     if (c->stream && family != FAMILY_GEMINI && family != FAMILY_BEDROCK && h->status == 200 &&
         h->body != BODY_LENGTH && !is_json(type)) {
         return RELAY_EVENTS; /* some servers stream under a wrong type */
@@ -172,7 +173,11 @@ void relay_head(struct call *c, const struct h1_head *h)
         if (h->status < 400) {
             retry_succeeded(&c->w->retry_budget);
         }
+        lacking_learn(c, h->status);
         translate_head(c, h);
+        return;
+    }
+    if (lacking_holds_back(c, h)) {
         return;
     }
     if (h->status == 400 && c->conversation.n && format_of(c->ep.endpoint->format)) {
@@ -186,10 +191,8 @@ void relay_head(struct call *c, const struct h1_head *h)
     } else {
         retry_succeeded(&c->w->retry_budget);
     }
-    if (c->relay.mode == RELAY_PLAIN && h->status < 300 && call_dialect(c)->usage_member.n) {
-        c->relay.skim = arena_alloc(&c->req->arena, sizeof *c->relay.skim);
-        c->relay.skim->name = call_dialect(c)->usage_member;
-        json_skim_start(c->relay.skim);
+    if (c->relay.mode != RELAY_EVENTS) {
+        meter_begin(c, h, c->relay.mode == RELAY_PLAIN);
     }
     http_head(c->req, h->status,
               h->body == BODY_LENGTH && c->relay.mode != RELAY_EVENTS ? (int64_t)h->length
@@ -210,14 +213,6 @@ void relay_head(struct call *c, const struct h1_head *h)
 }
 
 /* ---- how it ends ---- */
-
-static void read_skimmed_usage(struct call *c)
-{
-    struct json_skim *s = c->relay.skim;
-    if (s && s->found && s->n && s->keep[0] == '{') {
-        call_dialect(c)->usage(str_make(s->keep, s->n), &c->usage);
-    }
-}
 
 static bool is_responses(const struct call *c)
 {
@@ -280,7 +275,7 @@ static void end_of_body(struct call *c)
                   OUTCOME_CUT);
         return;
     }
-    read_skimmed_usage(c);
+    meter_end(c);
     relay_end_call(c);
 }
 
@@ -294,6 +289,10 @@ void relay_hold_back(struct call *c)
 
 void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
 {
+    if (c->lacking) {
+        lacking_body(c, pieces, n, end);
+        return;
+    }
     if (c->tr && c->tr->reading) {
         translate_body(c, pieces, n, end);
         return;
@@ -301,19 +300,7 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
     if (c->relay.mode == RELAY_EVENTS) {
         events_pass(c, pieces, n);
     } else {
-        struct json_skim *skim = c->relay.skim;
-        if (skim && n == 1 && end && skim->_state == 0) {
-            json_skim_whole(skim, str_make(pieces[0].iov_base, pieces[0].iov_len));
-        } else {
-            for (int i = 0; skim && i < n; i++) {
-                json_skim(skim, str_make(pieces[i].iov_base, pieces[i].iov_len));
-            }
-        }
-        const struct dialect *d = call_dialect(c);
-        if (end && n == 1 && !d->usage_member.n && c->status < 300) {
-            /* Ollama tells its counts among the answer's own members. */
-            d->usage(str_make(pieces[0].iov_base, pieces[0].iov_len), &c->usage);
-        }
+        meter_pass(c, pieces, n, end);
         c->last_sent_ms = loop_now_ms(c->w->loop);
         http_send(c->req, pieces, n, end);
     }
@@ -343,6 +330,30 @@ void relay_stop(struct call *c)
     http_up_cancel(c->up);
     c->up = NULL;
     call_fail(c, &e, "This gateway is stopping; try again.");
+    relay_end_call(c);
+}
+
+void relay_displaced(struct call *c)
+{
+    if (c->ended || kept_hurry(c)) {
+        return;
+    }
+    if (c->status) {
+        break_off(c, "conversation_locked", "another call has its conversation by now",
+                  OUTCOME_TIMEOUT);
+        return;
+    }
+    struct call_error e = {.status = 409,
+                           .code = "conversation_locked",
+                           .param = "conversation",
+                           .outcome = OUTCOME_TIMEOUT,
+                           .retry_after_ms =
+                               (uint32_t)retry_after_spread(1000, worker_random(c->w)),
+                           .should_retry = true};
+    http_up_cancel(c->up);
+    c->up = NULL;
+    call_fail(c, &e, "Another call has the conversation \"%.*s\" by now; try again.",
+              STR_ARG(c->conversation));
     relay_end_call(c);
 }
 

@@ -448,6 +448,10 @@ static void finish_error(struct call *c)
     }
     enum json_type top;
     bool json = json_scan(body, NULL, 0, &top, NULL) == 0;
+    if (lacking_is_told(c, tr->status, body)) {
+        lacking_again(c);
+        return;
+    }
     tr->upstream->read_error(&c->req->arena, body, json, &e);
     if (!e.message.n) {
         openai_read_error(&c->req->arena, body, json,

@@ -16,13 +16,14 @@ static enum format_id format_at(const struct snap_provider *p)
 }
 
 /* Whether a provider of the caller's own dialect has the endpoint itself. */
-static bool has_endpoint(const struct snap_provider *p, enum format_id format)
+static bool has_endpoint(const struct call *c, const struct snap_provider *p, enum format_id format)
 {
     if (p->family != FAMILY_OPENAI || p->sim) {
         return true;
     }
     if (format == FORMAT_RESPONSES) {
-        return p->api != API_CHAT && !(p->api == API_ANY && (p->quirks & QUIRK_NO_RESPONSES));
+        return p->api == API_RESPONSES ||
+               (p->api == API_ANY && !(p->quirks & QUIRK_NO_RESPONSES) && !lacking_responses(c, p));
     }
     return format != FORMAT_CHAT || p->api != API_RESPONSES;
 }
@@ -44,7 +45,7 @@ enum plan translate_plan(const struct call *c, const struct snap_target *t)
         return exchange_plan(c, t);
     }
     enum format_id from = ep->format, to = format_at(p);
-    if (translate_same_family(t->provider, ep->family) && has_endpoint(t->provider, from) &&
+    if (translate_same_family(t->provider, ep->family) && has_endpoint(c, t->provider, from) &&
         !c->marked && from != FORMAT_OLLAMA_GENERATE) {
         return PLAN_PASS;
     }
@@ -66,12 +67,13 @@ static struct translation *begin(struct call *c)
                                    format_of(ep->work ? format_of_family(ep->family) : ep->format),
                                .upstream = format_of(format_at(c->target->provider))};
     if (c->marked && !ep->work && translate_same_family(c->target->provider, tr->caller->family) &&
-        has_endpoint(c->target->provider, ep->format)) {
+        has_endpoint(c, c->target->provider, ep->format)) {
         tr->upstream = tr->caller; /* only because foreign signatures must not go along */
     }
     tr->version = tr->upstream->version;
     ir_call_init(&tr->form, &c->req->input);
     tr->form.stream = c->stream;
+    tr->form.own = tr->upstream == tr->caller;
     return tr;
 }
 

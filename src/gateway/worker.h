@@ -26,9 +26,10 @@ struct snap_hold {
     struct snapshot *snap;
     uint32_t calls;
     bool current;
-    struct http_origin **origin; /* by provider index */
-    struct hold_key *aws_key;    /* by provider index */
-    uint64_t *down_until_ms;     /* by provider index: no connection could be made lately */
+    struct http_origin **origin;     /* by provider index */
+    struct hold_key *aws_key;        /* by provider index */
+    uint64_t *down_until_ms;         /* by provider index: no connection could be made lately */
+    uint64_t *no_responses_until_ms; /* by provider index: has no /responses, as it has said */
 };
 
 /* Keys that were seen lately: a keyed hash of the secret under a key of this process and worker

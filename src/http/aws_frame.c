@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-enum { PRELUDE_N = 12, SUM_N = 4, HEADER_STRING = 7 };
+enum { SUM_N = 4, HEADER_STRING = 7 };
 
 /* ---- CRC32 (ISO-HDLC, as in zlib), eight bytes at a time ---- */
 
@@ -59,14 +59,21 @@ static void put_u32(char *p, size_t value)
 
 /* ---- reading ---- */
 
+size_t aws_frame_size(const char *p)
+{
+    size_t all = get_u32(p), headers = get_u32(p + 4);
+    bool sound = get_u32(p + 8) == crc32_of(p, 8) && all <= AWS_FRAME_MAX &&
+                 all >= AWS_FRAME_PRELUDE + SUM_N && headers <= all - AWS_FRAME_PRELUDE - SUM_N;
+    return sound ? all : 0;
+}
+
 size_t aws_frame_end(const char *p, size_t n)
 {
-    if (n < PRELUDE_N) {
+    if (n < AWS_FRAME_PRELUDE) {
         return 0;
     }
-    size_t all = get_u32(p), headers = get_u32(p + 4);
-    if (get_u32(p + 8) != crc32_of(p, 8) || all > AWS_FRAME_MAX || all < PRELUDE_N + SUM_N ||
-        headers > all - PRELUDE_N - SUM_N) {
+    size_t all = aws_frame_size(p);
+    if (all == 0) {
         return AWS_FRAME_BAD;
     }
     if (n < all) {
@@ -118,10 +125,11 @@ int aws_frame_read(struct str frame, struct aws_frame *ret)
     struct aws_frame f = {0};
     struct str name, value, event = {0}, exception = {0}, code = {0};
     unsigned char type;
-    if (frame.n < PRELUDE_N + SUM_N || get_u32(frame.p + 4) > frame.n - PRELUDE_N - SUM_N) {
+    if (frame.n < AWS_FRAME_PRELUDE + SUM_N ||
+        get_u32(frame.p + 4) > frame.n - AWS_FRAME_PRELUDE - SUM_N) {
         return -EBADMSG;
     }
-    struct str rest = str_make(frame.p + PRELUDE_N, get_u32(frame.p + 4));
+    struct str rest = str_make(frame.p + AWS_FRAME_PRELUDE, get_u32(frame.p + 4));
     const char *behind = rest.p + rest.n;
     while (rest.n) {
         if (!take_header(&rest, &name, &type, &value)) {
@@ -179,15 +187,15 @@ size_t aws_frame_begin(struct buf *b, enum aws_frame_type type, struct str name)
         [AWS_FRAME_ERROR] = {{":error-code", 11}, {"error", 5}},
     };
     size_t at = b->n;
-    char *prelude = buf_room(b, PRELUDE_N);
+    char *prelude = buf_room(b, AWS_FRAME_PRELUDE);
     if (prelude) {
-        memset(prelude, 0, PRELUDE_N);
+        memset(prelude, 0, AWS_FRAME_PRELUDE);
     }
     put_header(b, words[type].header, str_first(name, 255));
     put_header(b, STR(":content-type"), STR("application/json"));
     put_header(b, STR(":message-type"), words[type].type);
     if (prelude && !b->overflow) {
-        put_u32(b->p + at + 4, b->n - at - PRELUDE_N);
+        put_u32(b->p + at + 4, b->n - at - AWS_FRAME_PRELUDE);
     }
     return at;
 }

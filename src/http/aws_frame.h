@@ -14,6 +14,11 @@
 /* Longest frame that is read. */
 enum { AWS_FRAME_MAX = 1024 * 1024 };
 
+/* What stands at the front of each: enough to know its size. */
+enum { AWS_FRAME_PRELUDE = 12 };
+/* The length of the whole frame whose first AWS_FRAME_PRELUDE bytes stand at p; 0: they are no frame's. */
+size_t aws_frame_size(const char *p);
+
 /* More than any buffer holds: the bytes are no frame, and what follows them cannot be found. */
 #define AWS_FRAME_BAD SIZE_MAX
 

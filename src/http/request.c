@@ -19,19 +19,18 @@ static void say_continue(struct http_req *r)
     r->_expects = false;
 }
 
-/* Moves head and fields out of the scratch into the request's own memory. */
-static void keep_head(struct http_req *r)
+/* Out of the scratch, into memory that lasts. */
+struct h1_head *http_keep_head(struct arena *a, const struct h1_head *h)
 {
-    const struct h1_head *h = r->head;
     size_t fields_n = h->n_fields * sizeof *h->fields;
-    struct h1_head *own = arena_alloc(&r->input, sizeof *own + fields_n + h->n);
+    struct h1_head *own = arena_alloc(a, sizeof *own + fields_n + h->n);
     *own = *h;
     own->fields = (struct h1_field *)(own + 1);
     memcpy(own->fields, h->fields, fields_n);
     char *base = (char *)own->fields + fields_n;
     memcpy(base, h->base, h->n);
     own->base = base;
-    r->head = own;
+    return own;
 }
 
 /* A large body that is whole, with nothing behind it, stays in the buffer it was read into; the
@@ -39,7 +38,7 @@ static void keep_head(struct http_req *r)
 static void keep_in_place(struct http_req *r)
 {
     struct http_conn *c = r->conn;
-    keep_head(r);
+    r->head = http_keep_head(&r->input, r->head);
     r->body = str_make(c->p, (size_t)r->_left);
     r->bytes_in = r->_left;
     c->p += r->_left;
@@ -64,7 +63,7 @@ bool http_collect(struct http_req *r)
     size_t n = sizeof *r->head + r->head->n_fields * sizeof(struct h1_field) + r->head->n +
                (sized ? (size_t)r->_left : 0) + INPUT_SLACK;
     arena_trim(&r->input, arena_alloc(&r->input, n), n, 0);
-    keep_head(r);
+    r->head = http_keep_head(&r->input, r->head);
     if (sized) {
         char *body = arena_alloc(&r->input, (size_t)r->_left);
         size_t have = (size_t)(c->end - c->p);
@@ -90,14 +89,14 @@ bool http_collect(struct http_req *r)
 void http_keep_waiting(struct http_req *r)
 {
     must(r->_mode == MODE_UNDECIDED && r->head);
-    keep_head(r);
+    r->head = http_keep_head(&r->input, r->head);
 }
 
 void http_stream(struct http_req *r)
 {
     must(r->_mode == MODE_UNDECIDED && r->head);
     r->_mode = MODE_STREAM;
-    keep_head(r);
+    r->head = http_keep_head(&r->input, r->head);
     say_continue(r);
     if (!r->conn->processing && r->conn->in_n) {
         conn_wake(r->conn);

@@ -107,6 +107,8 @@ void http_body_pause(struct http_req *r);
 void http_body_resume(struct http_req *r);
 /* Whether all of the request has arrived. */
 bool http_received(const struct http_req *r);
+/* A copy of a head, in `a`. */
+struct h1_head *http_keep_head(struct arena *a, const struct h1_head *h);
 /* Frees r->input: the head (r->head becomes NULL), the body, everything allocated in it. */
 void http_release_input(struct http_req *r);
 

@@ -100,7 +100,8 @@ static const struct field provider_fields[] = {
     {.name = "api",
      .help = "Which of OpenAI's interfaces it has: chat (/chat/completions), responses "
              "(/responses), or "
-             "any; calls to the other one are translated.",
+             "any; calls to the other one are translated. With any, a provider that does not know "
+             "/responses is noticed.",
      .type = FIELD_CHOICE,
      .choices = apis,
      .fallback = "any",

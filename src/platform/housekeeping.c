@@ -59,6 +59,7 @@ static int tidy(struct store_job *j, struct db *db)
     int r = kept_revisions(db, &a, &h->_next_keep);
     r = r < 0 ? r : idempotent_expire(db, now_us);
     r = r < 0 ? r : session_expire(db, now_us);
+    r = r < 0 ? r : lease_expire(db);
     r = r < 0 ? r : kept_response_expire(db, now_us, KEPT_PIECE, &n_kept);
     h->_next_seq = h->_next_keep == h->_keep ? h->_seq : 0; /* another number: all over again */
     if (r == 0 && h->_next_keep > 0) {

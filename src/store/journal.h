@@ -92,6 +92,20 @@ __attribute__((warn_unused_result)) int session_end(struct db *db, struct str us
                                                     struct str digest, struct str except);
 __attribute__((warn_unused_result)) int session_expire(struct db *db, int64_t now_us);
 
+/* ---- leases: who of several processes may act on a thing, by the database's clock ---- */
+
+/* -EEXIST: another holder has it. One's own is taken anew: its earlier epoch counts no more. */
+__attribute__((warn_unused_result)) int lease_take(struct db *db, struct arena *a, struct str name,
+                                                   struct str holder, int64_t for_us,
+                                                   int64_t *ret_epoch);
+/* -ENOENT: it has expired, or is another's, or of another epoch. */
+__attribute__((warn_unused_result)) int
+lease_keep(struct db *db, struct str name, struct str holder, int64_t epoch, int64_t for_us);
+/* Gives back what is still of this epoch. */
+__attribute__((warn_unused_result)) int lease_give(struct db *db, struct str name,
+                                                   struct str holder, int64_t epoch);
+__attribute__((warn_unused_result)) int lease_expire(struct db *db);
+
 /* ---- answers of openai.responses that the upstream does not keep itself, and their conversations ---- */
 
 struct kept_response {

@@ -486,6 +486,11 @@ int store_open(const struct store_options *o, struct store **ret, struct buf *er
     return 0;
 }
 
+bool store_is_shared(const struct store *s)
+{
+    return s->options.url.n > 0;
+}
+
 void store_close(struct store *s)
 {
     if (!s) {

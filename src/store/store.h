@@ -48,6 +48,8 @@ struct store_options {
  * what the user can mend: a newer data directory, a wrong master key, no permission. */
 __attribute__((warn_unused_result)) int store_open(const struct store_options *o,
                                                    struct store **ret, struct buf *errors);
+/* Whether other processes may work on the same state: PostgreSQL. */
+bool store_is_shared(const struct store *s);
 /* Ends the threads after the jobs that wait; closes. NULL is allowed. */
 void store_close(struct store *s);
 

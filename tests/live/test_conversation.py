@@ -1,6 +1,7 @@
 """Calls on one conversation go one at a time (CONFLICT.md M20 to M22)."""
 
 import json
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -158,3 +159,73 @@ def test_m22_a_caller_who_leaves_gives_the_conversation_back(start, locking):
         locking.hold.set()
         # The upstream may not have seen yet that the holder has left.
         assert last.result().status in (200, 409)
+
+
+# ---- several processes ----
+
+@pytest.fixture
+def two(start, postgres, tmp_path, locking):
+    """Two gateways on one database."""
+    postgres.fresh()
+    env = {"ACCORD_DATABASE_URL": postgres.url, "ACCORD_MASTER_KEY": "ab" * 32}
+    return [start(config_for(locking.url), env=env) for _ in range(2)]
+
+
+def ask(accord, text):
+    connection = accord.connect()
+    connection.send(request("POST", "/v1/responses", [("authorization", f"Bearer {KEY}")],
+                            body_of("conv_1", text)))
+    return connection
+
+
+def test_m20_calls_at_two_gateways_go_one_at_a_time(two, locking):
+    with ThreadPoolExecutor(20) as pool:
+        replies = list(pool.map(lambda i: call(two[i % 2], "conv_1"), range(20)))
+    assert [a.status for a in replies] == [200] * 20
+    assert locking.most == 1 and locking.locked == 0
+
+
+def test_m22_a_gateway_that_is_killed_holds_nobody_up(two, locking):
+    locking.hold.clear()
+    holder = ask(two[0], "holder")  # kept: closing it would give the conversation back
+    wait_for(lambda: locking.order == ["holder"], what="the holder at the upstream")
+    with ThreadPoolExecutor(1) as pool:
+        last = pool.submit(call, two[1], "conv_1", "last")
+        time.sleep(1)
+        assert locking.order == ["holder"]
+        two[0].may_fail = True
+        two[0].process.kill()
+        wait_for(lambda: locking.order == ["holder", "last"], what="the lease's end")
+        locking.hold.set()
+        assert last.result().status in (200, 409)  # this upstream does not notice who has left
+    holder.close()
+
+
+def test_m22_what_a_gateway_does_late_is_fenced_off(two, locking):
+    locking.hold.clear()
+    stood = ask(two[0], "stood still")
+    wait_for(lambda: locking.order == ["stood still"], what="the holder at the upstream")
+    two[0].process.send_signal(signal.SIGSTOP)
+    try:
+        other = ask(two[1], "other")
+        wait_for(lambda: locking.order == ["stood still", "other"], what="the lease's end")
+    finally:
+        two[0].process.send_signal(signal.SIGCONT)
+    late = stood.read_response("POST")
+    assert late.status == 409 and late.header("x-should-retry") == "true"
+    # It has given back what it no longer had: nothing. The other one still has the conversation.
+    third = ask(two[0], "third")
+    time.sleep(1)
+    assert locking.order == ["stood still", "other"]
+    locking.hold.set()
+    assert other.read_response("POST").status in (200, 409)
+    assert third.read_response("POST").status == 200
+    assert locking.order == ["stood still", "other", "third"]
+
+
+def test_calls_go_on_while_the_database_is_away(two, postgres, locking):
+    postgres.stop()
+    try:
+        assert call(two[0], "conv_1").status == 200
+    finally:
+        postgres.start()

@@ -1,5 +1,6 @@
 """What a translated call does beyond what the lab's honest providers ask of it."""
 
+import base64
 import json
 
 import pytest
@@ -152,3 +153,37 @@ def test_what_is_wrong_with_a_request_is_told_in_the_callers_dialect(accord, ups
     assert "messages[0].content must be a string or an array of blocks" in \
         answer.json()["error"]["message"]
     assert upstream.seen == b"" and KEY not in answer.body.decode()
+
+
+# ---- marked signatures ----
+
+def marked(signature, issuer="B"):
+    """A signature of another vendor (B: Anthropic) as it was given to a caller of another dialect."""
+    return "YWNjb3Jkc2lnAAA" + issuer + base64.b64encode(signature.encode()).decode()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_marked_request_to_responses_goes_on_from_what_the_upstream_keeps(accord, upstream, stream):
+    body = {"model": "m", "previous_response_id": "resp_theirs", "conversation": None, "truncation": "auto",
+            "stream": stream, "input": [
+                {"type": "reasoning", "summary": [], "encrypted_content": marked("sig")},
+                {"role": "user", "content": "go on"}]}
+    answer = call(accord, "/v1/responses", body)
+    assert answer.status == 200, answer
+    sent = json.loads(upstream.last.body)
+    assert upstream.last.path == "/v1/responses"
+    assert sent["previous_response_id"] == "resp_theirs" and sent["truncation"] == "auto"
+    assert "store" not in sent  # it is the upstream's habit that counts
+    assert b"YWNjb3Jkc2ln" not in upstream.last.body and "c2ln" not in json.dumps(sent["input"])
+    told = ([json.loads(data) for _, data in answer.events()][-1]["response"] if stream else answer.json())
+    assert told["id"] == "resp_1"  # the name by which the upstream knows it
+    assert told["previous_response_id"] == "resp_theirs"
+
+
+def test_marked_request_to_responses_that_says_how_to_keep_is_kept_so(accord, upstream):
+    body = {"model": "m", "store": False, "conversation": "conv_1", "input": [
+        {"type": "reasoning", "summary": [], "encrypted_content": marked("sig")},
+        {"role": "user", "content": "go on"}]}
+    assert call(accord, "/v1/responses", body).status == 200
+    sent = json.loads(upstream.last.body)
+    assert sent["store"] is False and sent["conversation"] == "conv_1"

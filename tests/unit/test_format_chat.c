@@ -119,7 +119,7 @@ static const struct request requests[] = {
      FRONT_A HI_MSG
      ",\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}],"
      "\"tool_choice\":{\"type\":\"auto\"}}",
-     "reasoning,tool_choice,temperature"},
+     "reasoning_effort,tool_choice,temperature"},
     /* a tool loop that began at another vendor cannot go on with thinking */
     {FORMAT_CHAT, FORMAT_MESSAGES, 0,
      "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"reasoning_"
@@ -133,7 +133,7 @@ static const struct request requests[] = {
      ","
      "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"c\",\"content\":"
      "\"r\"}]}]}",
-     "reasoning,messages.thinking"},
+     "reasoning_effort,messages.reasoning_content"},
     /* what Anthropic has no word for is named */
     {FORMAT_CHAT, FORMAT_MESSAGES, 0,
      "{" HI ",\"n\":2,\"seed\":1,\"logit_bias\":{\"1\":1},\"temperature\":1.7,\"future_thing\":1,"

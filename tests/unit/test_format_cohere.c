@@ -66,8 +66,8 @@ static void what_cohere_has_no_word_for_is_named(void **state)
             "{'type':'function','function':{'name':'g',"
             "'parameters':{'type':'object','properties':{}}}}],'p':0.99,'k':500,"
             "'frequency_penalty':1,'stop_sequences':['1','2','3','4','5']}",
-            "messages.content.audio, messages.content.document, parallel_tool_calls, "
-            "tools.strict, response_format, top_p>0.99, top_k>500, presence_penalty, "
+            "messages.content[input_audio], messages.content[file], parallel_tool_calls, "
+            "tools.function.strict, response_format, top_p>0.99, top_k>500, presence_penalty, "
             "frequency_penalty>1, stop[5], min_p, n, verbosity");
 }
 
@@ -105,7 +105,7 @@ static void images_of_results_follow_in_the_users_message(void **state)
             "{'role':'tool','tool_call_id':'t1','content':'a'},"
             "{'role':'user','content':[{'type':'image_url','image_url':{'url':"
             "'data:image/png;base64,AAAA'}},{'type':'text','text':'b'}]}],'max_tokens':5}",
-            "tool_result.is_error");
+            "messages.content.is_error");
 }
 
 static void formats_and_thinking(void **state)
@@ -164,7 +164,7 @@ static void a_chat_comes_in(void **state)
         "'json_schema':{'name':'answer','schema':{'type':'object'}}},"
         "'max_tokens':9,'temperature':0.30,'top_p':0.5,'top_k':3,'seed':1,'stop':['z']}",
         "messages.citations, messages.content.document.id, documents, citation_options, "
-        "safety_mode, priority, messages.thinking");
+        "safety_mode, priority, messages.content[thinking]");
 }
 
 static void a_plan_stays_a_plan(void **state)

@@ -67,7 +67,8 @@ static void what_ollama_has_no_word_for_is_named(void **state)
             "{'model':'m','messages':[{'role':'user','content':'a'}],'stream':false,"
             "'tools':[{'type':'function','function':{'name':'f',"
             "'parameters':{'type':'object','properties':{}}}}]}",
-            "image url, messages.content.audio, messages.content.document, tools.strict, "
+            "messages.content.image_url, messages.content[input_audio], messages.content[file], "
+            "tools.function.strict, "
             "tool_choice, parallel_tool_calls, n, user, store");
 }
 
@@ -94,7 +95,7 @@ static void images_of_results_follow_in_the_users_message(void **state)
             "{'role':'tool','content':'a','tool_name':'f','tool_call_id':'t1'},"
             "{'role':'user','content':'b','images':['AAAA']}],'stream':false,"
             "'options':{'num_predict':5}}",
-            "tool_result.is_error");
+            "messages.content.is_error");
 }
 
 static void thinking(const char *model, const char *ask, const char *want)

@@ -577,10 +577,67 @@ static void nothing_acknowledged_is_lost_by_kill_9(void **state)
     assert_true(acknowledged > ROUNDS * 20);
 }
 
+/* ---- leases ---- */
+
+#define HOUR INT64_C(3600000000)
+
+/* One after the other in one transaction: what counts is the rows. */
+static int leases(struct op *op, struct db *db)
+{
+    const struct str what = STR("what"), us = STR("us"), them = STR("them");
+    int64_t first = 0, second = 0, n = 0;
+    assert_int_equal(lease_take(db, op->arena, what, us, HOUR, &first), 0);
+    assert_int_equal(lease_take(db, op->arena, what, them, HOUR, &n), -EEXIST);
+    assert_int_equal(lease_take(db, op->arena, STR("else"), them, HOUR, &n), 0);
+    assert_int_equal(lease_keep(db, what, us, first, HOUR), 0);
+    assert_int_equal(lease_keep(db, what, them, first, HOUR), -ENOENT);
+    /* the holder's next one: what the one before does late is fenced off */
+    assert_int_equal(lease_take(db, op->arena, what, us, HOUR, &second), 0);
+    assert_int_equal(second, first + 1);
+    assert_int_equal(lease_keep(db, what, us, first, HOUR), -ENOENT);
+    assert_int_equal(lease_give(db, what, us, first), 0);
+    assert_int_equal(lease_take(db, op->arena, what, them, HOUR, &n), -EEXIST);
+    assert_int_equal(lease_give(db, what, us, second), 0);
+    assert_int_equal(lease_take(db, op->arena, what, them, HOUR, &n), 0);
+    return 0;
+}
+
+static int expired_leases(struct op *op, struct db *db)
+{
+    const struct str what = STR("what"), us = STR("us"), them = STR("them");
+    int64_t dead = 0, next = 0;
+    assert_int_equal(lease_take(db, op->arena, what, us, -HOUR, &dead), 0);
+    assert_int_equal(lease_keep(db, what, us, dead, HOUR), -ENOENT);
+    assert_int_equal(lease_take(db, op->arena, what, them, HOUR, &next), 0);
+    assert_int_equal(next, dead + 1);
+    assert_int_equal(lease_give(db, what, us, dead), 0);
+    assert_int_equal(lease_expire(db), 0);
+    assert_int_equal(lease_keep(db, what, them, next, -HOUR), 0);
+    assert_int_equal(lease_expire(db), 0);
+    assert_int_equal(lease_keep(db, what, them, next, HOUR), -ENOENT);
+    assert_int_equal(lease_take(db, op->arena, what, us, HOUR, &next), 0);
+    assert_true(next > HOUR); /* a row that had gone begins by the clock */
+    return 0;
+}
+
+static void leases_are_one_holders_at_a_time(void **state)
+{
+    struct op op;
+    assert_int_equal(by(*state, leases, true, &op), 0);
+}
+
+static void leases_run_out(void **state)
+{
+    struct op op;
+    assert_int_equal(by(*state, expired_leases, true, &op), 0);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
     const struct CMUnitTest tests[] = {
+        TEST(leases_are_one_holders_at_a_time),
+        TEST(leases_run_out),
         TEST(resources_live_and_die),
         TEST(uniques_and_references),
         TEST(a_lost_race_is_run_again),

@@ -29,17 +29,10 @@ class Caller:
     finishes = {}
     # Features of the form that it can ask for, and how it spells them: so a loss is named.
     spells = {}
-    # Names that are understood in any dialect.
-    neutral = {"audio": "audio", "json": "json_object", "stop": "^stop$", "end_user": "^user$",
-               "parallel_off": "parallel_tool_calls", "image_url": "image", "choice_tool": "tool_choice",
-               "choice_any": "tool_choice", "choice_none": "tool_choice", "result_image": "image",
-               "document": "document", "result_error": "is_error", "cache_marks": "cache_control",
-               "tier": "service_tier", "metadata": "metadata"}
 
     def named(self, feature, dropped):
         """Those of the names of what was dropped that are about a feature."""
-        words = f"{self.spells[feature]}|{self.neutral.get(feature, '^$')}"
-        return [n for n in dropped if re.search(words, n)]
+        return [n for n in dropped if re.search(self.spells[feature], n)]
 
     def headers(self, place, target, body):
         del target, body

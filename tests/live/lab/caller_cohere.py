@@ -36,7 +36,7 @@ class Cohere(Caller):
         "image": "image_url", "image_url": "image_url", "late_system": "messages.*system",
         "schema": "response_format", "hard_schema": "response_format|schema|const|ref",
         "json": "response_format", "choice_any": "tool_choice", "choice_none": "tool_choice",
-        "tool_strict": "strict_tools|strict", "budget": "thinking", "effort_none": "thinking",
+        "tool_strict": "strict_tools", "budget": "thinking", "effort_none": "thinking",
         "stop": "stop_sequences", "max_tokens": "max_tokens", "temperature": "temperature",
         "hot": "temperature", "top_p": r"\bp\b", "top_k": r"\bk\b", "seed": "seed",
         "presence": "presence_penalty", "frequency": "frequency_penalty", "logprobs": "logprobs",

@@ -53,9 +53,9 @@ class Converse(Caller):
         "system": "system", "turns": "messages", "tools": "toolConfig", "tool_results": "messages",
         "image": "image", "document": "document", "result_image": "image|toolResult",
         "result_error": "status", "schema": "outputConfig", "hard_schema": "outputConfig|schema|const|ref",
-        "choice_any": "toolChoice|tool_choice", "choice_tool": "toolChoice|tool_choice",
+        "choice_any": "toolChoice", "choice_tool": "toolChoice",
         "tool_strict": "strict",
-        "budget": "additionalModelRequestFields|thinking", "top_k": "additionalModelRequestFields|top_k",
+        "budget": "additionalModelRequestFields.thinking", "top_k": "additionalModelRequestFields.top_k",
         "stop": "stopSequences", "max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP",
         "metadata": "requestMetadata", "tier": "serviceTier", "cache_marks": "cachePoint",
     }
