@@ -26,9 +26,9 @@ struct snap_hold {
     struct snapshot *snap;
     uint32_t calls;
     bool current;
-    struct http_origin **origin; /* by provider index */
-    struct hold_key *aws_key;    /* by provider index */
-    uint64_t *down_until_ms;     /* by provider index: no connection could be made lately */
+    struct http_origin **origin;  /* by provider index */
+    struct hold_key *aws_key;     /* by provider index */
+    struct retry_budget *retries; /* by provider index */
 };
 
 /* Keys that were seen lately: a keyed hash of the secret under a key of this process and worker
@@ -52,7 +52,6 @@ struct worker {
     _Atomic uint64_t generation; /* of `hold`, for others to read */
     struct metrics metrics;
     struct record_ring *ring;
-    struct retry_budget retry_budget;
     uint64_t random[2];
     struct arena scratch; /* empty between two events */
     struct schema_cache *schemas;
