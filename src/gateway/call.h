@@ -93,7 +93,10 @@ struct call {
     struct str member;       /* the model's value in the body, as it stands */
     struct splice splice[SPLICES];
     uint8_t n_splices;
-    uint64_t tried; /* bit per target */
+    uint64_t tried;                           /* bit per target */
+    const struct snap_credential *credential; /* of the present target */
+    uint64_t tried_credentials;               /* bit per credential of it */
+    struct held *held; /* what has come and is not passed on yet, again.h; NULL: nothing */
     struct http_up *up;
     struct timer timer;    /* retries, then pings and the whole call's deadline */
     uint64_t last_sent_ms; /* when something went to the client */
@@ -180,8 +183,10 @@ bool kept_wants(const struct call *c);
 /* kept_page.c: /v1/responses/{id} */
 enum next page_kept(struct call *c);
 
-/* route.c: whether a target that was not tried could still take the call. */
-bool route_others_left(const struct call *c);
+/* route.c: whether a target that was not tried and does not rest could still take the call; and goes over to another credential of
+ * the present target, false when none is left that may be asked. */
+bool route_others_left(struct call *c);
+bool route_other_credential(struct call *c);
 
 /* shape.c: pieces of a multipart body. */
 void shape_piece(struct call *c, struct str piece, bool end);
@@ -191,6 +196,10 @@ struct str call_upstream_model(const struct call *c);
 void forward_piece(struct call *c, struct str piece, bool end);
 void forward_drained(struct call *c);
 /* relay.c */
+/* The last lines of a head, and what follows from its being on its way. */
+void relay_begin(struct call *c);
+/* The lines of an upstream's head that go on, in req->arena. */
+struct str relay_keep_fields(struct call *c, const struct h1_head *h);
 void relay_head(struct call *c, const struct h1_head *h);
 void relay_body(struct call *c, const struct iovec *pieces, int n, bool end);
 void relay_failed(struct call *c, enum http_failure why, const char *detail);
@@ -229,9 +238,9 @@ void meter_begin(struct call *c, const struct h1_head *h, bool json);
 void meter_pass(struct call *c, const struct iovec *pieces, int n, bool end);
 void meter_end(struct call *c);
 
-/* events.c: passes pieces of a stream of events on; and its end: false when the stream had not said
- * that it is over (nothing was sent then). */
-void events_pass(struct call *c, const struct iovec *pieces, int n);
+/* events.c: passes pieces of a stream of events on (false: something else is tried, and the stream is gone);
+ * and its end: false when the stream had not said that it is over (nothing was sent then). */
+bool events_pass(struct call *c, const struct iovec *pieces, int n);
 bool events_end(struct call *c);
 
 /* pages.c: what answers without a key. */

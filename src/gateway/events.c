@@ -1,12 +1,17 @@
 /* Server-sent events on their way through the relay: whole ones only, watched for usage and for the
  * sign that the stream is over. Lines of JSON (Ollama's streams) are events as well. */
-#include "gateway/call.h"
+#include "gateway/again.h"
 
 #include "base/must.h"
 #include "http/sse.h"
 #include "json/scan.h"
 
-enum { OUT_PIECES = 48, LONG_TAIL = 4096 };
+enum {
+    OUT_PIECES = 48,
+    LONG_TAIL = 4096,
+    HELD_MAX = 256 * 1024, /* of a stream's start, before there is anything in it */
+    HELD_EVENTS_MAX = 64,
+};
 
 /* What one read gives the client: pieces that are sent together. */
 struct out {
@@ -18,6 +23,13 @@ struct out {
 static void flush(struct out *o, bool end)
 {
     struct call *c = o->c;
+    if (c->held) {
+        for (int i = 0; i < o->n; i++) {
+            buf_add(&c->held->body, str_make(o->v[i].iov_base, o->v[i].iov_len));
+        }
+        o->n = 0;
+        return;
+    }
     if (o->n || end || c->last_sent_ms == 0) {
         c->last_sent_ms = loop_now_ms(c->w->loop);
         http_send(c->req, o->v, o->n, end);
@@ -176,12 +188,69 @@ static void look_for_end(struct call *c, struct str event, struct sse_look look)
     r->errored = r->errored || is_error(event);
 }
 
+/* ---- the start of a stream, which is held back until there is something in it ---- */
+
+/* Events that only say that an answer begins. What is not known is taken for content. */
+static bool only_begins(const struct call *c, struct str event)
+{
+    switch (c->ep.endpoint->family) {
+    case FAMILY_ANTHROPIC:
+        return holds(event, STR("\"message_start\"")) || holds(event, STR("\"type\":\"ping\"")) ||
+               holds(event, STR("\"type\": \"ping\"")) ||
+               (holds(event, STR("\"content_block_start\"")) &&
+                (holds(event, STR("\"text\":\"\"")) || holds(event, STR("\"thinking\":\"\""))));
+    case FAMILY_OLLAMA:
+        return holds(event, STR("\"content\":\"\"")) && holds(event, STR("\"done\":false")) &&
+               !holds(event, STR("\"tool_calls\"")) && !holds(event, STR("\"thinking\""));
+    case FAMILY_COHERE:
+        return holds(event, STR("\"message-start\"")) || holds(event, STR("\"content-start\""));
+    case FAMILY_OPENAI:
+        if (event.p[0] == 'e') {
+            return str_starts(event, STR("event: response.created")) ||
+                   str_starts(event, STR("event: response.queued")) ||
+                   str_starts(event, STR("event: response.in_progress")) ||
+                   str_starts(event, STR("event: response.output_item.added")) ||
+                   str_starts(event, STR("event: response.content_part.added"));
+        }
+        return holds(event, STR("\"choices\":[]")) ||
+               (holds(event, STR("\"role\":\"assistant\"")) &&
+                (holds(event, STR("\"content\":\"\"")) || holds(event, STR("\"content\":null"))) &&
+                !holds(event, STR("\"tool_calls\"")) && !holds(event, STR("\"reasoning")));
+    default:
+        return false;
+    }
+}
+
+static bool is_comment(struct str event)
+{
+    return event.n && (event.p[0] == ':' || event.p[0] == '\n' || event.p[0] == '\r');
+}
+
+/* Whether what is held may go now. */
+static bool is_enough(const struct call *c, struct str event)
+{
+    const struct held *h = c->held;
+    return c->relay.finished || h->events > HELD_EVENTS_MAX || h->body.n > HELD_MAX ||
+           (!c->relay.errored && !is_comment(event) && !only_begins(c, event));
+}
+
 static void pass_event(struct out *o, struct str event, struct sse_look look)
 {
     struct call *c = o->c;
     c->relay.events++;
     if (!c->relay.finished) {
         look_for_end(c, event, look);
+    }
+    if (c->held) {
+        c->held->events++;
+        if (c->relay.errored && !c->held->error.n) {
+            c->held->error = arena_dup(&c->req->arena, event);
+        }
+        if (is_enough(c, event)) {
+            flush(o, false); /* behind the rest that is held */
+            again_worked(c);
+            held_pass_on(c);
+        }
     }
     if (is_lines(c)) {
         look_at_line(c, event);
@@ -325,6 +394,9 @@ static void begin_long(struct out *o)
     if (!r->finished) {
         look_for_end(c, str_make(r->hold, r->hold_n), (struct sse_look){true, true});
     }
+    if (c->held) {
+        held_pass_on(c);
+    }
     emit(o, r->hold, r->hold_n);
     flush(o, false);
     r->mid_event = true;
@@ -386,7 +458,7 @@ static void pass_piece(struct out *o, const char *p, size_t n)
     }
 }
 
-void events_pass(struct call *c, const struct iovec *pieces, int n)
+bool events_pass(struct call *c, const struct iovec *pieces, int n)
 {
     struct out o UNINITIALIZED;
     o.c = c;
@@ -395,6 +467,11 @@ void events_pass(struct call *c, const struct iovec *pieces, int n)
         pass_piece(&o, pieces[i].iov_base, pieces[i].iov_len);
     }
     flush(&o, false);
+    if (c->held && c->relay.errored) {
+        held_has_failed(c);
+        return false;
+    }
+    return true;
 }
 
 bool events_end(struct call *c)

@@ -1,7 +1,6 @@
-/* Stage 6: the request goes to its target. A connection that cannot be made, or that was dead in
- * the pool, is tried again: the same target at once for a dead one, the next target after a pause
- * with full jitter otherwise, inside the worker's retry budget. Once a byte of an answer has come,
- * nothing is repeated. */
+/* Stage 6: the request goes to its target. A connection that was dead in the pool is followed by a fresh one;
+ * what else may be tried again is again.c's to say. */
+#include "gateway/again.h"
 #include "gateway/sign.h"
 #include "gateway/translate.h"
 
@@ -11,8 +10,6 @@
 #include "json/scan.h"
 
 enum {
-    ATTEMPTS_MAX = 3,
-    DOWN_MS = 2000,              /* a target that refuses connections is passed by for so long */
     BODY_QUEUE_MAX = 128 * 1024, /* of a streamed body, waiting for the upstream */
     FORWARD_IOV = 2 * SPLICES + 6,
 };
@@ -147,16 +144,15 @@ static struct str make_head(struct call *c, const struct iovec *body, int n, uin
     const struct h1_head *h = c->req->head;
     const struct snap_provider *p = c->target->provider;
     struct str model = call_upstream_model(c);
-    struct str fixed =
-        p->n_fixed > 1 ? p->fixed[worker_random(c->w) % p->n_fixed] : p->fixed_fields;
+    struct str fixed = c->credential->fields;
     if (c->translated) {
-        return translate_head_for(c, fixed);
+        return translate_head_for(c);
     }
     if (c->ep.endpoint->model_in == MODEL_IN_PATH) {
         model = path_model(c, model);
     }
     size_t room = p->absolute.n + endpoint_path_room(&c->ep, p->base_path, model) + h->query_n +
-                  fixed.n + h->n + 160 + p->n_aws * 4096;
+                  fixed.n + h->n + 160 + p->signs * (size_t)4096;
     char *head = arena_alloc(&c->req->input, room), *at = head;
     at = put(at, h1_slice(h, h->method_at, h->method_n));
     *at++ = ' ';
@@ -167,7 +163,7 @@ static struct str make_head(struct call *c, const struct iovec *body, int n, uin
     struct str signed_for = str_make(target, (size_t)(at - target));
     at = put(at, STR(" HTTP/1.1\r\n"));
     at = put(at, fixed);
-    if (p->n_aws) {
+    if (c->credential->aws) {
         at = put(at, sign_request(c, signed_for, body, n));
     }
     if (p->family == FAMILY_ANTHROPIC && !h->at[H_ANTHROPIC_VERSION]) {
@@ -352,9 +348,9 @@ static enum next give_up(struct call *c, enum http_failure why, enum connect_fai
         .status = 502, .code = "upstream_failed", .outcome = OUTCOME_UPSTREAM_FAILED};
     if (why == HTTP_FAIL_CONNECT) {
         e.code = connect_code(connect);
-    } else if (why == HTTP_FAIL_FIRST_BYTE) {
+    } else if (why == HTTP_FAIL_FIRST_BYTE || why == HTTP_FAIL_IDLE) {
         e.status = 504;
-        e.code = "upstream_timeout";
+        e.code = why == HTTP_FAIL_IDLE ? "upstream_stalled" : "upstream_timeout";
         e.outcome = OUTCOME_TIMEOUT;
     } else if (why == HTTP_FAIL_MALFORMED) {
         e.code = "upstream_malformed";
@@ -363,42 +359,37 @@ static enum next give_up(struct call *c, enum http_failure why, enum connect_fai
                      STR_ARG(c->target->provider->id), detail);
 }
 
+static struct fault fault_of_failure(enum http_failure why)
+{
+    return why == HTTP_FAIL_CONNECT      ? fault_of_connecting()
+           : why == HTTP_FAIL_FIRST_BYTE ? fault_of_waiting()
+                                         : fault_of_silence();
+}
+
 static void on_failed(void *owner, enum http_failure why, enum connect_failure connect,
                       const char *detail)
 {
     struct call *c = owner;
-    struct worker *w = c->w;
     c->up = NULL;
     c->up_ready = false;
     if (c->status) {
         relay_failed(c, why, detail);
         return;
     }
-    bool nothing_lost = !c->body_streams || why == HTTP_FAIL_CONNECT;
-    bool safe = why == HTTP_FAIL_CONNECT || why == HTTP_FAIL_STALE;
-    /* A dead pooled connection is followed by a fresh one, once: that needs no budget. */
-    bool paid = why == HTTP_FAIL_STALE || (safe && c->attempts < ATTEMPTS_MAX &&
-                                           retry_take(&w->retry_budget, loop_now_ms(w->loop)));
-    if (!safe || !nothing_lost || !paid) {
-        give_up(c, why, connect, detail);
-        call_back_to(c, STAGE_settle);
+    if (why == HTTP_FAIL_STALE && !c->body_streams) {
+        /* A dead pooled connection is followed by a fresh one, once: that needs no budget. */
+        c->w->metrics.retries[RETRY_STALE]++;
+        call_back_to(c, STAGE_forward);
         call_run(c);
         return;
     }
-    call_back_to(c, STAGE_forward);
-    if (why == HTTP_FAIL_STALE) {
-        w->metrics.retries[RETRY_STALE]++;
-        call_run(c); /* on a new connection */
+    struct fault f = fault_of_failure(why);
+    if (again(c, &f)) {
         return;
     }
-    w->metrics.retries[RETRY_CONNECT]++;
-    c->hold->down_until_ms[c->target->provider->index] = loop_now_ms(w->loop) + DOWN_MS;
-    if (route_others_left(c)) {
-        w->metrics.fallbacks++;
-        call_back_to(c, STAGE_route);
-    }
-    c->retry_waits = true;
-    loop_timer(w->loop, &c->timer, retry_delay_ms(c->attempts, worker_random(w)));
+    give_up(c, why, connect, detail);
+    call_back_to(c, STAGE_settle);
+    call_run(c);
 }
 
 static void on_ready(void *owner)

@@ -5,9 +5,9 @@
  * of theirs; usage is picked up, and taken out when only we had asked for it OPAQUE  bodies we
  * cannot or need not look into (audio, compressed, a JSON array stream) */
 #include "conflict/rate_limit.h"
+#include "gateway/again.h"
 #include "gateway/inline.h"
-
-enum relay_mode { RELAY_PLAIN, RELAY_EVENTS, RELAY_OPAQUE };
+#include "gateway/translate.h"
 
 enum {
     CLIENT_QUEUE_MAX = 64 * 1024, /* waiting for the client; then the upstream is not read */
@@ -49,6 +49,24 @@ static bool goes_back(const struct call *c, const struct h1_head *h, const struc
         return false; /* only we speak under our name */
     }
     return !(h->nominates && h1_has_token(h, H_CONNECTION, h1_name(h, f)));
+}
+
+/* The lines that go back, kept: of an answer that is held. */
+struct str relay_keep_fields(struct call *c, const struct h1_head *h)
+{
+    struct buf b = {.arena = &c->req->arena};
+    for (uint32_t i = 0; i < h->n_fields; i++) {
+        const struct h1_field *f = &h->fields[i];
+        /* After our own tries theirs is the wrong advice. */
+        bool advice = str_ieq(h1_name(h, f), STR("x-should-retry"));
+        if (goes_back(c, h, f) && !advice) {
+            buf_add(&b, h1_slice(h, f->name, f->end - f->name));
+        }
+    }
+    if (!h->at[H_DATE]) {
+        buf_printf(&b, "date: %.*s\r\n", STR_ARG(http_date(http_server_of(c->req))));
+    }
+    return buf_str(&b);
 }
 
 static void pass_fields(struct call *c, const struct h1_head *h)
@@ -139,6 +157,10 @@ static void replace_answer(struct call *c, const char *code, const char *what)
 {
     struct call_error e = {
         .status = 502, .code = code, .outcome = OUTCOME_UPSTREAM_FAILED, .should_retry = false};
+    struct fault f = fault_of_waiting(); /* it will answer the same again; another may not */
+    if (again(c, &f)) {
+        return;
+    }
     http_up_cancel(c->up);
     c->up = NULL;
     call_fail(c, &e, "The provider \"%.*s\" %s.", STR_ARG(c->target->provider->id), what);
@@ -151,6 +173,19 @@ void relay_watch_silence(struct call *c)
     if (timeouts(c)->keepalive_ping_ms) {
         relay_watch(c);
         loop_timer_within(c->w->loop, &c->timer, (uint64_t)timeouts(c)->keepalive_ping_ms);
+    }
+}
+
+/* The last lines of a head, and what follows from its being on its way. */
+void relay_begin(struct call *c)
+{
+    call_own_fields(c);
+    relay_add_timing(c);
+    if (c->relay.mode == RELAY_EVENTS) {
+        relay_watch_silence(c);
+    }
+    if (c->body_sent) {
+        http_release_input(c->req); /* nothing can be repeated from here on */
     }
 }
 
@@ -170,11 +205,11 @@ void relay_head(struct call *c, const struct h1_head *h)
         return;
     }
     if (c->translated) {
-        if (h->status < 400) {
-            retry_succeeded(&c->w->retry_budget);
-        }
         lacking_learn(c, h->status);
         translate_head(c, h);
+        if (c->tr->reading == READ_EVENTS) {
+            loop_timer_within(c->w->loop, &c->timer, HELD_MS);
+        }
         return;
     }
     if (lacking_holds_back(c, h)) {
@@ -185,12 +220,19 @@ void relay_head(struct call *c, const struct h1_head *h)
         return;
     }
     c->relay.mode = (uint8_t)mode_of(c, h);
-    c->status = h->status;
     if (h->status >= 400) {
         c->outcome = OUTCOME_UPSTREAM_ERROR;
+        if (held_refuses(c, h)) {
+            return;
+        }
+    } else if (c->relay.mode == RELAY_EVENTS && c->body_sent && again_possible(c)) {
+        held_begin(c, h); /* until there is something in it */
+        loop_timer_within(c->w->loop, &c->timer, HELD_MS);
+        return;
     } else {
-        retry_succeeded(&c->w->retry_budget);
+        again_worked(c);
     }
+    c->status = h->status;
     if (c->relay.mode != RELAY_EVENTS) {
         meter_begin(c, h, c->relay.mode == RELAY_PLAIN);
     }
@@ -202,14 +244,7 @@ void relay_head(struct call *c, const struct h1_head *h)
     if (!h->at[H_DATE]) {
         http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
     }
-    call_own_fields(c);
-    relay_add_timing(c);
-    if (c->relay.mode == RELAY_EVENTS) {
-        relay_watch_silence(c);
-    }
-    if (c->body_sent) {
-        http_release_input(c->req); /* nothing can be repeated from here on */
-    }
+    relay_begin(c);
 }
 
 /* ---- how it ends ---- */
@@ -271,8 +306,12 @@ static void break_off(struct call *c, const char *code, const char *what, enum o
 static void end_of_body(struct call *c)
 {
     if (c->relay.mode == RELAY_EVENTS && !events_end(c)) {
-        break_off(c, "upstream_truncated", "the stream ended without its closing event",
-                  OUTCOME_CUT);
+        if (c->held) {
+            held_is_empty(c, "ended its stream before there was anything in it");
+        } else {
+            break_off(c, "upstream_truncated", "the stream ended without its closing event",
+                      OUTCOME_CUT);
+        }
         return;
     }
     meter_end(c);
@@ -297,8 +336,14 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
         translate_body(c, pieces, n, end);
         return;
     }
+    if (c->relay.mode == RELAY_REFUSAL) {
+        held_refusal(c, pieces, n, end);
+        return;
+    }
     if (c->relay.mode == RELAY_EVENTS) {
-        events_pass(c, pieces, n);
+        if (!events_pass(c, pieces, n)) {
+            return;
+        }
     } else {
         meter_pass(c, pieces, n, end);
         c->last_sent_ms = loop_now_ms(c->w->loop);
@@ -420,6 +465,20 @@ void relay_timer(struct call *c)
         return;
     }
     uint64_t next = total ? begun + total : now + 3600000;
+    if (c->tr && c->tr->reading == READ_EVENTS && !c->status) {
+        if (now >= c->answered_us / 1000 + HELD_MS) {
+            translate_hurry(c);
+        } else {
+            next = c->answered_us / 1000 + HELD_MS < next ? c->answered_us / 1000 + HELD_MS : next;
+        }
+    }
+    if (c->held && c->relay.mode == RELAY_EVENTS) {
+        if (now >= c->held->begun_ms + HELD_MS) {
+            held_pass_on(c);
+        } else if (c->held->begun_ms + HELD_MS < next) {
+            next = c->held->begun_ms + HELD_MS;
+        }
+    }
     if (c->relay.mode == RELAY_EVENTS && c->status && silence) {
         if (now >= c->last_sent_ms + silence) {
             ping(c);

@@ -1,5 +1,5 @@
-/* Stage 5: which target takes the call: the best priority that has one left, then by weight,
- * passing by those that could not be reached a moment ago while there are others. */
+/* Stage 5: which target takes the call, and with which credential: the best priority that has one left, then by
+ * weight, passing by those that rest while there are others. */
 #include "conflict/rate_limit.h"
 #include "gateway/translate.h"
 
@@ -10,37 +10,115 @@ static bool usable(const struct call *c, const struct snap_target *t)
     return translate_plan(c, t) != PLAN_NOT;
 }
 
-bool route_others_left(const struct call *c)
+/* ---- credentials ---- */
+
+static bool credential_rests(const struct snap_target *t, uint32_t i, uint64_t now)
+{
+    return health_rests(t->provider->credentials[i].health, now) || health_rests(t->limits[i], now);
+}
+
+/* Of those that are not in `without` one of the best priority that does not rest, by lot; NULL: all rest. */
+static const struct snap_credential *pick_credential(struct call *c, const struct snap_target *t,
+                                                     uint64_t without)
+{
+    const struct snap_provider *p = t->provider;
+    uint64_t now = loop_now_ms(c->w->loop);
+    const struct snap_credential *best = NULL;
+    uint32_t n = 0;
+    if (p->n_credentials == 1) {
+        return (without & 1) || credential_rests(t, 0, now) ? NULL : p->credentials;
+    }
+    for (uint32_t i = 0; i < p->n_credentials; i++) {
+        const struct snap_credential *k = &p->credentials[i];
+        if ((without >> i & 1) || (best && k->priority != best->priority) ||
+            credential_rests(t, i, now)) {
+            continue;
+        }
+        n++;
+        best = !best || worker_random(c->w) % n == 0 ? k : best;
+    }
+    return best;
+}
+
+/* All rest: the one that will be back first. */
+static const struct snap_credential *soonest(const struct call *c, const struct snap_target *t,
+                                             uint64_t *ret_left_ms, bool *ret_told)
+{
+    const struct snap_provider *p = t->provider;
+    uint64_t now = loop_now_ms(c->w->loop);
+    const struct snap_credential *best = p->credentials;
+    *ret_left_ms = UINT64_MAX;
+    for (uint32_t i = 0; i < p->n_credentials; i++) {
+        uint64_t limit = health_left_ms(t->limits[i], now);
+        uint64_t own = health_left_ms(p->credentials[i].health, now);
+        uint64_t left = limit > own ? limit : own;
+        if (left < *ret_left_ms) {
+            *ret_left_ms = left;
+            *ret_told =
+                limit >= own && atomic_load_explicit(&t->limits[i]->told, memory_order_relaxed);
+            best = &p->credentials[i];
+        }
+    }
+    return best;
+}
+
+bool route_other_credential(struct call *c)
+{
+    const struct snap_provider *p = c->target->provider;
+    c->tried_credentials |= (uint64_t)1 << (c->credential - p->credentials);
+    const struct snap_credential *other = pick_credential(c, c->target, c->tried_credentials);
+    c->credential = other ? other : c->credential;
+    return other != NULL;
+}
+
+/* ---- targets ---- */
+
+static bool rests(struct call *c, const struct snap_target *t)
+{
+    uint64_t now = loop_now_ms(c->w->loop);
+    return health_rests(t->provider->health, now) || (t->lane && health_rests(t->lane, now)) ||
+           !pick_credential(c, t, 0);
+}
+
+bool route_others_left(struct call *c)
 {
     for (uint32_t i = 0; i < c->model->n_targets && i < TARGETS_MAX; i++) {
-        if (!(c->tried >> i & 1) && usable(c, &c->model->targets[i])) {
+        const struct snap_target *t = &c->model->targets[i];
+        if (!(c->tried >> i & 1) && usable(c, t) && !rests(c, t)) {
             return true;
         }
     }
     return false;
 }
 
-static bool is_down(const struct call *c, const struct snap_target *t)
+/* What has rested and is still in doubt gets one call at a time, when there is another way. */
+static bool may_try(struct call *c, const struct snap_target *t)
 {
-    return c->hold->down_until_ms[t->provider->index] > loop_now_ms(c->w->loop);
+    uint64_t now = loop_now_ms(c->w->loop);
+    struct health *h = t->provider->health;
+    if (health_doubtful(h) && !health_probe(h, now)) {
+        return false;
+    }
+    return !t->lane || !health_doubtful(t->lane) || health_probe(t->lane, now);
 }
 
-/* One of the untried targets of the best priority, by weight; `ok` says whether down ones count. */
-static const struct snap_target *pick(struct call *c, bool down_too, unsigned *ret_index)
+/* One of the untried targets of the best priority, by weight; `any`: also those that rest. */
+static const struct snap_target *pick(struct call *c, bool any, uint64_t without,
+                                      unsigned *ret_index)
 {
     const struct snap_model *m = c->model;
     uint64_t total = 0, at;
     if (m->n_targets == 1) {
         const struct snap_target *only = m->targets;
         *ret_index = 0;
-        return (c->tried & 1) || !usable(c, only) || (!down_too && is_down(c, only)) ? NULL : only;
+        return (without & 1) || !usable(c, only) || (!any && rests(c, only)) ? NULL : only;
     }
     uint32_t priority = 0, n = m->n_targets < TARGETS_MAX ? m->n_targets : TARGETS_MAX;
     for (int round = 0; round < 2; round++) {
         at = round ? worker_random(c->w) % total : 0;
         for (uint32_t i = 0; i < n; i++) {
             const struct snap_target *t = &m->targets[i];
-            if ((c->tried >> i & 1) || !usable(c, t) || (!down_too && is_down(c, t)) ||
+            if ((without >> i & 1) || !usable(c, t) || (!any && rests(c, t)) ||
                 (total && t->priority != priority)) {
                 continue;
             }
@@ -62,12 +140,52 @@ static const struct snap_target *pick(struct call *c, bool down_too, unsigned *r
     /* Only targets of weight 0 were left at this priority. */
     for (uint32_t i = 0; i < n; i++) {
         const struct snap_target *t = &m->targets[i];
-        if (!(c->tried >> i & 1) && usable(c, t) && t->priority == priority) {
+        if (!(without >> i & 1) && usable(c, t) && t->priority == priority &&
+            (any || !rests(c, t))) {
             *ret_index = i;
             return t;
         }
     }
     return NULL;
+}
+
+/* One that does not rest, or is let through to see how it does. */
+static const struct snap_target *pick_well(struct call *c, unsigned *ret_index)
+{
+    uint64_t without = c->tried;
+    const struct snap_target *t;
+    while ((t = pick(c, false, without, ret_index)) && !may_try(c, t)) {
+        without |= (uint64_t)1 << *ret_index;
+    }
+    return t;
+}
+
+/* Everything rests. A vendor that has said when it takes calls again is not asked before. */
+static enum next wait_for_limit(struct call *c, uint64_t left_ms)
+{
+    struct call_error e = {.status = 429,
+                           .code = "upstream_rate_limited",
+                           .outcome = OUTCOME_UPSTREAM_FAILED,
+                           .retry_after_ms =
+                               (uint32_t)(left_ms < UINT32_MAX ? left_ms : UINT32_MAX),
+                           .should_retry = true};
+    return call_fail(
+        c, &e,
+        "The provider \"%.*s\" takes no more calls of \"%.*s\" from us for now; it has said when "
+        "it will.",
+        STR_ARG(c->target->provider->id), STR_ARG(c->asked));
+}
+
+static enum next take_credential(struct call *c)
+{
+    uint64_t left = 0;
+    bool told = false;
+    c->tried_credentials = 0;
+    c->credential = pick_credential(c, c->target, 0);
+    if (!c->credential) {
+        c->credential = soonest(c, c->target, &left, &told);
+    }
+    return told && left ? wait_for_limit(c, left) : NEXT;
 }
 
 static enum next find_model(struct call *c)
@@ -152,14 +270,14 @@ enum next stage_route(struct call *c)
             return n;
         }
     }
-    c->target = pick(c, false, &index);
+    c->target = pick_well(c, &index);
     if (!c->target) {
-        c->target = pick(c, true, &index);
+        c->target = pick(c, true, c->tried, &index);
     }
     if (!c->target) {
         return none_left(c);
     }
     c->tried |= (uint64_t)1 << index;
     c->translated = translate_plan(c, c->target) == PLAN_TRANSLATE;
-    return NEXT;
+    return take_credential(c);
 }

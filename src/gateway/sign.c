@@ -22,7 +22,7 @@ static const unsigned char *key_of_day(struct call *c, const struct snap_aws *aw
 struct str sign_request(struct call *c, struct str target, const struct iovec *body, int n)
 {
     const struct snap_provider *p = c->target->provider;
-    const struct snap_aws *aws = &p->aws[p->n_aws > 1 ? worker_random(c->w) % p->n_aws : 0];
+    const struct snap_aws *aws = c->credential->aws;
     struct arena *a = &c->req->input;
     struct buf fields = {.arena = a}, whole = {.arena = a};
     char date[SIGV4_DATE_N], hash[SIGV4_HASH_N];

@@ -11,12 +11,19 @@
 #include "http/client.h"
 #include "model/config.h"
 #include "model/facts.h"
+#include "policy/health.h"
 
 /* A limit of calls at once. The counter outlives snapshots: a reload forgets no call in flight. */
 struct snap_limit {
     int64_t at_most;
     _Atomic int64_t *now;
     struct str policy;
+};
+
+/* How often, and how long, a call is tried. */
+struct snap_retry {
+    uint32_t attempts;    /* 0: not said */
+    uint32_t deadline_ms; /* 0: as long as a call may take */
 };
 
 struct snap_key {
@@ -26,12 +33,22 @@ struct snap_key {
     const struct str *models; /* patterns */
     size_t n_models;
     const struct snap_limit *limit; /* NULL: none */
+    struct snap_retry retry;
 };
 
 /* A credential of Amazon's, which signs instead of being sent. */
 struct snap_aws {
     struct str access_key, session_token, region;
     struct secret secret_key;
+};
+
+/* One of the credentials of a provider. */
+struct snap_credential {
+    struct str id;
+    struct str fields;          /* "host: ...\r\nauthorization: ...\r\n": the same for every call */
+    const struct snap_aws *aws; /* NULL: the fields carry it */
+    uint32_t priority;
+    struct health *health;
 };
 
 struct snap_provider {
@@ -43,23 +60,26 @@ struct snap_provider {
     struct str base_path; /* path of base_url, without a final slash */
     struct str
         absolute; /* "http://host" before the path when a plain proxy is asked (RFC 9112, 3.2.2) */
-    struct str fixed_fields; /* "host: ...\r\nauthorization: ...\r\n": the same for every call */
-    const struct str *fixed; /* the same for each of several credentials that share the work */
-    uint32_t n_fixed;
-    const struct snap_aws *aws; /* bedrock: keys that sign requests, of the best priority */
-    uint32_t n_aws;
-    struct str authority; /* the host field's value */
+    const struct snap_credential *credentials; /* by priority; one without any when none is set */
+    uint32_t n_credentials;                    /* 1 at least */
+    bool signs;                                /* bedrock: one of them signs requests */
+    struct health *health;                     /* of the host */
+    struct str authority;                      /* the host field's value */
     struct str origin_name;
     struct connect_target target;
     bool sim;
     bool any_model; /* provider/NAME is passed on whatever NAME is */
 };
 
+enum { SNAP_CREDENTIALS_MAX = 64 }; /* of a provider: as many as a call keeps apart */
+
 struct snap_target {
     const struct snap_provider *provider;
     struct str model;  /* upstream's name; empty: what the client said behind "provider/" */
     struct str quoted; /* the same as a JSON string */
     uint32_t weight, priority;
+    struct health *lane;          /* the model there; NULL: any model of the provider */
+    struct health *const *limits; /* of each credential for this model */
 };
 
 struct snap_model {
@@ -72,6 +92,7 @@ struct snap_model {
     uint64_t sunset_us;     /* wall clock, from when on it is gone; 0: never */
     const struct model_facts *facts; /* of the first target; NULL: nothing is known */
     const struct snap_limit *limit;
+    struct snap_retry retry;
 };
 
 /* What the file, the environment and the key file said at the last reading; shared by all snapshots
@@ -100,6 +121,7 @@ struct snapshot {
     const struct snap_model *models; /* listed ones first, in the order of the configuration */
     size_t n_models;
     const struct snap_limit *org_limit;
+    struct snap_retry retry; /* of everybody */
     struct snap_key *keys;
     size_t n_keys;
     uint32_t *_key_slots, *_model_slots; /* open addressing; 1 + index */

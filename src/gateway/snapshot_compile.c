@@ -7,6 +7,7 @@
 #include "conflict/http_date.h"
 #include "conflict/lifecycle.h"
 #include "dialect/format.h"
+#include "gateway/health_of.h"
 #include "gateway/snapshot_table.h"
 #include "http/query.h"
 #include "model/names.h"
@@ -29,6 +30,8 @@ struct compiler {
     size_t n_models, cap_models;
     struct snap_limit *limits;              /* one per policy */
     struct names limit_of[SCOPE_MODEL + 1]; /* by subject: the smallest limit's index */
+    struct snap_retry *retries;             /* one per policy */
+    struct names retry_of[SCOPE_MODEL + 1]; /* by subject: the last policy's index */
     struct arena scratch;
     struct tls_ctx *tls;
 };
@@ -51,6 +54,11 @@ static enum family family_of(enum provider_dialect d)
     }
 }
 
+static struct health *health_named(struct compiler *c, struct str front, const char *rest)
+{
+    return health_of(arena_printf(&c->scratch, "%.*s%s", STR_ARG(front), rest));
+}
+
 /* The line that carries a secret of ours to the provider. */
 static struct str credential_field(struct arena *a, enum family f, struct secret secret)
 {
@@ -66,51 +74,65 @@ static struct str credential_field(struct arena *a, enum family f, struct secret
 }
 
 /* ACCESS_KEY:SECRET_KEY[:SESSION_TOKEN] signs; a secret without a colon is an API key and sent like others'.
- * False for those. */
-static bool add_aws(struct compiler *c, const struct config_provider *from, struct snap_provider *p,
-                    const struct config_credential *k)
+ * NULL for those. */
+static const struct snap_aws *aws_of(struct compiler *c, const struct config_provider *from,
+                                     struct secret secret_text)
 {
-    struct str rest = secret_reveal(k->secret), access, secret;
-    if (str_chr(rest, ':') < 0) {
-        return false;
-    }
-    if (k->priority != from->credentials[0].priority) {
-        return true;
+    struct str rest = secret_reveal(secret_text), access, secret;
+    if (from->dialect != PROVIDER_BEDROCK || str_chr(rest, ':') < 0) {
+        return NULL;
     }
     str_cut(&rest, ':', &access);
     str_cut(&rest, ':', &secret);
-    struct snap_aws *all = arena_zalloc(c->a, (p->n_aws + 1) * sizeof *all);
-    if (p->n_aws) {
-        memcpy(all, p->aws, p->n_aws * sizeof *all);
-    }
-    all[p->n_aws++] = (struct snap_aws){.access_key = access,
-                                        .secret_key = secret_of(secret),
-                                        .session_token = rest,
-                                        .region = from->region};
-    p->aws = all;
-    return true;
+    struct snap_aws *aws = arena_zalloc(c->a, sizeof *aws);
+    *aws = (struct snap_aws){.access_key = access,
+                             .secret_key = secret_of(secret),
+                             .session_token = rest,
+                             .region = from->region};
+    return aws;
 }
 
-/* The fixed fields once for each credential of the best priority (they are sorted by it). */
-static void add_credentials(struct compiler *c, const struct config_provider *from,
-                            struct snap_provider *p)
+/* What is known of a credential belongs to its secret, too: a new one under the same name starts well. */
+static struct health *credential_health(struct compiler *c, const struct snap_provider *p,
+                                        const struct config_credential *k)
 {
-    struct str *all = arena_zalloc(c->a, (from->n_credentials + 1) * sizeof *all);
-    struct str common = p->fixed_fields;
-    for (size_t i = 0; i < from->n_credentials; i++) {
+    uint8_t digest[KEY_DIGEST_SIZE];
+    struct buf name = {.arena = &c->scratch};
+    key_digest(secret_reveal(k->secret), digest);
+    buf_printf(&name, "%.*s credential %.*s ", STR_ARG(p->id), STR_ARG(k->id));
+    buf_add(&name, str_make((const char *)digest, 8));
+    return health_of(buf_str(&name));
+}
+
+/* They are sorted by priority. */
+static void add_credentials(struct compiler *c, const struct config_provider *from,
+                            struct snap_provider *p, struct str common)
+{
+    struct snap_credential *all = arena_zalloc(c->a, (from->n_credentials + 1) * sizeof *all);
+    for (size_t i = 0; i < from->n_credentials && p->n_credentials < SNAP_CREDENTIALS_MAX; i++) {
         const struct config_credential *k = &from->credentials[i];
-        if (p->family == FAMILY_BEDROCK && add_aws(c, from, p, k)) {
+        if (secret_empty(k->secret)) {
             continue;
         }
-        if (k->priority == from->credentials[0].priority && !secret_empty(k->secret)) {
+        struct snap_credential *to = &all[p->n_credentials++];
+        *to = (struct snap_credential){.id = k->id,
+                                       .fields = common,
+                                       .aws = aws_of(c, from, k->secret),
+                                       .priority = (uint32_t)k->priority,
+                                       .health = credential_health(c, p, k)};
+        if (!to->aws) {
             struct str line = credential_field(c->a, p->family, k->secret);
-            all[p->n_fixed++] = arena_printf(c->a, "%.*s%.*s", STR_ARG(common), STR_ARG(line));
+            to->fields = arena_printf(c->a, "%.*s%.*s", STR_ARG(common), STR_ARG(line));
         }
+        p->signs |= to->aws != NULL;
     }
-    p->fixed = all;
-    if (p->n_fixed) {
-        p->fixed_fields = all[0];
+    if (!p->n_credentials) {
+        all[p->n_credentials++] =
+            (struct snap_credential){.fields = common,
+                                     .priority = 1,
+                                     .health = health_named(c, p->id, " without credential")};
     }
+    p->credentials = all;
 }
 
 /* The path of a checked base URL, its slash included; empty without one. */
@@ -121,8 +143,10 @@ static struct str url_path(struct str url)
     return slash < 0 ? str_from(url, url.n) : str_from(url, (size_t)(authority + slash));
 }
 
-/* Takes a checked base URL apart: scheme://host[:port][/path]. */
-static int split_url(struct compiler *c, struct str url, struct snap_provider *p)
+/* Takes a checked base URL apart: scheme://host[:port][/path]. `*ret_fields` are the lines that every request
+ * to it has. */
+static int split_url(struct compiler *c, struct str url, struct snap_provider *p,
+                     struct str *ret_fields)
 {
     struct connect_target *t = &p->target;
     t->tls = str_starts(url, STR("https://"));
@@ -153,7 +177,7 @@ static int split_url(struct compiler *c, struct str url, struct snap_provider *p
     t->port = (uint16_t)port;
     /* Without accept-encoding a server may compress; then no usage could be read in passing. */
     p->authority = authority;
-    p->fixed_fields =
+    *ret_fields =
         arena_printf(c->a, "host: %.*s\r\naccept-encoding: identity\r\n", STR_ARG(authority));
     p->origin_name =
         arena_printf(c->a, "%s%.*s:%u%s", t->tls ? "https://" : "http://", STR_ARG(host),
@@ -162,13 +186,14 @@ static int split_url(struct compiler *c, struct str url, struct snap_provider *p
 }
 
 /* A proxy for plain HTTP gets the whole URL and its own credentials with each request. */
-static void ask_proxy(struct compiler *c, struct str base_url, struct snap_provider *p)
+static void ask_proxy(struct compiler *c, struct str base_url, struct snap_provider *p,
+                      struct str *fields)
 {
     const struct connect_target *t = &p->target;
     p->absolute = str_first(base_url, base_url.n - (size_t)url_path(base_url).n);
     if (t->proxy_auth.n) {
-        p->fixed_fields = arena_printf(c->a, "%.*sproxy-authorization: %.*s\r\n",
-                                       STR_ARG(p->fixed_fields), STR_ARG(t->proxy_auth));
+        *fields = arena_printf(c->a, "%.*sproxy-authorization: %.*s\r\n", STR_ARG(*fields),
+                               STR_ARG(t->proxy_auth));
     }
 }
 
@@ -176,19 +201,21 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
                             struct snap_provider *p)
 {
     const char *variable = NULL;
+    struct str fields = STR("host: sim\r\n");
     p->id = from->id;
     p->index = (size_t)(p - c->providers);
     p->sim = from->builtin_sim;
     p->any_model = true;
     p->family = family_of(from->dialect);
     p->api = from->api;
+    p->health = health_named(c, p->id, "");
     if (p->sim) {
         p->origin_name = STR("sim");
-        p->fixed_fields = STR("host: sim\r\n");
+        add_credentials(c, from, p, fields);
         return 0;
     }
     p->target.allow_private = from->allow_private_address;
-    if (split_url(c, from->base_url, p) < 0) {
+    if (split_url(c, from->base_url, p, &fields) < 0) {
         buf_printf(c->errors, "providers.%.*s.base_url: \"%.*s\" cannot be taken apart\n",
                    STR_ARG(from->id), STR_ARG(from->base_url));
         return -EINVAL;
@@ -199,9 +226,9 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
         return -EINVAL;
     }
     if (p->target.proxy_host.n && !p->target.tls) {
-        ask_proxy(c, from->base_url, p);
+        ask_proxy(c, from->base_url, p, &fields);
     }
-    add_credentials(c, from, p);
+    add_credentials(c, from, p, fields);
     if (p->target.tls) {
         if (!c->tls && tls_client_ctx(&c->tls, c->errors) < 0) {
             return -EINVAL;
@@ -250,6 +277,13 @@ static const struct snap_limit *limit_for(const struct compiler *c, enum policy_
     return names_find(&c->limit_of[scope], subject, &at) ? &c->limits[at] : NULL;
 }
 
+static struct snap_retry retry_for(const struct compiler *c, enum policy_scope scope,
+                                   struct str subject)
+{
+    size_t at;
+    return names_find(&c->retry_of[scope], subject, &at) ? c->retries[at] : (struct snap_retry){0};
+}
+
 /* Escaped: a model's name may hold what no link may (RFC 8288, 3). */
 static struct str model_link(struct compiler *c, struct str name)
 {
@@ -289,6 +323,21 @@ static const struct model_facts *facts_of(const struct snap_target *t)
     return t->provider->sim ? NULL : facts_find(facts_vendor(t->provider->target.host), t->model);
 }
 
+/* How a model at a provider has been doing, and what each credential may of it. */
+static void compile_health(struct compiler *c, struct snap_target *t, bool lane)
+{
+    const struct snap_provider *p = t->provider;
+    struct health **limits = arena_zalloc(c->a, p->n_credentials * sizeof(struct health *));
+    for (uint32_t i = 0; i < p->n_credentials; i++) {
+        limits[i] = health_of(arena_printf(&c->scratch, "%.*s limit %.*s %.*s", STR_ARG(p->id),
+                                           STR_ARG(p->credentials[i].id), STR_ARG(t->model)));
+    }
+    t->limits = limits;
+    t->lane = lane ? health_of(arena_printf(&c->scratch, "%.*s lane %.*s", STR_ARG(p->id),
+                                            STR_ARG(t->model)))
+                   : NULL;
+}
+
 static void compile_declared(struct compiler *c, const struct config_model *m)
 {
     struct snap_target *targets = arena_zalloc(c->a, (m->n_targets + 1) * sizeof *targets);
@@ -298,12 +347,14 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                                           .quoted = quote(c, m->targets[i].model),
                                           .weight = (uint32_t)m->targets[i].weight,
                                           .priority = (uint32_t)m->targets[i].priority};
+        compile_health(c, &targets[i], true);
     }
     qsort(targets, m->n_targets, sizeof *targets, by_priority);
     struct snap_model out = {.targets = targets,
                              .n_targets = (uint32_t)m->n_targets,
                              .listed = true,
                              .facts = m->n_targets ? facts_of(targets) : NULL,
+                             .retry = retry_for(c, SCOPE_MODEL, m->id),
                              .limit = limit_for(c, SCOPE_MODEL, m->id)};
     compile_lifecycle(c, m, &out);
     out.name = m->id;
@@ -327,6 +378,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
 {
     struct snap_target *any = arena_zalloc(c->a, sizeof *any);
     *any = (struct snap_target){.provider = p, .weight = 1, .priority = 1};
+    compile_health(c, any, false);
     insert_model(c, (struct snap_model){.name = arena_printf(c->a, "%.*s/", STR_ARG(p->id)),
                                         .targets = any,
                                         .n_targets = 1});
@@ -335,6 +387,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
         *t = *any;
         t->model = from->models[i];
         t->quoted = quote(c, t->model);
+        compile_health(c, t, true);
         struct snap_model m = {
             .targets = t, .n_targets = 1, .listed = listed, .facts = facts_of(t)};
         m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
@@ -404,6 +457,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
         struct snap_key k = {.id = from->id,
                              .models = from->models,
                              .n_models = from->n_models,
+                             .retry = retry_for(c, SCOPE_KEY, from->id),
                              .limit = limit_for(c, SCOPE_KEY, from->id)};
         names_add(&declared, from->id, i, NULL);
         if (!secret_empty(from->secret)) {
@@ -424,6 +478,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
                              .models = from->models,
                              .n_models = from->n_models,
                              .expires_us = from->expires_us,
+                             .retry = retry_for(c, SCOPE_KEY, from->id),
                              .limit = limit_for(c, SCOPE_KEY, from->id)};
         memcpy(k.digest, from->digest, sizeof k.digest);
         add_key(c, &k);
@@ -463,13 +518,28 @@ static void note_limit(struct compiler *c, const struct config_policy *p, size_t
     }
 }
 
+/* Of several for one subject the last counts. */
+static void note_retry(struct compiler *c, const struct config_policy *p, size_t i)
+{
+    c->retries[i] =
+        (struct snap_retry){(uint32_t)p->retry.attempts, (uint32_t)p->retry.deadline_ms};
+    if (p->scope > SCOPE_MODEL || !p->retry.attempts) {
+        return;
+    }
+    struct str subject = p->scope == SCOPE_ORG ? (struct str){0} : p->subject;
+    if (!names_add(&c->retry_of[p->scope], subject, i, NULL)) {
+        names_set(&c->retry_of[p->scope], subject, i);
+    }
+}
+
 static void compile_limits(struct compiler *c)
 {
     const struct config *cfg = c->s->config;
     for (size_t i = 0; i <= SCOPE_MODEL; i++) {
-        c->limit_of[i].arena = &c->scratch;
+        c->limit_of[i].arena = c->retry_of[i].arena = &c->scratch;
     }
     c->limits = arena_zalloc(c->a, (cfg->n_policies + 1) * sizeof *c->limits);
+    c->retries = arena_zalloc(&c->scratch, (cfg->n_policies + 1) * sizeof *c->retries);
     for (size_t i = 0; i < cfg->n_policies; i++) {
         const struct config_policy *p = &cfg->policies[i];
         c->limits[i] = (struct snap_limit){
@@ -477,6 +547,7 @@ static void compile_limits(struct compiler *c)
         if (p->scope <= SCOPE_MODEL && p->concurrency > 0) {
             note_limit(c, p, i);
         }
+        note_retry(c, p, i);
     }
 }
 
@@ -516,6 +587,7 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     compile_models(&c);
     compile_keys(&c, in);
     s->org_limit = limit_for(&c, SCOPE_ORG, (struct str){0});
+    s->retry = retry_for(&c, SCOPE_ORG, (struct str){0});
     s->base = in->base ? config_base_ref(in->base) : NULL;
     s->arena = arena;
     s->release = in->release;

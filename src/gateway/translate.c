@@ -1,6 +1,7 @@
 /* The way back: what the upstream answers, in the caller's dialect. A stream passes event by event; a whole
  * answer is the fold of the same events. The head goes to the client with the first of them, so that an error
  * ahead of all content still has its own status. */
+#include "gateway/again.h"
 #include "gateway/exchange.h"
 
 #include "conflict/rate_limit.h"
@@ -9,7 +10,12 @@
 #include "http/sse.h"
 #include "json/scan.h"
 
-enum { EVENT_MAX = 16 * 1024 * 1024, ANSWER_MAX = 64 * 1024 * 1024, ERROR_MAX = 256 * 1024 };
+enum {
+    EVENT_MAX = 16 * 1024 * 1024,
+    ANSWER_MAX = 64 * 1024 * 1024,
+    ERROR_MAX = 256 * 1024,
+    EARLY_MAX = 256 * 1024,
+};
 
 /* ---- to the client ---- */
 
@@ -17,6 +23,7 @@ static void begin_answer(struct call *c, int64_t length)
 {
     struct translation *tr = c->tr;
     tr->begun = true;
+    again_worked(c);
     c->status = 200;
     http_head(c->req, 200, length);
     http_field(c->req, STR("content-type"),
@@ -41,6 +48,26 @@ static void begin_answer(struct call *c, int64_t length)
     if (tr->out.stream) {
         relay_watch_silence(c);
     }
+    if (c->body_sent && !tr->form.keep && !kept_wants(c)) {
+        http_release_input(c->req); /* nothing can be repeated from here on */
+    }
+}
+
+/* Whether the event is something that a caller waits for, and not only says that there will be. */
+static bool is_content(const struct ir_event *e)
+{
+    switch (e->type) {
+    case IR_START:
+    case IR_USAGE:
+    case IR_BLOCK_STOP:
+        return false;
+    case IR_BLOCK_START:
+        return e->kind == IR_TOOL_CALL;
+    case IR_DELTA:
+        return e->text.n > 0;
+    default:
+        return true;
+    }
 }
 
 static void take_event(struct call *c, const struct ir_event *e)
@@ -50,7 +77,7 @@ static void take_event(struct call *c, const struct ir_event *e)
         ir_fold_event(&tr->fold, e);
         return;
     }
-    if (!tr->begun) {
+    if (!tr->begun && (is_content(e) || tr->early.n > EARLY_MAX || !again_possible(c))) {
         begin_answer(c, -1);
     }
     tr->caller->write_event(&tr->out, e);
@@ -76,9 +103,14 @@ static void on_event(void *arg, const struct ir_event *e)
 static void send_text(struct call *c, bool end)
 {
     struct translation *tr = c->tr;
-    if (tr->begun && (tr->text.n || end)) {
+    if (!tr->begun) {
+        buf_add(&tr->early,
+                buf_str(&tr->text)); /* a stream's start, before there is anything in it */
+    } else if (tr->text.n || tr->early.n || end) {
+        struct iovec v[2] = {{tr->early.p, tr->early.n}, {tr->text.p, tr->text.n}};
         c->last_sent_ms = loop_now_ms(c->w->loop);
-        http_send_str(c->req, buf_str(&tr->text), end);
+        http_send(c->req, v, 2, end);
+        tr->early.n = 0;
     }
     tr->text = (struct buf){.arena = &c->w->scratch};
     arena_reset(&c->w->scratch);
@@ -123,32 +155,22 @@ static void drop_upstream(struct call *c)
     c->up = NULL;
 }
 
-static bool is_worth_a_retry(unsigned status)
-{
-    return status == 408 || status == 409 || status == 429 || status >= 500;
-}
-
-/* An error of the upstream, as the caller's dialect says it. */
+/* An error of the upstream, as the caller's dialect says it; or something else is tried. */
 static void fail_as(struct call *c, const struct ir_error *e, enum outcome outcome)
 {
     struct translation *tr = c->tr;
     struct str code = e->code.n ? e->code : STR("upstream_error");
     struct str message = e->message.n ? e->message : STR("The provider answered with an error.");
-    drop_upstream(c);
     if (tr->begun) {
+        drop_upstream(c);
         send_text(c, false);
         relay_break_off(c, arena_dupz(&c->req->arena, code), message, outcome);
         return;
     }
-    struct call_error out = {.status = e->status,
-                             .code = arena_dupz(&c->req->arena, code),
-                             .param = arena_dupz(&c->req->arena, e->param),
-                             .outcome = outcome,
-                             .retry_after_ms =
-                                 e->retry_after_ms ? e->retry_after_ms : tr->retry_after_ms,
-                             .should_retry = is_worth_a_retry(e->status)};
-    call_fail(c, &out, "%.*s", STR_ARG(message));
-    relay_end_call(c);
+    struct ir_error out = *e;
+    out.retry_after_ms = e->retry_after_ms ? e->retry_after_ms : tr->retry_after_ms;
+    arena_reset(&c->w->scratch);
+    again_or_fail(c, &out, outcome);
 }
 
 static void fail(struct call *c, const struct ir_error *e)
@@ -217,6 +239,8 @@ static void start(struct call *c)
     tr->in.event = on_event;
     tr->in.arg = c;
     tr->answer = (struct buf){.arena = a, .limit = ANSWER_MAX};
+    tr->early = (struct buf){.arena = a};
+    tr->begun = false;
 }
 
 static uint32_t retry_after_of(const struct h1_head *h)
@@ -249,8 +273,13 @@ void translate_head(struct call *c, const struct h1_head *h)
         events = events || is_type(h, tr->upstream->stream_type);
         tr->reading = events ? READ_EVENTS : READ_WHOLE;
     }
-    if (c->body_sent && !tr->form.keep && !kept_wants(c)) {
-        http_release_input(c->req);
+}
+
+void translate_hurry(struct call *c)
+{
+    if (c->tr->reading == READ_EVENTS && !c->tr->begun && c->tr->early.n) {
+        begin_answer(c, -1);
+        send_text(c, false);
     }
 }
 

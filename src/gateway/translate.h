@@ -34,6 +34,7 @@ struct translation {
     struct ir_out out;
     struct ir_fold fold;
     struct buf text;           /* the answer's bytes, in the worker's scratch memory */
+    struct buf early;          /* of a stream, before there is anything in it; in req->arena */
     struct buf answer;         /* a body that is being collected, in req->arena */
     struct str last;           /* the answer's end, ready, while it is being kept; in req->arena */
     struct exchange *exchange; /* of a call that is no conversation, exchange.h; else NULL */
@@ -48,10 +49,12 @@ bool translate_same_family(const struct snap_provider *p, enum family f);
 /* Makes the body for the present target; a request that cannot be read or carried is refused. */
 enum next translate_request(struct call *c);
 /* The head for the upstream. */
-struct str translate_head_for(struct call *c, struct str credential_fields);
+struct str translate_head_for(struct call *c);
 
 /* The answer comes: relay.c hands it on. */
 void translate_head(struct call *c, const struct h1_head *h);
+/* The start of a stream has been held back for long enough: it goes out. */
+void translate_hurry(struct call *c);
 /* The same for an error of an upstream that speaks the caller's dialect, when it must be looked at. */
 void translate_refusal(struct call *c, const struct h1_head *h);
 /* The answer that was held back has been kept: it goes out, and the call ends. */

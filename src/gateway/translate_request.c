@@ -238,7 +238,7 @@ static struct str upstream_target(struct call *c)
     return buf_str(&b);
 }
 
-struct str translate_head_for(struct call *c, struct str credential_fields)
+struct str translate_head_for(struct call *c)
 {
     const struct translation *tr = c->tr;
     const struct snap_provider *p = c->target->provider;
@@ -248,8 +248,8 @@ struct str translate_head_for(struct call *c, struct str credential_fields)
     buf_add(&b, p->absolute);
     buf_add(&b, target);
     buf_add(&b, STR(" HTTP/1.1\r\n"));
-    buf_add(&b, credential_fields);
-    if (p->n_aws) {
+    buf_add(&b, c->credential->fields);
+    if (c->credential->aws) {
         struct iovec body = {tr->body.p, tr->body.n};
         buf_add(&b, sign_request(c, target, &body, 1));
     }

@@ -46,8 +46,8 @@ static struct snap_hold *hold_new(struct worker *w, struct snapshot *s)
     h->snap = snapshot_ref(s);
     h->current = true;
     h->origin = mem_zalloc((s->n_providers + 1) * sizeof(struct http_origin *));
-    h->down_until_ms = mem_zalloc((s->n_providers + 1) * sizeof *h->down_until_ms);
     h->no_responses_until_ms = mem_zalloc((s->n_providers + 1) * sizeof *h->no_responses_until_ms);
+    h->retries = mem_zalloc((s->n_providers + 1) * sizeof *h->retries);
     h->aws_key = mem_zalloc((s->n_providers + 1) * sizeof *h->aws_key);
     for (size_t i = 0; i < s->n_providers; i++) {
         const struct snap_provider *p = &s->providers[i];
@@ -66,8 +66,8 @@ void hold_free(struct snap_hold *h)
     sodium_memzero(h->aws_key, (h->snap->n_providers + 1) * sizeof *h->aws_key);
     snapshot_unref(h->snap);
     free(h->origin);
-    free(h->down_until_ms);
     free(h->no_responses_until_ms);
+    free(h->retries);
     free(h->aws_key);
     free(h);
 }

@@ -28,7 +28,7 @@ struct snap_hold {
     bool current;
     struct http_origin **origin;     /* by provider index */
     struct hold_key *aws_key;        /* by provider index */
-    uint64_t *down_until_ms;         /* by provider index: no connection could be made lately */
+    struct retry_budget *retries;    /* by provider index */
     uint64_t *no_responses_until_ms; /* by provider index: has no /responses, as it has said */
 };
 
@@ -53,7 +53,6 @@ struct worker {
     _Atomic uint64_t generation; /* of `hold`, for others to read */
     struct metrics metrics;
     struct record_ring *ring;
-    struct retry_budget retry_budget;
     uint64_t random[2];
     struct arena scratch; /* empty between two events */
     struct schema_cache *schemas;

@@ -298,6 +298,8 @@ void metrics_print(struct buf *b, const struct metrics *m)
                (unsigned long long)m->retries[RETRY_STALE]);
     buf_printf(b, "accord_retries_total{reason=\"connect\"} %llu\n",
                (unsigned long long)m->retries[RETRY_CONNECT]);
+    buf_printf(b, "accord_retries_total{reason=\"answer\"} %llu\n",
+               (unsigned long long)m->retries[RETRY_ANSWER]);
     single(b, "fallbacks_total", "counter", "Calls that went on to another target.", m->fallbacks);
     single(b, "limited_total", "counter", "Calls refused by a limit.", m->refused_by_limit);
     single(b, "unauthenticated_total", "counter", "Requests without a valid key.",

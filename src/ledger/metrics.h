@@ -33,7 +33,7 @@ enum response_lost {
     RESPONSE_LOST
 };
 
-enum retry_reason { RETRY_STALE, RETRY_CONNECT, RETRY_REASONS };
+enum retry_reason { RETRY_STALE, RETRY_CONNECT, RETRY_ANSWER, RETRY_REASONS };
 
 struct metrics {
     struct series *slot[256], *last; /* `last`: found last */

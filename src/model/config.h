@@ -96,11 +96,17 @@ struct config_limit {
     int64_t at_most;
 };
 
+struct config_retry {
+    int64_t attempts;    /* 0: not said */
+    int64_t deadline_ms; /* 0: as long as a call may take */
+};
+
 struct config_policy {
     struct str id;
     struct config_applies applies_to;
     struct config_limit *limits;
     size_t n_limits;
+    struct config_retry retry;
     /* The same once more, as the compiler wants it: */
     enum policy_scope scope;
     struct str subject;  /* id of the key or declared model; empty for org */

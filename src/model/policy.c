@@ -93,6 +93,30 @@ static const struct kind kind_applies = {
     .finish = finish_applies,
 };
 
+static const struct field retry_fields[] = {
+    {.name = "attempts",
+     .help = "At most so many, the first one included; 0: what a wider policy says, and 3 when "
+             "none does.",
+     .type = FIELD_INT,
+     .fallback = "0",
+     .max = 10,
+     .at = AT(config_retry, attempts)},
+    {.name = "deadline_ms",
+     .help = "No attempt begins later than so many milliseconds after the call; 0: as long as a "
+             "call may take.",
+     .type = FIELD_INT,
+     .fallback = "0",
+     .max = 3600000,
+     .at = AT(config_retry, deadline_ms)},
+};
+
+static const struct kind kind_retry = {
+    .name = "retry",
+    .help = "How often and how long a call is tried.",
+    .size = sizeof(struct config_retry),
+    KIND_FIELDS(retry_fields),
+};
+
 static const struct field policy_fields[] = {
     {.name = "id",
      .help = "A name for it, shown in answers that refuse a call.",
@@ -117,7 +141,11 @@ static const struct field policy_fields[] = {
      .at_n = AT(config_policy, n_limits)},
     {.name = "budgets", .type = FIELD_LATER},
     {.name = "masking", .type = FIELD_LATER},
-    {.name = "retry", .type = FIELD_LATER},
+    {.name = "retry",
+     .help = "How often a call is tried, and how long.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_retry,
+     .at = AT(config_policy, retry)},
     {.name = "cache", .type = FIELD_LATER},
 };
 

@@ -1,9 +1,9 @@
 #include "policy/retry.h"
 
 /* In thousandths of a token, so that asking often loses no fraction of what time gives. */
-enum { FULL = 500000, COST = 14000, PER_MS = 140, BACK = 1000, BASE_MS = 50, CAP_MS = 2000 };
+enum { FULL = 500000, PER_MS = 140, BACK = 2800, BASE_MS = 50, CAP_MS = 2000 };
 
-bool retry_take(struct retry_budget *b, uint64_t now_ms)
+bool retry_take(struct retry_budget *b, unsigned cost, uint64_t now_ms)
 {
     if (!b->started) {
         *b = (struct retry_budget){.tokens = FULL, .at_ms = now_ms, .started = true};
@@ -11,10 +11,10 @@ bool retry_take(struct retry_budget *b, uint64_t now_ms)
     uint64_t missing = FULL - b->tokens, waited_ms = now_ms - b->at_ms;
     b->tokens += (uint32_t)(waited_ms > missing / PER_MS ? missing : waited_ms * PER_MS);
     b->at_ms = now_ms;
-    if (b->tokens < COST) {
+    if (b->tokens < cost * 1000) {
         return false;
     }
-    b->tokens -= COST;
+    b->tokens -= cost * 1000;
     return true;
 }
 

@@ -121,7 +121,8 @@ def test_upstream_does_not_speak_under_our_name(accord, upstream):
 
 def test_total_time_holds_for_streams_and_for_slow_requests(start, upstream):
     upstream.answer = lambda peer, request: (
-        peer.send(answers.STREAM_HEAD + answers.chunk(answers.CHAT_EVENTS[0])), peer.wait_closed())
+        peer.send(answers.STREAM_HEAD + b"".join(map(answers.chunk, answers.CHAT_EVENTS[:2]))),
+        peer.wait_closed())
     accord = start(config_for(upstream.url, timeouts={"total_ms": 400}))
     with accord.open_stream(CHAT, STREAM) as stream:
         stream.read_head()

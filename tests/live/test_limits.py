@@ -197,7 +197,8 @@ def test_upstream_that_does_not_answer_is_504(start, upstream, timeout):
 
 def test_upstream_that_falls_silent_mid_stream_is_an_error_event(start, upstream):
     upstream.answer = lambda peer, request: (
-        peer.send(answers.STREAM_HEAD + answers.chunk(answers.CHAT_EVENTS[0])), peer.wait_closed())
+        peer.send(answers.STREAM_HEAD + b"".join(map(answers.chunk, answers.CHAT_EVENTS[:2]))),
+        peer.wait_closed())
     accord = start(config_for(upstream.url, timeouts={"idle_ms": 200}))
     with accord.open_stream(CHAT, {"model": "m", "messages": [], "stream": True}) as connection:
         connection.read_head()
@@ -217,7 +218,7 @@ def test_dead_target_is_passed_over_for_the_next(start, upstream):
     accord = start(config)
     for _ in range(5):
         assert accord.post(CHAT, b'{"model":"two","messages":[]}').status == 200
-    assert accord.wait_access_log(1)[0]["attempts"] >= 2
+    assert max(record["attempts"] for record in accord.wait_access_log(5)) == 2
 
 
 def test_weights_share_the_calls(start, upstream):

@@ -166,7 +166,7 @@ def test_stream_over_tls_is_byte_exact(start, tls_upstream, pki):
 def test_upstream_cut_without_a_tls_goodbye_is_no_clean_end(start, tls_upstream, pki):
     def cut(peer, request):
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-                  + answers.CHAT_EVENTS[0])
+                  + b"".join(answers.CHAT_EVENTS[:2]))
         socket.socket.shutdown(peer.sock, socket.SHUT_RDWR)
         return "close"
 

@@ -11,7 +11,7 @@
 static unsigned take_all(struct retry_budget *b, uint64_t now_ms)
 {
     unsigned n = 0;
-    while (retry_take(b, now_ms)) {
+    while (retry_take(b, RETRY_COST, now_ms)) {
         n++;
         assert_true(n < 1000);
     }
@@ -26,7 +26,7 @@ static void full_at_first(void **state)
     for (unsigned i = 0; i < 4; i++) {
         struct retry_budget b = {0};
         assert_int_equal(take_all(&b, starts[i]), 35);
-        assert_false(retry_take(&b, starts[i]));
+        assert_false(retry_take(&b, RETRY_COST, starts[i]));
     }
 }
 
@@ -41,7 +41,7 @@ static void time_gives_back(void **state)
         uint64_t at = 0;
         while (at < 20000) {
             at += step_ms;
-            n += retry_take(&b, 5000 + at);
+            n += retry_take(&b, RETRY_COST, 5000 + at);
         }
         uint64_t want = (10 * 1000 + at * 140) / 14000;
         assert_in_range(n, want - 1, want); /* what is left over may wait for the next step */
@@ -61,26 +61,36 @@ static void never_more_than_full(void **state)
     assert_int_equal(take_all(&b, 100000 + ((uint64_t)1 << 62)), 35);
 }
 
-/* Fourteen good calls pay for one retry. */
+/* Five good calls pay for one retry. */
 static void good_calls_give_back(void **state)
 {
     (void)state;
     struct retry_budget b = {0};
     take_all(&b, 0); /* 10 are left */
-    for (int i = 0; i < 3; i++) {
-        retry_succeeded(&b);
-        assert_false(retry_take(&b, 0));
-    }
     retry_succeeded(&b);
-    assert_true(retry_take(&b, 0));
+    assert_false(retry_take(&b, RETRY_COST, 0));
+    retry_succeeded(&b);
+    assert_true(retry_take(&b, RETRY_COST, 0)); /* 1.6 are left */
     for (int round = 0; round < 100; round++) {
-        for (int i = 0; i < 13; i++) {
+        for (int i = 0; i < 4; i++) {
             retry_succeeded(&b);
-            assert_false(retry_take(&b, 0));
+            assert_false(retry_take(&b, RETRY_COST, 0));
         }
         retry_succeeded(&b);
-        assert_true(retry_take(&b, 0));
+        assert_true(retry_take(&b, RETRY_COST, 0));
     }
+}
+
+/* After "slow down" a retry is cheaper. */
+static void retries_of_the_limited(void **state)
+{
+    (void)state;
+    struct retry_budget b = {0};
+    unsigned n = 0;
+    while (retry_take(&b, RETRY_COST_LIMITED, 0)) {
+        n++;
+    }
+    assert_int_equal(n, 100);
 }
 
 /* Successes before the first retry are not saved up, and break nothing. */
@@ -94,7 +104,7 @@ static void good_calls_before_any_retry(void **state)
     assert_int_equal(take_all(&b, 77), 35);
 }
 
-/* In the long run at most 1/14 of the traffic is retried, when the floor of time is left aside. */
+/* In the long run at most a fifth of the traffic is retried, when the floor of time is left aside. */
 static void share_of_the_traffic(void **state)
 {
     (void)state;
@@ -103,9 +113,9 @@ static void share_of_the_traffic(void **state)
     unsigned retries = 0;
     for (int i = 0; i < 14000; i++) {
         retry_succeeded(&b);
-        retries += retry_take(&b, 0);
+        retries += retry_take(&b, RETRY_COST, 0);
     }
-    assert_in_range(retries, 999, 1001);
+    assert_in_range(retries, 2799, 2801);
 }
 
 /* ---- delays ---- */
@@ -168,13 +178,10 @@ static void delays_are_uniform(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(full_at_first),
-        cmocka_unit_test(time_gives_back),
-        cmocka_unit_test(never_more_than_full),
-        cmocka_unit_test(good_calls_give_back),
-        cmocka_unit_test(good_calls_before_any_retry),
-        cmocka_unit_test(share_of_the_traffic),
-        cmocka_unit_test(delays_stay_in_range),
+        cmocka_unit_test(full_at_first),          cmocka_unit_test(time_gives_back),
+        cmocka_unit_test(never_more_than_full),   cmocka_unit_test(good_calls_give_back),
+        cmocka_unit_test(retries_of_the_limited), cmocka_unit_test(good_calls_before_any_retry),
+        cmocka_unit_test(share_of_the_traffic),   cmocka_unit_test(delays_stay_in_range),
         cmocka_unit_test(delays_are_uniform),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,9 +43,9 @@ class Pair:
         self.answer, self.feature = None, None
         lab.upstreams.clear()
 
-    def send(self, ask, stream=False, upstream=None, headers=()):
+    def send(self, ask, stream=False, upstream=None, headers=(), model=None):
         """A call; what the same dialect passes on must arrive byte for byte."""
-        model = model_of(upstream or self.pair[1])
+        model = model or model_of(upstream or self.pair[1])
         answer, body = self.caller.exchange(self.lab.place, ask, model, stream, headers)
         self.answer = answer
         if upstream in (None, self.pair[1]) and self.same and self.entries:

@@ -19,14 +19,19 @@ UP = {
 }
 
 
+# Who has been told to wait is not asked again before that, so each call to be refused has a provider of its own.
+LIMITED = [(caller, stream) for caller in UP for stream in (False, True)]
+
+
 def config(url):
     providers, models = [], []
     for dialect, (name, fields) in UP.items():
         base = f"{url}/v1" if fields["dialect"] == "openai" else url
-        providers.append({"id": f"p{name[2:]}", "base_url": base, "credential": SECRET,
-                          "allow_private_address": True, **fields})
-        models.append({"id": name, "targets": [
-            {"provider": f"p{name[2:]}", "model": PROVIDER[dialect].model}]})
+        for model in [name, *(limited_model_of(dialect, *limited) for limited in LIMITED)]:
+            providers.append({"id": f"p{model[2:]}", "base_url": base, "credential": SECRET,
+                              "allow_private_address": True, **fields})
+            models.append({"id": model, "targets": [
+                {"provider": f"p{model[2:]}", "model": PROVIDER[dialect].model}]})
     return {"workers": 2, "fetch": {"allow_private_address": True}, "providers": providers, "models": models,
             "keys": [{"id": "lab", "secret": KEY, "models": ["*"]}]}
 
@@ -37,3 +42,7 @@ def place(accord):
 
 def model_of(dialect):
     return UP[dialect][0]
+
+
+def limited_model_of(dialect, caller, stream):
+    return f"{UP[dialect][0]}-limited-{LIMITED.index((caller, stream))}"

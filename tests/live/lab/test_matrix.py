@@ -8,6 +8,7 @@ from .form import SIGNATURE_FRONT
 from .pairs import DIFFERENT, each, of_pairs
 from .probes import PROBES, arrived, ask_of
 from .scenarios import PLANS, after, ask_for, history_of_tools, result, simple
+from .setting import limited_model_of
 from .upstreams import DIALECTS, PROVIDER
 
 WHOLE = [name for name, plan in PLANS.items() if not plan.error and not plan.breaks]
@@ -132,7 +133,7 @@ def test_thinking_goes_to_nobody_else(pair, elsewhere):
     pair.judge(problems)
 
 
-STATUS = {"error_400": {400}, "error_401": {401, 403, 400}, "error_429": {429}, "error_500": {500},
+STATUS = {"error_400": {400}, "error_401": {502, 400}, "error_429": {429}, "error_500": {500},
           "error_overloaded": {503, 529}, "error_context": {400}}
 
 
@@ -141,14 +142,15 @@ def test_error(pair, name, way):
     """The upstream's refusal in the caller's own shape: its status, its message, when to try again."""
     stream = way == "stream"
     pair.about(name)
-    answer = pair.send(ask_for(name), stream)
+    model = limited_model_of(pair.pair[1], pair.pair[0], stream) if name == "error_429" else None
+    answer = pair.send(ask_for(name), stream, model=model)
     _, body, headers = pair.provider.error(PLANS[name].error)
     problems = [pair.last.fault] if pair.last.fault else []
     if not answer.error:
         problems.append("no error")
     else:
         said = re.search(r'"(?:message|error)":"((?:[^"\\]|\\.)+)"', body.decode())[1].replace('\\"', '"')
-        if said not in answer.error["message"]:
+        if said not in answer.error["message"] and name != "error_401":  # that is between us and the provider
             problems.append(f"message {answer.error['message']!r} without {said!r}")
         if answer.status not in STATUS[name]:
             problems.append(f"status {answer.status}")

@@ -1,0 +1,182 @@
+#include "gateway/again.h"
+
+#include "gateway/translate.h"
+
+enum {
+    ATTEMPTS = 3,         /* unless a policy says otherwise */
+    CREDENTIALS_MORE = 5, /* a bad credential costs the vendor nothing: so many attempts more */
+    WAIT_MAX_MS = 10000,  /* longer, and the client is better told to come back */
+};
+
+/* ---- bounds ---- */
+
+static const struct snap_retry *retry_policy(const struct call *c)
+{
+    const struct snap_retry *all = &c->hold->snap->retry;
+    return c->model->retry.attempts ? &c->model->retry
+           : c->key->retry.attempts ? &c->key->retry
+                                    : all;
+}
+
+/* Callers that have tried before take from our share, so that theirs and ours do not multiply. */
+static uint32_t attempts_left(const struct call *c)
+{
+    uint32_t most = retry_policy(c)->attempts ? retry_policy(c)->attempts : ATTEMPTS;
+    uint64_t theirs = 0;
+    (void)!str_to_u64(h1_find(c->req->head, STR("x-stainless-retry-count")), &theirs);
+    most = theirs < most ? most - (uint32_t)theirs : 1;
+    return c->attempts < most ? most - c->attempts : 0;
+}
+
+/* Until when an attempt may begin. */
+static uint64_t deadline_ms(const struct call *c)
+{
+    uint64_t policy = retry_policy(c)->deadline_ms;
+    uint64_t total = (uint64_t)c->hold->snap->config->timeouts.total_ms;
+    uint64_t within = policy && (!total || policy < total) ? policy : total;
+    return within ? c->req->begun_us / 1000 + within : UINT64_MAX;
+}
+
+bool again_possible(const struct call *c)
+{
+    return !c->status && c->req->head && !c->body_streams && c->model && c->target;
+}
+
+/* ---- whose fault it was ---- */
+
+static void note(struct call *c, const struct fault *f)
+{
+    uint64_t now = loop_now_ms(c->w->loop);
+    const struct snap_target *t = c->target;
+    struct health *h = NULL;
+    switch (f->at) {
+    case FAULT_HOST:
+        h = t->provider->health;
+        break;
+    case FAULT_LANE:
+        h = t->lane;
+        break;
+    case FAULT_CREDENTIAL:
+        h = c->credential->health;
+        break;
+    case FAULT_LIMIT:
+        h = t->limits[c->credential - t->provider->credentials];
+        break;
+    default:
+        break;
+    }
+    if (h) {
+        health_failed(h, now, f->rest_ms, f->told);
+    }
+}
+
+void again_worked(struct call *c)
+{
+    const struct snap_target *t = c->target;
+    retry_succeeded(&c->hold->retries[t->provider->index]);
+    health_worked(t->provider->health);
+    health_worked(c->credential->health);
+    health_worked(t->limits[c->credential - t->provider->credentials]);
+    if (t->lane) {
+        health_worked(t->lane);
+    }
+}
+
+/* ---- the next attempt ---- */
+
+/* As if the last attempt had not been. */
+static void forget(struct call *c)
+{
+    struct relay *r = &c->relay;
+    http_up_cancel(c->up);
+    c->up = NULL;
+    c->up_ready = c->body_sent = false;
+    c->outcome = OUTCOME_OK;
+    c->usage = USAGE_NONE;
+    c->answered_us = 0;
+    c->held = NULL;
+    relay_drop_hold(c);
+    if (c->tr) {
+        c->tr->reading = READ_NOTHING;
+    }
+    *r = (struct relay){0};
+}
+
+static void run(struct call *c, enum stage stage, uint64_t delay_ms)
+{
+    forget(c);
+    call_back_to(c, stage);
+    if (delay_ms) {
+        c->retry_waits = true;
+        loop_timer(c->w->loop, &c->timer, delay_ms);
+    } else {
+        call_run(c);
+    }
+}
+
+bool again(struct call *c, const struct fault *f)
+{
+    struct worker *w = c->w;
+    uint64_t now = loop_now_ms(w->loop), pause = retry_delay_ms(c->attempts, worker_random(w));
+    bool connecting = f->at == FAULT_HOST; /* a body that streams has not begun to flow */
+    note(c, f);
+    if (c->status || !c->req->head || (c->body_streams && !connecting) || now >= deadline_ms(c)) {
+        return false;
+    }
+    uint32_t left = attempts_left(c);
+    bool credential =
+        f->credential && c->attempts < ATTEMPTS + CREDENTIALS_MORE && route_other_credential(c);
+    bool target = !credential && left && f->target && route_others_left(c);
+    pause = pause < f->wait_ms ? f->wait_ms : pause;
+    bool same = !credential && !target && left && f->same && pause <= WAIT_MAX_MS &&
+                now + pause < deadline_ms(c);
+    unsigned cost = f->at == FAULT_LIMIT ? RETRY_COST_LIMITED : RETRY_COST;
+    if ((!credential && !target && !same) ||
+        !retry_take(&c->hold->retries[c->target->provider->index], cost, now)) {
+        return false;
+    }
+    w->metrics.retries[connecting ? RETRY_CONNECT : RETRY_ANSWER]++;
+    w->metrics.fallbacks += target;
+    run(c, target ? STAGE_route : STAGE_forward, same ? pause + 1 : 0);
+    return true;
+}
+
+/* ---- when nothing else is left ---- */
+
+bool again_is_about_credential(unsigned status)
+{
+    return status == 401 || status == 402 || status == 403;
+}
+
+static bool is_worth_a_retry(unsigned status)
+{
+    return status == 408 || status == 409 || status == 429 || status >= 500;
+}
+
+void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcome)
+{
+    struct str code = e->code.n ? e->code : STR("upstream_error");
+    struct str message = e->message.n ? e->message : STR("The provider answered with an error.");
+    struct fault_answer a = {
+        .status = e->status, .code = e->code, .retry_after_ms = e->retry_after_ms};
+    struct fault f = fault_of_answer(&a);
+    if (again(c, &f)) {
+        return;
+    }
+    http_up_cancel(c->up);
+    c->up = NULL;
+    if (again_is_about_credential(e->status)) {
+        held_refuse_credential(c, e->status);
+        return;
+    }
+    /* After our own tries those of an SDK would only multiply them; a lock that somebody else holds is different. */
+    bool retry = is_worth_a_retry(e->status) && (c->attempts < 2 || f.at == FAULT_LOCK);
+    struct call_error out = {.status = e->status,
+                             .code = arena_dupz(&c->req->arena, code),
+                             .param = arena_dupz(&c->req->arena, e->param),
+                             .outcome = outcome,
+                             .retry_after_ms = e->retry_after_ms,
+                             .should_retry = retry};
+    call_fail(c, &out, "%.*s", STR_ARG(message));
+    relay_end_call(c);
+}

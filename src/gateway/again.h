@@ -1,0 +1,59 @@
+/* Trying again: after an answer that was an error, or none, or the start of one that broke off, as long as the
+ * client has seen nothing of it. Another credential first, then another target, then the same one after a pause;
+ * inside the provider's retry budget and the call's own bounds. */
+#ifndef GATEWAY_AGAIN_H
+#define GATEWAY_AGAIN_H
+
+#include "gateway/call.h"
+#include "policy/fault.h"
+
+/* Whether an attempt could still follow: the request is at hand, and the client has seen nothing. */
+bool again_possible(const struct call *c);
+/* Notes the fault where it belongs, and starts the next attempt if there is to be one: then true, and the call
+ * runs (it may be over when this returns). */
+bool again(struct call *c, const struct fault *f);
+/* The upstream has answered well. */
+void again_worked(struct call *c);
+
+/* 401, 402, 403: about us, and nothing that the caller could mend. */
+bool again_is_about_credential(unsigned status);
+/* An upstream's error ahead of all content: something else is tried, or it is the answer, in the caller's words. */
+struct ir_error;
+void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcome);
+
+/* An answer, or the start of a stream, that is kept back while it is not sure that the client gets it. */
+struct held {
+    struct str lines; /* field lines that go to the client; in req->arena */
+    struct buf body;  /* in req->arena */
+    struct str error; /* the event of a stream that says that it has failed; in req->arena */
+    uint64_t begun_ms;
+    uint32_t events;
+    uint32_t retry_after_ms; /* as the answer's head says; 0: it does not */
+    uint16_t status;
+    bool should_retry; /* it says x-should-retry: true */
+};
+
+enum relay_mode {
+    RELAY_PLAIN,
+    RELAY_EVENTS,
+    RELAY_OPAQUE,
+    RELAY_REFUSAL, /* an error that is held back until it is clear that nothing else can be tried */
+};
+
+enum { HELD_MS = 2000 }; /* the start of a stream is held back no longer */
+
+/* held.c: keeps the answer with this head back. */
+void held_begin(struct call *c, const struct h1_head *h);
+/* The same for an error after which something may be tried, or that is about us and not about the caller; false:
+ * it is neither. And the pieces of its body. */
+bool held_refuses(struct call *c, const struct h1_head *h);
+void held_refusal(struct call *c, const struct iovec *pieces, int n, bool end);
+/* What is held goes to the client; what comes next is passed on as it comes. */
+void held_pass_on(struct call *c);
+/* The stream ended before there was anything in it worth passing on; or with an error event, which is held. */
+void held_is_empty(struct call *c, const char *what);
+void held_has_failed(struct call *c);
+/* The answer when the provider refuses our credential, and there is no other to try: 502. */
+void held_refuse_credential(struct call *c, unsigned status);
+
+#endif

@@ -1,0 +1,68 @@
+#include "gateway/health_of.h"
+
+#include <stdlib.h>
+
+#include "base/arena.h"
+
+struct named {
+    struct health health;
+    uint64_t hash;
+    struct str name;
+    char text[];
+};
+
+static struct table {
+    struct named **slots; /* open addressing */
+    size_t mask, n;
+} all;
+
+/* FNV-1a; the names are the administrator's. */
+static uint64_t hash_of(struct str s)
+{
+    uint64_t h = 0xcbf29ce484222325;
+    for (size_t i = 0; i < s.n; i++) {
+        h = (h ^ (unsigned char)s.p[i]) * 0x100000001b3;
+    }
+    return h ^ h >> 29;
+}
+
+static struct named **place_of(const struct table *t, uint64_t hash, struct str name)
+{
+    for (uint64_t i = hash;; i++) {
+        struct named **slot = &t->slots[i & t->mask];
+        if (!*slot || ((*slot)->hash == hash && str_eq((*slot)->name, name))) {
+            return slot;
+        }
+    }
+}
+
+static void grow(struct table *t)
+{
+    struct table bigger = {.mask = t->mask ? t->mask * 2 + 1 : 255, .n = t->n};
+    bigger.slots = mem_zalloc((bigger.mask + 1) * sizeof(struct named *));
+    for (size_t i = 0; t->slots && i <= t->mask; i++) {
+        if (t->slots[i]) {
+            *place_of(&bigger, t->slots[i]->hash, t->slots[i]->name) = t->slots[i];
+        }
+    }
+    free(t->slots);
+    *t = bigger;
+}
+
+struct health *health_of(struct str name)
+{
+    uint64_t hash = hash_of(name);
+    if (all.n * 2 >= all.mask) {
+        grow(&all);
+    }
+    struct named **slot = place_of(&all, hash, name);
+    if (!*slot) {
+        struct named *n = mem_zalloc(sizeof *n + name.n);
+        memcpy(n->text, name.p, name.n);
+        n->name = str_make(n->text, name.n);
+        n->hash = hash;
+        *slot = n;
+        all.n++;
+    }
+    return &(*slot)->health;
+}

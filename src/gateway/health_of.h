@@ -1,0 +1,12 @@
+/* What is known of hosts, lanes and credentials, by name: made once in this process, so that a reload forgets
+ * nothing. Only the control thread asks. */
+#ifndef GATEWAY_HEALTH_OF_H
+#define GATEWAY_HEALTH_OF_H
+
+#include "policy/health.h"
+
+/* Of that name (copied), all well when it is new. Lives as long as the process: there are as many as
+ * configurations have named. */
+struct health *health_of(struct str name);
+
+#endif

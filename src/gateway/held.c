@@ -1,0 +1,167 @@
+/* What has come from an upstream and is kept back while something else may still be tried: an error, until it is
+ * whole and understood; the start of a stream, until there is something in it. */
+#include "gateway/again.h"
+#include "gateway/translate.h"
+#include "http/sse.h"
+#include "json/scan.h"
+
+enum { REFUSAL_MAX = 64 * 1024 /* a longer error passes as it comes */ };
+
+static uint32_t retry_after_of(const struct h1_head *h)
+{
+    uint64_t ms = 0;
+    if (str_to_u64(h1_find(h, STR("retry-after-ms")), &ms) < 0 &&
+        str_to_u64(h1_get(h, H_RETRY_AFTER), &ms) == 0) {
+        ms = ms < UINT32_MAX / 1000 ? ms * 1000 : UINT32_MAX;
+    }
+    return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+void held_begin(struct call *c, const struct h1_head *h)
+{
+    struct held *held = c->held = arena_zalloc(&c->req->arena, sizeof *held);
+    held->status = h->status;
+    held->lines = relay_keep_fields(c, h);
+    held->body = (struct buf){.arena = &c->req->arena};
+    held->begun_ms = loop_now_ms(c->w->loop);
+    held->retry_after_ms = retry_after_of(h);
+    held->should_retry = str_ieq(h1_find(h, STR("x-should-retry")), STR("true"));
+}
+
+/* Errors after which something may be tried, and those that are about us and not about the caller. */
+bool held_refuses(struct call *c, const struct h1_head *h)
+{
+    struct fault_answer a = {.status = h->status, .should_retry = true};
+    struct fault f = fault_of_answer(&a);
+    if (!again_possible(c) || f.at == FAULT_REQUEST) {
+        return false;
+    }
+    held_begin(c, h);
+    c->relay.mode = RELAY_REFUSAL;
+    return true;
+}
+
+void held_pass_on(struct call *c)
+{
+    struct held *held = c->held;
+    bool refusal = c->relay.mode == RELAY_REFUSAL;
+    c->held = NULL;
+    c->status = held->status;
+    http_head(c->req, held->status, -1);
+    http_lines(c->req, held->lines);
+    if (refusal) {
+        http_field(c->req, STR("x-should-retry"), STR("false"));
+        c->relay.mode = RELAY_OPAQUE;
+    }
+    relay_begin(c);
+    if (held->body.n) {
+        c->last_sent_ms = loop_now_ms(c->w->loop);
+        http_send_str(c->req, buf_str(&held->body), false);
+    }
+}
+
+/* What the error says about itself, in the words of the caller's dialect. */
+static struct fault fault_of_held(struct call *c)
+{
+    struct held *held = c->held;
+    struct str body = buf_str(&held->body);
+    struct ir_error e = {.status = held->status};
+    enum json_type top;
+    const struct format *f = format_of(format_of_family(c->ep.endpoint->family));
+    bool json = json_scan(body, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
+    f->read_error(&c->req->arena, body, json, &e);
+    struct fault_answer a = {.status = held->status,
+                             .code = e.code,
+                             .retry_after_ms =
+                                 held->retry_after_ms ? held->retry_after_ms : e.retry_after_ms,
+                             .should_retry = held->should_retry};
+    return fault_of_answer(&a);
+}
+
+void held_refuse_credential(struct call *c, unsigned status)
+{
+    struct call_error e = {.status = 502,
+                           .code = "upstream_credentials_exhausted",
+                           .outcome = OUTCOME_UPSTREAM_FAILED};
+    call_fail(c, &e,
+              "The provider \"%.*s\" refuses the credential \"%.*s\" of this gateway (%u), and "
+              "there is no "
+              "other to try. It is the gateway's administrator who can mend it.",
+              STR_ARG(c->target->provider->id), STR_ARG(c->credential->id), status);
+    relay_end_call(c);
+}
+
+/* The error is whole: something else is tried, or it is the answer. */
+static void decide(struct call *c)
+{
+    struct fault f = fault_of_held(c);
+    unsigned status = c->held->status;
+    if (again(c, &f)) {
+        return;
+    }
+    if (again_is_about_credential(status)) {
+        held_refuse_credential(c, status);
+        return;
+    }
+    held_pass_on(c);
+    http_send_str(c->req, (struct str){0}, true);
+    relay_end_call(c);
+}
+
+void held_refusal(struct call *c, const struct iovec *pieces, int n, bool end)
+{
+    struct buf *b = &c->held->body;
+    for (int i = 0; i < n; i++) {
+        buf_add(b, str_make(pieces[i].iov_base, pieces[i].iov_len));
+    }
+    if (end) {
+        decide(c);
+    } else if (b->n > REFUSAL_MAX) {
+        held_pass_on(c);
+    } else {
+        relay_watch(c);
+    }
+}
+
+void held_is_empty(struct call *c, const char *what)
+{
+    struct fault f = fault_of_silence();
+    struct call_error e = {
+        .status = 502, .code = "upstream_truncated", .outcome = OUTCOME_UPSTREAM_FAILED};
+    if (again(c, &f)) {
+        return;
+    }
+    http_up_cancel(c->up);
+    c->up = NULL;
+    call_fail(c, &e, "The provider \"%.*s\" %s.", STR_ARG(c->target->provider->id), what);
+    relay_end_call(c);
+}
+
+static void pass_over(void *arg, const struct ir_event *e)
+{
+    (void)arg;
+    (void)e;
+}
+
+void held_has_failed(struct call *c)
+{
+    const struct format *f = format_of(c->ep.endpoint->format);
+    struct str name, data = sse_data(&c->req->arena, c->held->error, &name);
+    enum json_type top;
+    if (!f) { /* completions and the like: no format reads their events */
+        held_is_empty(c, "sent an error where its stream should begin");
+        return;
+    }
+    struct ir_in in = {.arena = &c->req->arena,
+                       .state = arena_zalloc(&c->req->arena, f->in_state + 16),
+                       .usage = USAGE_NONE,
+                       .family = f->family,
+                       .event = pass_over};
+    bool json = json_scan(data, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
+    f->read_event(&in, name, data, json);
+    if (!in.failed) {
+        held_is_empty(c, "sent an error where its stream should begin");
+        return;
+    }
+    again_or_fail(c, &in.error, OUTCOME_UPSTREAM_ERROR);
+}

@@ -1,0 +1,340 @@
+"""Failure that the caller does not see, and failure that he is told honestly: which fault leads where."""
+
+import json
+import time
+
+import pytest
+
+import answers
+from accord import config_for
+from answers import CHAT_EVENTS, DONE, message_events, sse, whole
+
+CHAT = "/v1/chat/completions"
+HELLO = {"messages": [{"role": "user", "content": "hi"}]}
+OK = whole(answers.CHAT)
+STREAM = answers.stream([*CHAT_EVENTS, DONE])
+
+
+def error(status, code=None, message="no", headers=()):
+    return whole(json.dumps({"error": {"message": message, "type": code, "code": code}}).encode(),
+                 status=status, headers=headers)
+
+
+class Script:
+    """Answers request after request by a list; the last one for all that follow. Keeps what it saw."""
+
+    def __init__(self, *steps):
+        self.steps, self.seen = steps, []
+
+    def __call__(self, peer, request):
+        step = self.steps[min(len(self.seen), len(self.steps) - 1)]
+        self.seen.append((json.loads(request.body)["model"], request.header("authorization"),
+                          time.monotonic()))
+        return step(peer) if callable(step) else peer.send(step)
+
+    @property
+    def models(self):
+        return [model for model, _, _ in self.seen]
+
+    @property
+    def keys(self):
+        return [key.removeprefix("Bearer ") for _, key, _ in self.seen]
+
+
+def three(upstream, **more):
+    """Model "m": targets a, then b of the next priority; provider up has two credentials and a third."""
+    config = config_for(upstream.url, **more)
+    config["providers"][0]["credential"] = [
+        {"id": "one", "secret": "sk-one-00000000"},
+        {"id": "two", "secret": "sk-two-00000000", "priority": 2}]
+    config["models"] = [
+        {"id": "solo", "targets": [{"provider": "oll-as-openai", "model": "s"}]},
+        {"id": "m", "targets": [{"provider": "one-key", "model": "a"},
+                                {"provider": "one-key", "model": "b", "priority": 2}]},
+        {"id": "keys", "targets": [{"provider": "up", "model": "k"}]},
+        {"id": "mixed", "targets": [{"provider": "ant", "model": "c"},
+                                    {"provider": "one-key", "model": "b", "priority": 2}]}]
+    for name in ["oll-as-openai", "one-key"]:
+        config["providers"].append({"id": name, "dialect": "openai", "base_url": f"{upstream.url}/v1",
+                                    "credential": "sk-only-00000000",
+                                    "allow_private_address": True})
+    return config
+
+
+@pytest.fixture
+def accord(start, upstream):
+    return start(three(upstream))
+
+
+def play(upstream, *steps):
+    upstream.answer = script = Script(*steps)
+    return script
+
+
+def ask(accord, model, stream=False, headers=(), **more):
+    return accord.call("POST", CHAT, json.dumps({"model": model, "stream": stream, **HELLO,
+                                                 **more}).encode(), headers=headers)
+
+
+# ---- another target ----
+
+@pytest.mark.parametrize("status", [404, 408, 500, 502, 503, 504, 529])
+def test_a_target_that_fails_is_followed_by_another(accord, upstream, status):
+    script = play(upstream, error(status), OK)
+    answer = ask(accord, "m")
+    assert answer.status == 200 and script.models == ["a", "b"]
+    assert answer.header("accord-attempts") == "2"
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_is_wrong_with_the_request_is_told_at_once(accord, upstream, status):
+    script = play(upstream, error(status, "invalid_request_error", "say it better"), OK)
+    answer = ask(accord, "m")
+    assert answer.status == status and script.models == ["a"]
+    assert answer.json()["error"]["message"] == "say it better"
+
+
+@pytest.mark.parametrize("breaks", ["reset", "close", "html", "half"])
+def test_an_answer_that_is_none_is_followed_by_another(accord, upstream, breaks):
+    def broken(peer):
+        if breaks == "half":
+            peer.send(answers.head(headers=[("Content-Type", "application/json"),
+                                            ("Content-Length", 100)], status=500) + b"{")
+        elif breaks == "html":
+            peer.send(whole(b"<html>log in</html>", content_type="text/html"))
+        elif breaks == "reset":
+            peer.reset()
+        return "close"
+
+    script = play(upstream, broken, OK)
+    assert ask(accord, "m").status == 200 and script.models == ["a", "b"]
+
+
+def test_no_first_byte_in_time(start, upstream):
+    accord = start(three(upstream, timeouts={"first_byte_ms": 200}))
+    script = play(upstream, lambda peer: peer.wait_closed(), OK)
+    assert ask(accord, "m").status == 200 and script.models == ["a", "b"]
+
+
+def test_a_failover_crosses_dialects(accord, upstream):
+    script = play(upstream, error(529), OK)
+    answer = ask(accord, "mixed")
+    assert answer.status == 200 and script.models == ["c", "b"]
+    assert answer.json()["choices"][0]["message"]["content"]
+
+
+# ---- the same target ----
+
+@pytest.mark.parametrize("status", [408, 500, 503])
+def test_the_only_target_is_asked_again(accord, upstream, status):
+    script = play(upstream, error(status), error(status), OK)
+    assert ask(accord, "solo").status == 200 and script.models == ["s"] * 3
+
+
+def test_after_three_attempts_the_error_is_told_and_no_sdk_multiplies_it(accord, upstream):
+    script = play(upstream, error(503, "server_error", "down", [("x-should-retry", "true"),
+                                                                ("x-vendor", "kept")]))
+    answer = ask(accord, "solo")
+    assert answer.status == 503 and len(script.seen) == 3
+    assert answer.json()["error"]["message"] == "down" and answer.header("x-vendor") == "kept"
+    assert answer.header("x-should-retry") == "false"
+
+
+@pytest.mark.parametrize("theirs, attempts", [("0", 3), ("1", 2), ("2", 1), ("7", 1)])
+def test_attempts_of_the_sdk_count(accord, upstream, theirs, attempts):
+    script = play(upstream, error(503))
+    ask(accord, "solo", headers=[("x-stainless-retry-count", theirs)])
+    assert len(script.seen) == attempts
+
+
+def test_a_policy_says_how_often_and_how_long(start, upstream):
+    accord = start(three(upstream, policies=[
+        {"id": "often", "applies_to": {"model": "solo"}, "retry": {"attempts": 5}},
+        {"id": "once", "applies_to": {"org": True}, "retry": {"attempts": 1}}]))
+    script = play(upstream, error(503))
+    ask(accord, "solo")
+    assert len(script.seen) == 5
+    script = play(upstream, error(503))
+    ask(accord, "keys")
+    assert len(script.seen) == 1
+
+
+# ---- 409 ----
+
+def test_a_lock_is_waited_for(accord, upstream):
+    script = play(upstream, error(409, headers=[("retry-after-ms", "150")]), OK)
+    assert ask(accord, "m").status == 200 and script.models == ["a", "a"]
+    assert script.seen[1][2] - script.seen[0][2] >= 0.15
+
+
+def test_a_conflict_that_stays_costs_one_request(accord, upstream):
+    script = play(upstream, error(409, "already_exists", "it is there"))
+    answer = ask(accord, "m")
+    assert answer.status == 409 and len(script.seen) == 1
+    assert answer.json()["error"]["message"] == "it is there"
+
+
+# ---- credentials ----
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_a_credential_that_is_refused_is_followed_by_another(accord, upstream, status):
+    script = play(upstream, error(status), OK)
+    assert ask(accord, "keys").status == 200
+    assert script.keys == ["sk-one-00000000", "sk-two-00000000"]
+    assert ask(accord, "keys").status == 200
+    assert script.keys[2:] == ["sk-two-00000000"]  # the bad one is left alone
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_no_credential_left_is_our_fault_and_not_the_callers(accord, upstream, status):
+    play(upstream, error(status, message="bad key sk-o***"))
+    answer = ask(accord, "keys")
+    assert answer.status == 502
+    assert answer.json()["error"]["code"] == "upstream_credentials_exhausted"
+    assert b"sk-o" not in answer.body and answer.header("x-should-retry") == "false"
+
+
+def test_a_limit_is_evaded_by_another_credential_and_respected(accord, upstream):
+    script = play(upstream, error(429, "rate_limit_exceeded", headers=[("retry-after", "30")]), OK)
+    for _ in range(3):
+        assert ask(accord, "keys").status == 200
+    assert script.keys == ["sk-one-00000000"] + 3 * ["sk-two-00000000"]
+
+
+def test_a_limit_that_nobody_can_evade_is_told_with_its_end(accord, upstream):
+    script = play(upstream, error(429, "rate_limit_exceeded", headers=[("retry-after", "30")]))
+    first = ask(accord, "solo")
+    assert first.status == 429 and len(script.seen) == 1
+    second = ask(accord, "solo")  # the vendor is not asked before it said
+    assert second.status == 429 and len(script.seen) == 1
+    assert 25 <= int(second.header("retry-after")) <= 30
+    assert second.json()["error"]["code"] == "upstream_rate_limited"
+
+
+def test_a_short_limit_is_waited_for(accord, upstream):
+    script = play(upstream, error(429, "rate_limit_exceeded", headers=[("retry-after-ms", "200")]), OK)
+    assert ask(accord, "solo").status == 200
+    assert script.seen[1][2] - script.seen[0][2] >= 0.2
+
+
+def test_a_credential_without_money_rests_long(accord, upstream):
+    script = play(upstream, error(429, "insufficient_quota"), OK)
+    for _ in range(3):
+        assert ask(accord, "keys").status == 200
+    assert script.keys == ["sk-one-00000000"] + 3 * ["sk-two-00000000"]
+
+
+# ---- breakers ----
+
+def test_a_lane_that_fails_again_and_again_is_left_alone_and_comes_back(accord, upstream):
+    broken = True
+
+    def answer(peer, request):
+        model = json.loads(request.body)["model"]
+        seen.append(model)
+        peer.send(error(500) if broken and model == "a" else OK)
+
+    seen = []
+    upstream.answer = answer
+    for _ in range(8):
+        assert ask(accord, "m").status == 200
+    assert seen.count("a") == 5  # then its breaker is open
+    broken = False
+    time.sleep(1.1)
+    seen.clear()
+    for _ in range(4):
+        assert ask(accord, "m").status == 200
+    assert seen == ["a"] * 4  # one probe, and it is back
+
+
+# ---- streams ----
+
+EMPTY = answers.stream([CHAT_EVENTS[0]])
+ERROR_FIRST = answers.stream([CHAT_EVENTS[0],
+                              sse({"error": {"message": "overloaded", "code": "server_error"}})])
+
+
+def stalls(peer):
+    peer.send(answers.STREAM_HEAD + answers.chunk(CHAT_EVENTS[0]))
+    peer.wait_closed()
+
+
+def breaks_off(peer):
+    peer.send(answers.STREAM_HEAD + answers.chunk(CHAT_EVENTS[0]))
+    peer.wait_taken()
+    peer.reset()
+
+
+@pytest.mark.parametrize("bad", [EMPTY, ERROR_FIRST, breaks_off, stalls],
+                         ids=["empty", "error", "cut", "stall"])
+def test_a_stream_that_fails_before_there_is_content_fails_unseen(start, upstream, bad):
+    accord = start(three(upstream, timeouts={"idle_ms": 300}))
+    script = play(upstream, bad, STREAM)
+    answer = ask(accord, "m", stream=True)
+    assert script.models == ["a", "b"] and answer.status == 200
+    assert answer.body == b"".join([*CHAT_EVENTS, DONE])
+
+
+def message_stream(events):
+    return answers.stream(events)
+
+
+@pytest.mark.parametrize("bad", [
+    [sse({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, "error")],
+    [*message_events()[:2], sse({"type": "error", "error": {
+        "type": "overloaded_error", "message": "x"}}, "error")],
+    message_events()[:2]], ids=["error", "error after a start", "empty"])
+def test_the_same_of_a_translated_stream(accord, upstream, bad):
+    script = play(upstream, message_stream(bad), STREAM)
+    answer = ask(accord, "mixed", stream=True)
+    assert script.models == ["c", "b"] and answer.body.count(b'"role"') == 1
+    assert answer.events()[-1][1] == "[DONE]"
+
+
+def test_after_the_first_content_nothing_is_repeated(accord, upstream):
+    script = play(upstream, answers.stream(CHAT_EVENTS[:2]), STREAM)
+    with accord.open_stream(CHAT, {"model": "m", "stream": True, **HELLO}) as connection:
+        connection.read_head()
+        body, clean = connection.read_body_so_far()
+    assert script.models == ["a"] and not clean and b'"error"' in body
+
+
+def test_an_error_ahead_of_all_content_has_a_status(accord, upstream):
+    script = play(upstream, ERROR_FIRST)
+    answer = ask(accord, "solo", stream=True)
+    assert answer.status == 500 and answer.json()["error"]["message"] == "overloaded"
+    assert len(script.seen) == 3
+
+
+def test_the_start_of_a_stream_is_held_back_two_seconds_at_most(accord, upstream):
+    def slow(peer):
+        peer.send(answers.STREAM_HEAD + answers.chunk(CHAT_EVENTS[0]))
+        time.sleep(2.6)
+        peer.send(b"".join(map(answers.chunk, [*CHAT_EVENTS[1:], DONE])) + b"0\r\n\r\n")
+    play(upstream, slow)
+    with accord.open_stream(CHAT, {"model": "m", "stream": True, **HELLO}) as connection:
+        begun = time.monotonic()
+        connection.read_until(b"\n\n")
+        assert 1.5 < time.monotonic() - begun < 2.5
+
+
+# ---- bounds ----
+
+def test_retries_are_a_share_of_the_traffic(accord, upstream):
+    """500 tokens, 14 each: 35 retries at once, ten a second after that, whatever is asked."""
+    script = play(upstream, error(500))
+    begun = time.monotonic()
+    for _ in range(100):
+        ask(accord, "solo")
+    took = time.monotonic() - begun
+    assert len(script.seen) <= 100 + 2 * (36 + 10 * took) + 2  # two workers
+    assert len(script.seen) >= 100
+
+
+def test_the_whole_is_bounded_by_the_deadline(start, upstream):
+    accord = start(three(upstream, policies=[
+        {"id": "p", "applies_to": {"org": True}, "retry": {"attempts": 10, "deadline_ms": 300}}]))
+    script = play(upstream, lambda peer: (time.sleep(0.12), peer.send(error(500))))
+    begun = time.monotonic()
+    assert ask(accord, "solo").status == 500
+    assert time.monotonic() - begun < 1 and len(script.seen) <= 3
