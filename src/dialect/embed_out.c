@@ -78,6 +78,7 @@ int embed_put_openai(struct buf *b, const struct embed_call *c, const struct emb
         buf_addc(b, '}');
     }
     buf_addc(b, ']');
+    ir_put_plain(b, "id", o->id); /* Mistral's, whose SDKs insist on one */
     ir_put_text(b, "model", o->model);
     ir_put_name(b, "usage");
     buf_addc(b, '{');

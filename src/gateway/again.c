@@ -5,7 +5,7 @@
 enum {
     ATTEMPTS = 3,         /* unless a policy says otherwise */
     CREDENTIALS_MORE = 5, /* a bad credential costs the vendor nothing: so many attempts more */
-    WAIT_MAX_MS = 10000,  /* longer, and the client is better told to come back */
+    WAIT_MAX_MS = 2000,   /* longer, and the client is better told to come back */
 };
 
 /* ---- bounds ---- */

@@ -80,6 +80,18 @@ def config_for(url, **more):
     return config
 
 
+def with_limited(config, names):
+    """Adds for each model and name a model NAME-limited-MODEL at a provider of its own: who has been told to wait
+    is not asked again before that."""
+    providers = {p["id"]: p for p in config["providers"]}
+    for model in list(config["models"]):
+        for name in names:
+            target, limited = model["targets"][0], f"{name}-limited-{model['id']}"
+            config["providers"].append({**providers[target["provider"]], "id": limited})
+            config["models"].append({"id": limited, "targets": [{**target, "provider": limited}]})
+    return config
+
+
 class Accord:
     def __init__(self, directory, config=None, arguments=(), env=None, text=None):
         self.directory = Path(directory)

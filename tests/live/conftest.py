@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import pytest  # noqa: E402
 
 import tooling  # noqa: E402
-from accord import Accord, config_for  # noqa: E402
+from accord import Accord, config_for, with_limited  # noqa: E402
 from hostile import Hostile  # noqa: E402
 from platform_api import Api, start_platform  # noqa: E402
 from postgres import Cluster, find_programs  # noqa: E402
@@ -146,6 +146,7 @@ def aimock():
 @pytest.fixture(scope="session")
 def gateway(aimock, tmp_path_factory):
     """One server in front of the outside upstream, shared by the tests of SDKs and agents."""
-    server = Accord(tmp_path_factory.mktemp("gateway"), config_for(aimock.url))
+    server = Accord(tmp_path_factory.mktemp("gateway"),
+                    with_limited(config_for(aimock.url), tooling.SDK_FILES))
     yield server
     server.stop()

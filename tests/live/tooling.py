@@ -67,6 +67,10 @@ def clean_home(directory):
     return {"PATH": os.environ["PATH"], "HOME": str(directory)}
 
 
+# Files of js/ with a scenario "limit": each asks a model of its own (accord.py, with_limited()).
+SDK_FILES = ["openai", "anthropic", "genai", "mistral", "cohere", "ollama", "bedrock"]
+
+
 def run_node(script, scenarios, address, key, models=(), timeout=60):
     """Runs a scenario of js/SCRIPT with Node 24 and returns the JSON of its last line; with models,
     several scenarios ("chat,tool") with each of them, in one process (js/scenario.mjs)."""

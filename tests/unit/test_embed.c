@@ -289,8 +289,8 @@ static void vectors_pass_as_they_stand(void **state)
     gives(
         format(FAMILY_OPENAI),
         "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.10,"
-        "-2E-3]},{\"object\":\"embedding\",\"index\":1,\"embedding\":[ 1 ,0]}],\"model\":\"mine\","
-        "\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4}}");
+        "-2E-3]},{\"object\":\"embedding\",\"index\":1,\"embedding\":[ 1 ,0]}],\"id\":\"7\","
+        "\"model\":\"mine\",\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4}}");
     gives(format(FAMILY_COHERE),
           "{\"id\":\"7\",\"embeddings\":{\"float\":[[0.10,-2E-3],[ 1 ,0]]},\"texts\":[\"a\",\"b\"],"
           "\"meta\":{\"api_version\":{\"version\":\"2\"},\"billed_units\":{\"input_tokens\":4}},"
@@ -330,7 +330,8 @@ static void base64_and_numbers_become_each_other(void **state)
     struct buf want = {.arena = &arena};
     buf_printf(&want,
                "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":"
-               "\"%s\"}],\"model\":\"mine\",\"usage\":{\"prompt_tokens\":3,\"total_tokens\":3}}%c",
+               "\"%s\"}],\"id\":\"7\",\"model\":\"mine\",\"usage\":{\"prompt_tokens\":3,\"total_"
+               "tokens\":3}}%c",
                base64, 0);
     gives(format(FAMILY_OPENAI), want.p);
 

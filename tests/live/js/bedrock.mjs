@@ -1,6 +1,6 @@
 // The official @aws-sdk/client-bedrock-runtime package. It signs; the key of the gateway is its
 // access key id. Left alone it speaks HTTP/2 only, which the gateway does not: hence the handler.
-import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand }
+import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand, InvokeModelCommand }
   from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 
@@ -72,6 +72,11 @@ await run({
   },
   async limit(modelId = own) {
     return failure(() => converse({ modelId, messages: said("too many") }));
+  },
+  async embeddings(modelId = own) {
+    const answer = await bedrock.send(new InvokeModelCommand({
+      modelId, contentType: "application/json", body: JSON.stringify({ inputText: "hello" }) }));
+    return { vector: JSON.parse(new TextDecoder().decode(answer.body)).embedding };
   },
   async badKey(modelId = own) {
     return failure(() => client("sk-accord-wrong-key-000").send(new ConverseCommand({

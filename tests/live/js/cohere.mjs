@@ -63,6 +63,11 @@ await run({
   async limit(model = own) {
     return failure(() => cohere.chat({ model, messages: ask("too many") }, once));
   },
+  async embeddings(model = own) {
+    const answer = await cohere.embed({
+      model, texts: ["hello"], inputType: "search_query", embeddingTypes: ["float"] });
+    return { vector: answer.embeddings.float[0] };
+  },
   async badKey(model = own) {
     return failure(() => client("sk-accord-wrong-key-000").chat({
       model, messages: ask("hello") }));

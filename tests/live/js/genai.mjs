@@ -49,8 +49,8 @@ await run({
       throw new Error("no call in the stream");
     });
   },
-  async embeddings() {
-    const answer = await models.embedContent({ model: own, contents: "hello" });
+  async embeddings(model = own) {
+    const answer = await models.embedContent({ model, contents: "hello" });
     return { vector: answer.embeddings[0].values };
   },
   async models() {

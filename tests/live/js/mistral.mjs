@@ -60,6 +60,10 @@ await run({
   async limit(model = "m") {
     return failure(() => chat.complete({ model, messages: ask("too many") }));
   },
+  async embeddings(model = "m") {
+    const answer = await client(key).embeddings.create({ model, inputs: ["hello"] });
+    return { vector: answer.data[0].embedding };
+  },
   async badKey(model = "m") {
     return failure(() => client("sk-accord-wrong-key-000").chat.complete({
       model, messages: ask("hello") }));

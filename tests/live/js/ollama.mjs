@@ -57,6 +57,10 @@ await run({
   async limit(model = own) {
     return failure(() => ollama.chat({ model, messages: ask("too many") }));
   },
+  async embeddings(model = own) {
+    const answer = await ollama.embed({ model, input: "hello" });
+    return { vector: answer.embeddings[0] };
+  },
   async badKey(model = own) {
     return failure(() => client("sk-accord-wrong-key-000").chat({
       model, messages: ask("hello") }));

@@ -79,8 +79,8 @@ await run({
   async responsesToolStream(model = "m") {
     return responsesLoop(model, (body) => client.responses.stream(body).finalResponse());
   },
-  async embeddings() {
-    const answer = await client.embeddings.create({ model: "m", input: "hello" });
+  async embeddings(model = "m") {
+    const answer = await client.embeddings.create({ model, input: "hello" });
     return { vector: answer.data[0].embedding };
   },
   async models() {

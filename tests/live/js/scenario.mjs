@@ -3,6 +3,8 @@
 //   node FILE SCENARIO              with the model of the SDK's own dialect
 //   node FILE A,B,... MODEL,...     each with each model: {"A": {"MODEL": ...}, ...}; one that threw
 //                                   is {"threw": ...} and leaves the others alone
+import { basename } from "node:path";
+
 export const gateway = process.env.GATEWAY;
 export const key = process.env.KEY;
 
@@ -24,13 +26,16 @@ export const ask = (content) => [{ role: "user", content }];
 export const chatTool = { type: "function", function: {
   name: weather.name, description: weather.description, parameters: weather.schema } };
 
+// Who has been told to wait is not asked again before that, so each file has such models of its own.
+const self = basename(process.argv[1], ".mjs");
+
 async function eachWithEach(scenarios, names, models) {
   const all = {};
   for (const name of names) {
     all[name] = {};
     for (const model of models) {
       try {
-        all[name][model] = await scenarios[name](model);
+        all[name][model] = await scenarios[name](name === "limit" ? `${self}-limited-${model}` : model);
       } catch (error) {
         all[name][model] = { threw: String(error.stack), body: error.body ?? error.error ?? null };
       }

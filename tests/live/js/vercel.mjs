@@ -67,8 +67,8 @@ for (const [name, provide] of Object.entries(providers)) {
 
 await run({
   ...scenarios,
-  async embeddings() {
-    const answer = await embed({ model: openai.textEmbeddingModel("m"), value: "hello" });
+  async embeddings(model = "m") {
+    const answer = await embed({ model: openai.textEmbeddingModel(model), value: "hello" });
     return { vector: answer.embedding };
   },
   async retry() {
