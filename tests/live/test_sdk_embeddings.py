@@ -36,7 +36,8 @@ def returned(node, server):
 
     def look_up(file, model):
         if file not in files:
-            files[file] = run_node(f"{file}.mjs", "embeddings", server.address, KEY, MODELS)
+            models = [m for m in MODELS if m not in OWN.get(file, [])]
+            files[file] = run_node(f"{file}.mjs", "embeddings", server.address, KEY, models)
         return files[file]["embeddings"][model]
 
     return look_up
