@@ -9,7 +9,7 @@
 static const size_t default_limit = (size_t)64 << 20;
 
 /* The capacity never passes the limit, so that what fits is within it, too. */
-static __attribute__((noinline)) char *grow(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
     size_t limit = b->limit ? b->limit : default_limit;
     if (n > limit - b->n || b->overflow) {
@@ -36,28 +36,12 @@ static __attribute__((noinline)) char *grow(struct buf *b, size_t n)
     return at;
 }
 
-char *buf_room(struct buf *b, size_t n)
-{
-    /* A buffer that stands on foreign memory has a text and no capacity. */
-    if (b->n > b->cap || n > b->cap - b->n || b->overflow) {
-        return grow(b, n);
-    }
-    char *at = b->p + b->n;
-    b->n += n;
-    return at;
-}
-
-void buf_add(struct buf *b, struct str s)
+void buf_add_slice(struct buf *b, struct str s)
 {
     char *at = s.n ? buf_room(b, s.n) : NULL;
     if (at) {
         memcpy(at, s.p, s.n);
     }
-}
-
-void buf_addc(struct buf *b, char c)
-{
-    buf_add(b, str_make(&c, 1));
 }
 
 void buf_addz(struct buf *b, const char *z)
@@ -122,6 +106,11 @@ size_t u64_print(char *to, uint64_t v)
 
 void buf_add_u64(struct buf *b, uint64_t v)
 {
+    enum { DIGITS_MAX = 20 };
+    if (b->n <= b->cap && b->cap - b->n >= DIGITS_MAX && !b->overflow) {
+        b->n += u64_print(b->p + b->n, v); /* nearly always: nobody has to count first */
+        return;
+    }
     char *at = buf_room(b, digits_of(v | 1));
     if (at) {
         u64_print(at, v);
