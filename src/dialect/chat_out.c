@@ -29,6 +29,14 @@ static struct str finish_word(enum ir_finish f, bool refused)
     }
 }
 
+/* "prompt_tokens_details":{ and the like. */
+static void open_details(struct buf *b, const char *tokens)
+{
+    buf_add(b, STR(",\""));
+    buf_addz(b, tokens);
+    buf_add(b, STR("_details\":{"));
+}
+
 void openai_put_usage(struct buf *b, const struct usage *u, const char *input, const char *output)
 {
     int64_t in = u->input > 0 ? u->input : 0, out = u->output > 0 ? u->output : 0;
@@ -36,11 +44,13 @@ void openai_put_usage(struct buf *b, const struct usage *u, const char *input, c
     ir_put_i64(b, input, in);
     ir_put_i64(b, output, out);
     ir_put_i64(b, "total_tokens", in + out);
-    buf_printf(b, ",\"%s_details\":{\"cached_tokens\":%lld", input,
-               (long long)(u->cache_read > 0 ? u->cache_read : 0));
+    open_details(b, input);
+    ir_put_i64(b, "cached_tokens", u->cache_read > 0 ? u->cache_read : 0);
     ir_put_i64(b, "cache_write_tokens", u->cache_write > 0 ? u->cache_write : 0);
-    buf_printf(b, "},\"%s_details\":{\"reasoning_tokens\":%lld}}", output,
-               (long long)(u->reasoning > 0 ? u->reasoning : 0));
+    buf_addc(b, '}');
+    open_details(b, output);
+    ir_put_i64(b, "reasoning_tokens", u->reasoning > 0 ? u->reasoning : 0);
+    buf_add(b, STR("}}"));
 }
 
 static void put_front(struct ir_out *o, struct buf *b, struct str object)
