@@ -6,7 +6,10 @@
 
 #include "base/must.h"
 #include "base/utf8.h"
+#include "json/marks.h"
 #include "json/quote.h"
+
+#define NOINLINE static __attribute__((noinline))
 
 const uint8_t json_types[256] = {
     ['{'] = JSON_OBJECT, ['['] = JSON_ARRAY, ['"'] = JSON_STRING, ['t'] = JSON_TRUE,
@@ -95,7 +98,7 @@ bool json_plain(struct str quoted, struct str *ret)
 }
 
 /* Whether the rest of a text, from an escape on, says the rest of a name. */
-__attribute__((noinline)) static bool decoded_is(const char *p, const char *end, struct str name)
+NOINLINE bool decoded_is(const char *p, const char *end, struct str name)
 {
     while (p < end) {
         char c[4] = {*p};
@@ -177,7 +180,7 @@ int json_int(struct str value, int64_t *ret)
     return 0;
 }
 
-__attribute__((noinline)) static const char *skip_spaces(const char *p)
+NOINLINE const char *skip_spaces(const char *p)
 {
     while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t') {
         p++;
@@ -208,16 +211,73 @@ static inline unsigned kind_of(char c)
 }
 
 /* The byte behind the container at `p`, whatever is in it. */
-__attribute__((noinline)) static const char *skip_nested(const char *p, const char *end)
+MARKS_INLINE const char *nested(const char *p, const char *end, marks_block *block)
 {
-    size_t depth = 0;
-    do {
-        unsigned kind = kind_of(*p);
-        depth += kind == OPEN;
-        depth -= kind == CLOSE;
-        p = kind == QUOTE ? quote_end_any(p + 1, end, NULL) : p + 1;
-    } while (depth);
-    return p;
+    const char *start = p;
+    uint64_t carry = 0;
+    uint32_t depth = 0;
+    while (p < end) {
+        struct marks_step b = marks_next(start, end, p, &carry, block);
+        if (b.text) {
+            p = wide.quotes(b.next, start, end).base;
+            continue;
+        }
+        for (uint64_t left = b.brackets; left; left &= left - 1) {
+            const char *at = p + __builtin_ctzll(left);
+            depth += marks_level(*at);
+            if (depth == 0) {
+                return at + 1;
+            }
+        }
+        p = b.next + b.escape;
+    }
+    return end;
+}
+
+NOINLINE const char *nested_plain(const char *p, const char *end)
+{
+    return nested(p, end, marks_plain);
+}
+
+#ifdef __x86_64__
+NOINLINE const char *nested_sse2(const char *p, const char *end)
+{
+    return nested(p, end, marks_sse2);
+}
+
+NOINLINE MARKS_AVX2 const char *nested_avx2(const char *p, const char *end)
+{
+    return nested(p, end, marks_avx2);
+}
+
+/* Where at least WIDE_BLOCK bytes are left. */
+NOINLINE QUOTE_AVX2 const char *text_avx2(const char *p, const char *end)
+{
+    return quote_end_avx2(p, end, end - WIDE_BLOCK);
+}
+#endif
+
+static const char *skip_nested(const char *p, const char *end)
+{
+#ifdef __x86_64__
+    if (wide.level == WIDE_AVX2) {
+        return nested_avx2(p, end);
+    }
+    if (wide.level == WIDE_SSE2) {
+        return nested_sse2(p, end);
+    }
+#endif
+    return nested_plain(p, end);
+}
+
+const char *json_text_end(const char *p, const char *end)
+{
+#ifdef __x86_64__
+    if (end - p >= WIDE_BLOCK && wide.level == WIDE_AVX2) {
+        return text_avx2(p, end);
+    }
+#endif
+    return quote_end_any(p, end, NULL);
 }
 
 #ifdef __SSE2__
@@ -273,7 +333,7 @@ static inline const char *skip_flat(const char *p, const char *end)
 }
 #endif
 
-__attribute__((noinline)) static const char *skip_container(const char *p, const char *end)
+const char *json_container_end(const char *p, const char *end)
 {
     const char *behind = skip_flat(p, end);
     return behind ? behind : skip_nested(p, end);
@@ -311,7 +371,8 @@ static inline __attribute__((always_inline)) bool each(struct str span, size_t *
             behind++;
         } while (!kind_of(*behind));
     } else {
-        behind = t == JSON_STRING ? quote_end_any(from + 1, end, NULL) : skip_container(from, end);
+        behind =
+            t == JSON_STRING ? quote_end_any(from + 1, end, NULL) : json_container_end(from, end);
     }
     *key = str_make(p, key_n);
     *value = str_make(from, (size_t)(behind - from));
