@@ -79,7 +79,9 @@ static bool same(const char *a, const char *b, size_t n)
 static const struct usage_row *row_at(const struct usage_row *r, const char *p, const char *end)
 {
     size_t left = (size_t)(end - p);
-    while (r->name.n && (left < r->name.n || !same(r->name.p, p, r->name.n))) {
+    uint64_t first = left < 8 ? 0 : word_at(p); /* no name begins with eight NULs */
+    while (r->name.n &&
+           (word_at(r->name.p) != first || left < r->name.n || !same(r->name.p, p, r->name.n))) {
         r++;
     }
     return r;
