@@ -226,6 +226,18 @@ void arena_adopt(struct arena *a, void *block)
     }
 }
 
+void arena_rewind(struct arena *a)
+{
+    enum { KEPT_MAX = 4096 };
+    struct arena_block *b = a->_head;
+    if (!b || b->next || b->size > KEPT_MAX) {
+        arena_reset(a);
+        return;
+    }
+    a->_at = (char *)(b + 1);
+    POISON(a->_at, (size_t)(a->_end - a->_at));
+}
+
 void arena_reset(struct arena *a)
 {
     struct arena_block *b = a->_head;

@@ -15,6 +15,7 @@ enum {
     ANSWER_MAX = 64 * 1024 * 1024,
     ERROR_MAX = 256 * 1024,
     EARLY_MAX = 256 * 1024,
+    TEXT_USUAL = 960, /* of what one event is translated to */
 };
 
 /* ---- to the client ---- */
@@ -80,6 +81,10 @@ static void take_event(struct call *c, const struct ir_event *e)
     if (!tr->begun && (is_content(e) || tr->early.n > EARLY_MAX || !again_possible(c))) {
         begin_answer(c, -1);
     }
+    if (!tr->text.cap) {
+        (void)buf_room(&tr->text, TEXT_USUAL); /* grown once, mostly */
+        tr->text.n = 0;
+    }
     tr->caller->write_event(&tr->out, e);
 }
 
@@ -113,7 +118,7 @@ static void send_text(struct call *c, bool end)
         tr->early.n = 0;
     }
     tr->text = (struct buf){.arena = &c->w->scratch};
-    arena_reset(&c->w->scratch);
+    arena_rewind(&c->w->scratch);
 }
 
 static void write_last(struct call *c)
