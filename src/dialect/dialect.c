@@ -42,11 +42,12 @@ static const char *skip_string(const char *p, const char *end)
 /* A whole number at p, into *to when it is one and fits. Behind it. */
 static const char *take_number(const char *p, const char *end, int64_t *to)
 {
+    const char *from = p;
     uint64_t v = 0;
-    unsigned digits = 0;
-    for (; p < end && (unsigned char)(*p - '0') < 10; p++, digits++) {
+    for (; p < end && (unsigned char)(*p - '0') < 10; p++) {
         v = v * 10 + (unsigned char)(*p - '0');
     }
+    size_t digits = (size_t)(p - from);
     bool ends = p == end || (*p != '.' && *p != 'e' && *p != 'E');
     if (to && digits && digits < 19 && ends) {
         *to = (int64_t)v;
@@ -93,10 +94,10 @@ static const char *read_members(const char *p, const char *end, const struct usa
 {
     while (p < end) {
         char c = *p;
-        if (c == '}' || c == ']') {
-            return p + 1;
-        }
         if (c != '"') {
+            if (c == '}' || c == ']') {
+                return p + 1;
+            }
             p++; /* commas, colons, white space, literals, fractions */
             if ((c == '{' || c == '[') && depth < DEPTH_MAX) {
                 p = read_members(p, end, nothing, to, depth + 1);

@@ -171,10 +171,11 @@ INLINE const char *pass_value(struct json_skim *s, struct piece *in, const char 
     uint32_t depth = s->_depth, members = member_depth(s);
     bool escape = false;
     while (p < in->end) {
+        uint64_t from_before = carry;
         struct marks_step b = marks_next(in->start, in->end, p, &carry, block);
         uint64_t left = b.brackets;
-        if (depth == members) {
-            left |= b.quotes & ~b.inside;
+        if (depth == members && (from_before || *p == '"')) {
+            left |= b.quotes & ~b.inside; /* it is a text: its end */
         }
         for (; left; left &= left - 1) {
             const char *at = p + __builtin_ctzll(left);
