@@ -62,7 +62,7 @@ static const char *look_sse2(const char *p, const char *end, struct sse_look *lo
 
 /* Whole registers only: stops at a line end (or another control character), or where less than a register
  * is left. */
-__attribute__((target("avx2"))) static const char *wide_avx2(const char *p, const char *end,
+INLINE __attribute__((target("avx2"))) const char *wide_avx2(const char *p, const char *end,
                                                              struct sse_look *look)
 {
     const __m256i line_end =
