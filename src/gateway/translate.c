@@ -298,17 +298,11 @@ void translate_refusal(struct call *c, const struct h1_head *h)
 
 /* ---- streams ---- */
 
-/* The next whole event at p, or 0. */
+/* The next whole event at p, or 0; those of server-sent events have read_events(). */
 static size_t frame_end(const struct translation *tr, const char *p, size_t n, size_t seen)
 {
-    switch (tr->upstream->framing) {
-    case FRAMING_LINES:
-        return ndjson_line_end(p, n, seen);
-    case FRAMING_AMAZON:
-        return aws_frame_end(p, n);
-    default:
-        return sse_event_end(p, n, seen);
-    }
+    return tr->upstream->framing == FRAMING_LINES ? ndjson_line_end(p, n, seen)
+                                                  : aws_frame_end(p, n);
 }
 
 static void read_data(struct call *c, struct str name, struct str data)
@@ -353,10 +347,26 @@ static void read_frame(struct call *c, struct str frame)
     read_data(c, name, data);
 }
 
+static size_t read_events(struct call *c, const char *p, size_t n, size_t seen)
+{
+    struct arena *scratch = &c->w->scratch;
+    struct str name, data;
+    size_t at = 0, len;
+    while (at < n && !c->tr->in.failed &&
+           (len = sse_event_take(scratch, p + at, n - at, at ? 0 : seen, &name, &data)) > 0) {
+        read_data(c, name, data);
+        at += len;
+    }
+    return at;
+}
+
 static size_t read_frames(struct call *c, const char *p, size_t n, size_t seen)
 {
     struct translation *tr = c->tr;
     size_t at = 0, len;
+    if (tr->upstream->framing == FRAMING_SSE) {
+        return read_events(c, p, n, seen);
+    }
     while (at < n && !tr->in.failed && (len = frame_end(tr, p + at, n - at, at ? 0 : seen)) > 0) {
         if (len > n - at) {
             ir_fail(&tr->in, 502, STR("upstream_malformed"),

@@ -236,6 +236,39 @@ struct str sse_data(struct arena *a, struct str event, struct str *ret_name)
     return data;
 }
 
+/* "event: NAME\ndata: TEXT\n\n", or without the first line: its length, 0 when it is anything else. */
+static size_t take_plain(const char *p, const char *end, struct str *ret_name, struct str *ret_data)
+{
+    struct str name = {0};
+    const char *at = p, *line_end = find_line_end(p, end);
+    if (line_end == end || !field(str_make(p, (size_t)(line_end - p)), STR("data"), ret_data)) {
+        if (line_end == end || *line_end != '\n' ||
+            !field(str_make(p, (size_t)(line_end - p)), STR("event"), &name)) {
+            return 0;
+        }
+        at = line_end + 1;
+        line_end = find_line_end(at, end);
+        if (!field(str_make(at, (size_t)(line_end - at)), STR("data"), ret_data)) {
+            return 0;
+        }
+    }
+    *ret_name = name;
+    return end - line_end >= 2 && line_end[0] == '\n' && line_end[1] == '\n'
+               ? (size_t)(line_end + 2 - p)
+               : 0;
+}
+
+size_t sse_event_take(struct arena *a, const char *p, size_t n, size_t from, struct str *ret_name,
+                      struct str *ret_data)
+{
+    size_t len = from ? 0 : take_plain(p, p + n, ret_name, ret_data);
+    if (len == 0) {
+        len = event_end(p, n, from, NULL);
+        *ret_data = len ? sse_data(a, str_make(p, len), ret_name) : (struct str){0};
+    }
+    return len;
+}
+
 size_t ndjson_line_end(const char *p, size_t n, size_t from)
 {
     const char *at = n > from ? memchr(p + from, '\n', n - from) : NULL;
