@@ -198,17 +198,11 @@ const char *json_string_end(const char *p, struct str span)
     return quote_end_any(p + 1, span.p + span.n, NULL);
 }
 
-/* What bounds a value or nests in it; numbers and words contain none of it. */
-enum { OTHER, QUOTE, OPEN, CLOSE, END };
-static const uint8_t kinds[256] = {
-    ['"'] = QUOTE, ['{'] = OPEN, ['['] = OPEN, ['}'] = CLOSE, [']'] = CLOSE,
-    [','] = END,   [' '] = END,  ['\n'] = END, ['\r'] = END,  ['\t'] = END,
+/* What may stand behind a number or a word. */
+static const bool bounds[256] = {
+    [','] = true,  ['}'] = true,  [']'] = true,  [' '] = true,
+    ['\n'] = true, ['\r'] = true, ['\t'] = true,
 };
-
-static inline unsigned kind_of(char c)
-{
-    return kinds[(unsigned char)c];
-}
 
 /* The byte behind the container at `p`, whatever is in it. */
 MARKS_INLINE const char *nested(const char *p, const char *end, marks_block *block)
@@ -257,7 +251,7 @@ NOINLINE QUOTE_AVX2 const char *text_avx2(const char *p, const char *end)
 }
 #endif
 
-static const char *skip_nested(const char *p, const char *end)
+const char *json_container_end(const char *p, const char *end)
 {
 #ifdef __x86_64__
     if (wide.level == WIDE_AVX2) {
@@ -278,65 +272,6 @@ const char *json_text_end(const char *p, const char *end)
     }
 #endif
     return quote_end_any(p, end, NULL);
-}
-
-#ifdef __SSE2__
-struct block16 {
-    uint32_t quotes, slashes, brackets;
-};
-
-static inline struct block16 block16(const char *p)
-{
-    __m128i x = _mm_loadu_si128((const void *)p);
-    __m128i y = _mm_or_si128(x, _mm_set1_epi8(0x20)); /* braces are brackets with bit 5 set */
-    y = _mm_or_si128(_mm_cmpeq_epi8(y, _mm_set1_epi8('{')), _mm_cmpeq_epi8(y, _mm_set1_epi8('}')));
-    return (struct block16){
-        .quotes = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('"'))),
-        .slashes = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))),
-        .brackets = (uint32_t)_mm_movemask_epi8(y),
-    };
-}
-
-/* The byte behind the container at `p`, if it is as most are: nothing nested in it, no backslash.
- * Then its end is the first bracket behind an even number of quotes. NULL when it is not like that,
- * or when fewer than 16 bytes are left in the span. */
-static inline const char *skip_flat(const char *p, const char *end)
-{
-    if (end - p < 16) {
-        return NULL;
-    }
-    const char *last = end - 16;
-    uint32_t quotes = 0; /* the parity of its bits is that of all quotes up to here */
-    p++;
-    for (;; p += 16) {
-        unsigned seen = p > last ? (unsigned)(p - last) : 0; /* of the last block: looked at */
-        if (seen >= 16) {
-            return NULL;
-        }
-        struct block16 b = block16(p - seen);
-        uint32_t stops = (b.brackets | b.slashes) >> seen << seen;
-        b.quotes = b.quotes >> seen << seen;
-        if (stops) {
-            const char *first = p - seen + __builtin_ctz(stops);
-            quotes ^= b.quotes & (stops ^ (stops - 1));
-            return kind_of(*first) == CLOSE && !__builtin_parity(quotes) ? first + 1 : NULL;
-        }
-        quotes ^= b.quotes;
-    }
-}
-#else
-static inline const char *skip_flat(const char *p, const char *end)
-{
-    (void)p;
-    (void)end;
-    return NULL;
-}
-#endif
-
-const char *json_container_end(const char *p, const char *end)
-{
-    const char *behind = skip_flat(p, end);
-    return behind ? behind : skip_nested(p, end);
 }
 
 /* json_each(), inlined where spans are looked through here. */
@@ -369,7 +304,7 @@ static inline __attribute__((always_inline)) bool each(struct str span, size_t *
     if (t < JSON_STRING) {
         do {
             behind++;
-        } while (!kind_of(*behind));
+        } while (!bounds[(unsigned char)*behind]);
     } else {
         behind =
             t == JSON_STRING ? quote_end_any(from + 1, end, NULL) : json_container_end(from, end);
