@@ -115,8 +115,10 @@ static void put_plain_part(struct messages_writer *w, const struct ir_part *p)
     case IR_TEXT:
     case IR_REFUSAL:
         if (!ir_leave_blank(w->c, p->text)) {
-            open_block(w, STR("text"));
-            ir_put_text(w->b, "text", p->text);
+            ir_comma(w->b);
+            buf_add(w->b, STR("{\"type\":\"text\",\"text\":\""));
+            buf_add(w->b, p->text);
+            buf_addc(w->b, '"');
             close_block(w, p);
         }
         break;
