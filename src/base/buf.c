@@ -92,6 +92,11 @@ size_t u64_print(char *to, uint64_t v)
         memcpy(to, pairs + v * 2, 2);
         return 2;
     }
+    if (v < 1000) {
+        to[0] = (char)('0' + v / 100);
+        memcpy(to + 1, pairs + v % 100 * 2, 2);
+        return 3;
+    }
     size_t n = digits_of(v), at = n;
     while (v >= 10) {
         at -= 2;

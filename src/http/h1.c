@@ -170,6 +170,9 @@ static int fields(struct scan *s, struct h1_head *h)
     uint32_t n = 0;
     bool news = false;
     memset(h->at, 0, sizeof h->at);
+    if (h->memo && (n = memo_front(h, p, end)) > 0) {
+        p += h->memo->fields[n - 1].end;
+    }
     for (;;) {
         h->n_fields = n;
         if (p == end) {

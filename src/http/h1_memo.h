@@ -38,6 +38,27 @@ static inline struct h1_field moved(const struct h1_field *f, uint32_t by)
     return m;
 }
 
+/* Takes the lines at `p` over, up to the first that is not the last head's; returns how many they are. They need
+ * no further checks: that head was good. */
+static inline uint32_t memo_front(struct h1_head *h, const char *p, const char *end)
+{
+    const struct h1_memo *memo = h->memo;
+    uint32_t by = (uint32_t)(p - h->base), n = 0;
+    size_t have = (size_t)(end - p);
+    for (; n < memo->n_fields; n++) {
+        const struct h1_field *was = &memo->fields[n];
+        if (was->end > have ||
+            !same_line(memo->bytes + was->name, p + was->name, was->end - was->name)) {
+            break;
+        }
+        h->fields[n] = moved(was, by);
+        if (was->id && !h->at[was->id]) {
+            h->at[was->id] = (uint16_t)(n + 1);
+        }
+    }
+    return n;
+}
+
 /* The line at `p` as field number `i` of the last head: behind it, or NULL when it is another line. */
 static inline const char *memo_line(const struct h1_memo *memo, uint32_t i, const char *base,
                                     const char *p, const char *end, struct h1_field *f)
