@@ -183,7 +183,7 @@ static void add_escape(struct buf *b, unsigned char c)
     }
 }
 
-/* How many bytes at p, in steps of 16, are ASCII that needs no escape. */
+/* How many bytes at p are ASCII that needs no escape; fewer than 16 at the end are not looked at. */
 static size_t plain_run(const char *p, size_t n)
 {
     const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'),
@@ -194,8 +194,9 @@ static size_t plain_run(const char *p, size_t n)
         /* Signed: bytes from 0x80 on are below 0x20, too. */
         __m128i odd = _mm_or_si128(_mm_cmplt_epi8(x, space), _mm_cmpeq_epi8(x, quote));
         odd = _mm_or_si128(odd, _mm_or_si128(_mm_cmpeq_epi8(x, slash), _mm_cmpeq_epi8(x, del)));
-        if (_mm_movemask_epi8(odd)) {
-            break;
+        unsigned bits = (unsigned)_mm_movemask_epi8(odd);
+        if (bits) {
+            return at + (size_t)__builtin_ctz(bits);
         }
     }
     return at;
@@ -203,13 +204,13 @@ static size_t plain_run(const char *p, size_t n)
 
 void buf_add_json(struct buf *b, struct str s)
 {
-    size_t plain = 0, i = 0;
+    size_t plain = 0, i = plain_run(s.p, s.n);
     while (i < s.n) {
         unsigned char c = (unsigned char)s.p[i];
         size_t len = c < 0x80 ? 1 : utf8_len(s.p + i, s.n - i);
         if (len && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
             i += len;
-            i += plain_run(s.p + i, s.n - i);
+            i += s.n - i >= 16 ? plain_run(s.p + i, s.n - i) : 0;
             continue;
         }
         buf_add(b, str_make(s.p + plain, i - plain));
