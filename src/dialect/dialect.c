@@ -65,15 +65,19 @@ static uint64_t word_at(const char *p)
     return w;
 }
 
-/* Names are too short for a call to pay: words that overlap at the end. `n` is 8 at least. */
-static bool same(const char *a, const char *b, size_t n)
+/* Names are too short for a call to pay: words that overlap at the end, which is looked at first, because many
+ * begin alike. The first 8 bytes are the same. */
+static bool same_rest(const char *a, const char *b, size_t n)
 {
-    for (size_t i = 0; i + 8 < n; i += 8) {
+    if (word_at(a + n - 8) != word_at(b + n - 8)) {
+        return false;
+    }
+    for (size_t i = 8; i + 8 < n; i += 8) {
         if (word_at(a + i) != word_at(b + i)) {
             return false;
         }
     }
-    return word_at(a + n - 8) == word_at(b + n - 8);
+    return true;
 }
 
 /* The row whose name stands at p, closing quote included, else the last, empty one. */
@@ -81,8 +85,8 @@ static const struct usage_row *row_at(const struct usage_row *r, const char *p, 
 {
     size_t left = (size_t)(end - p);
     uint64_t first = left < 8 ? 0 : word_at(p); /* no name begins with eight NULs */
-    while (r->name.n &&
-           (word_at(r->name.p) != first || left < r->name.n || !same(r->name.p, p, r->name.n))) {
+    while (r->name.n && (word_at(r->name.p) != first || left < r->name.n ||
+                         !same_rest(r->name.p, p, r->name.n))) {
         r++;
     }
     return r;
