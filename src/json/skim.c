@@ -8,6 +8,7 @@
 #include "json/skim.h"
 
 #include "json/marks.h"
+#include "json/span.h"
 
 #define INLINE   static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
@@ -53,6 +54,14 @@ static unsigned quote_pairs(const char *p, size_t behind)
 static bool is_space(char c)
 {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static const char *skip_space(const char *p, const char *end)
+{
+    while (p < end && is_space(*p)) {
+        p++;
+    }
+    return p;
 }
 
 static void enter(struct json_skim *s, enum state state)
@@ -344,25 +353,28 @@ static const char *last_name(struct str name, const char *from, const char *to)
 }
 
 /* Outside of escapes a quote that the name and another quote follow opens a string: behind a closing
- * one no name can stand. So the last such string that a colon follows is the member if no bracket
- * behind its value closes more than the document. */
+ * one no name can stand. So the last such string that a colon follows is the member if the bracket that
+ * closes the object it stands in is the document's last. */
 static bool skim_end(struct json_skim *s, struct str doc)
 {
     if (doc.n < s->name.n + 1 + QUOTE_STEP || doc.p[0] != '{') {
         return false;
     }
-    const char *at = last_name(s->name, doc.p, doc.p + doc.n);
-    if (!at) {
+    const char *end = doc.p + doc.n, *p = last_name(s->name, doc.p, end);
+    p = p ? skip_space(p + s->name.n + 2, end) : end;
+    if (p == end || *p != ':') {
         return false;
     }
-    struct piece in = {.start = doc.p, .end = doc.p + doc.n};
-    s->_depth = 1;
-    enter(s, NAME);
-    const char *p = run(s, &in, at + s->name.n + 2);
-    while (p < in.end && is_space(*p)) {
-        p++;
+    p = skip_space(p + 1, end);
+    if (p == end || *p != '{') {
+        return false;
     }
-    return s->found && s->done && p == in.end;
+    const char *behind = json_closing(doc.p, p, end);
+    if (!behind || skip_space(behind, end) != end) {
+        return false;
+    }
+    s->from_value = str_make(p, (size_t)(end - p));
+    return s->found = s->done = true;
 }
 
 void json_skim_whole(struct json_skim *s, struct str doc)

@@ -204,12 +204,12 @@ static const bool bounds[256] = {
     ['\n'] = true, ['\r'] = true, ['\t'] = true,
 };
 
-/* The byte behind the container at `p`, whatever is in it. */
-MARKS_INLINE const char *nested(const char *p, const char *end, marks_block *block)
+/* Behind the bracket by which `depth` containers, and all that open at or behind `p`, are closed; NULL when
+ * there is none. Outside of strings at `p`; [start, end) is readable. */
+MARKS_INLINE const char *closing(const char *start, const char *p, const char *end, uint32_t depth,
+                                 marks_block *block)
 {
-    const char *start = p;
     uint64_t carry = 0;
-    uint32_t depth = 0;
     while (p < end) {
         struct marks_step b = marks_next(start, end, p, &carry, block);
         if (b.text) {
@@ -225,23 +225,25 @@ MARKS_INLINE const char *nested(const char *p, const char *end, marks_block *blo
         }
         p = b.next + b.escape;
     }
-    return end;
+    return NULL;
 }
 
-NOINLINE const char *nested_plain(const char *p, const char *end)
+NOINLINE const char *closing_plain(const char *start, const char *p, const char *end,
+                                   uint32_t depth)
 {
-    return nested(p, end, marks_plain);
+    return closing(start, p, end, depth, marks_plain);
 }
 
 #ifdef __x86_64__
-NOINLINE const char *nested_sse2(const char *p, const char *end)
+NOINLINE const char *closing_sse2(const char *start, const char *p, const char *end, uint32_t depth)
 {
-    return nested(p, end, marks_sse2);
+    return closing(start, p, end, depth, marks_sse2);
 }
 
-NOINLINE MARKS_AVX2 const char *nested_avx2(const char *p, const char *end)
+NOINLINE MARKS_AVX2 const char *closing_avx2(const char *start, const char *p, const char *end,
+                                             uint32_t depth)
 {
-    return nested(p, end, marks_avx2);
+    return closing(start, p, end, depth, marks_avx2);
 }
 
 /* Where at least WIDE_BLOCK bytes are left. */
@@ -251,17 +253,27 @@ NOINLINE QUOTE_AVX2 const char *text_avx2(const char *p, const char *end)
 }
 #endif
 
-const char *json_container_end(const char *p, const char *end)
+static const char *closing_any(const char *start, const char *p, const char *end, uint32_t depth)
 {
 #ifdef __x86_64__
     if (wide.level == WIDE_AVX2) {
-        return nested_avx2(p, end);
+        return closing_avx2(start, p, end, depth);
     }
     if (wide.level == WIDE_SSE2) {
-        return nested_sse2(p, end);
+        return closing_sse2(start, p, end, depth);
     }
 #endif
-    return nested_plain(p, end);
+    return closing_plain(start, p, end, depth);
+}
+
+const char *json_container_end(const char *p, const char *end)
+{
+    return closing_any(p, p, end, 0);
+}
+
+const char *json_closing(const char *start, const char *p, const char *end)
+{
+    return closing_any(start, p, end, 1);
 }
 
 const char *json_text_end(const char *p, const char *end)
