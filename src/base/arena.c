@@ -132,14 +132,21 @@ static void *grow(struct arena *a, size_t n)
     return b + 1;
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+/* The block has no room for n bytes, or n is 0. */
+static __attribute__((noinline)) void *alloc_slowly(struct arena *a, size_t n)
 {
     must(n < SIZE_MAX / 2);
-    n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    if ((size_t)(a->_end - a->_at) < n || !a->_at) {
-        return grow(a, n);
+    return n == 0 && a->_at ? a->_at : grow(a, (n + ALIGN - 1) & ~(size_t)(ALIGN - 1));
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    /* The room is whole multiples of ALIGN, so what is rounded up fits, too. */
+    if (n - 1 >= (size_t)(a->_end - a->_at)) {
+        return alloc_slowly(a, n);
     }
     void *p = a->_at;
+    n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     a->_at += n;
     UNPOISON(p, n);
     return p;
@@ -224,6 +231,18 @@ void arena_adopt(struct arena *a, void *block)
         b->next = NULL;
         a->_head = b;
     }
+}
+
+void arena_rewind(struct arena *a)
+{
+    enum { KEPT_MAX = 4096 };
+    struct arena_block *b = a->_head;
+    if (!b || b->next || b->size > KEPT_MAX) {
+        arena_reset(a);
+        return;
+    }
+    a->_at = (char *)(b + 1);
+    POISON(a->_at, (size_t)(a->_end - a->_at));
 }
 
 void arena_reset(struct arena *a)

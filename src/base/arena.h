@@ -65,6 +65,9 @@ __attribute__((format(printf, 2, 0))) struct str arena_vprintf(struct arena *a, 
 /* Everything allocated is gone; blocks return to the pool. The arena stays usable. */
 void arena_reset(struct arena *a);
 
+/* The same, but a single block of at most 4 KiB stays: for an arena that is used again at once. */
+void arena_rewind(struct arena *a);
+
 /* Allocates outside of arenas; both end the process when memory is out. */
 __attribute__((malloc)) void *mem_zalloc(size_t n);
 void *mem_realloc(void *p, size_t n);

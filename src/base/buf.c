@@ -9,7 +9,7 @@
 static const size_t default_limit = (size_t)64 << 20;
 
 /* The capacity never passes the limit, so that what fits is within it, too. */
-static __attribute__((noinline)) char *grow(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
     size_t limit = b->limit ? b->limit : default_limit;
     if (n > limit - b->n || b->overflow) {
@@ -36,28 +36,12 @@ static __attribute__((noinline)) char *grow(struct buf *b, size_t n)
     return at;
 }
 
-char *buf_room(struct buf *b, size_t n)
-{
-    /* A buffer that stands on foreign memory has a text and no capacity. */
-    if (b->n > b->cap || n > b->cap - b->n || b->overflow) {
-        return grow(b, n);
-    }
-    char *at = b->p + b->n;
-    b->n += n;
-    return at;
-}
-
-void buf_add(struct buf *b, struct str s)
+void buf_add_slice(struct buf *b, struct str s)
 {
     char *at = s.n ? buf_room(b, s.n) : NULL;
     if (at) {
         memcpy(at, s.p, s.n);
     }
-}
-
-void buf_addc(struct buf *b, char c)
-{
-    buf_add(b, str_make(&c, 1));
 }
 
 void buf_addz(struct buf *b, const char *z)
@@ -108,6 +92,11 @@ size_t u64_print(char *to, uint64_t v)
         memcpy(to, pairs + v * 2, 2);
         return 2;
     }
+    if (v < 1000) {
+        to[0] = (char)('0' + v / 100);
+        memcpy(to + 1, pairs + v % 100 * 2, 2);
+        return 3;
+    }
     size_t n = digits_of(v), at = n;
     while (v >= 10) {
         at -= 2;
@@ -122,6 +111,11 @@ size_t u64_print(char *to, uint64_t v)
 
 void buf_add_u64(struct buf *b, uint64_t v)
 {
+    enum { DIGITS_MAX = 20 };
+    if (b->n <= b->cap && b->cap - b->n >= DIGITS_MAX && !b->overflow) {
+        b->n += u64_print(b->p + b->n, v); /* nearly always: nobody has to count first */
+        return;
+    }
     char *at = buf_room(b, digits_of(v | 1));
     if (at) {
         u64_print(at, v);
@@ -189,7 +183,7 @@ static void add_escape(struct buf *b, unsigned char c)
     }
 }
 
-/* How many bytes at p, in steps of 16, are ASCII that needs no escape. */
+/* How many bytes at p are ASCII that needs no escape; fewer than 16 at the end are not looked at. */
 static size_t plain_run(const char *p, size_t n)
 {
     const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'),
@@ -200,8 +194,9 @@ static size_t plain_run(const char *p, size_t n)
         /* Signed: bytes from 0x80 on are below 0x20, too. */
         __m128i odd = _mm_or_si128(_mm_cmplt_epi8(x, space), _mm_cmpeq_epi8(x, quote));
         odd = _mm_or_si128(odd, _mm_or_si128(_mm_cmpeq_epi8(x, slash), _mm_cmpeq_epi8(x, del)));
-        if (_mm_movemask_epi8(odd)) {
-            break;
+        unsigned bits = (unsigned)_mm_movemask_epi8(odd);
+        if (bits) {
+            return at + (size_t)__builtin_ctz(bits);
         }
     }
     return at;
@@ -209,13 +204,13 @@ static size_t plain_run(const char *p, size_t n)
 
 void buf_add_json(struct buf *b, struct str s)
 {
-    size_t plain = 0, i = 0;
+    size_t plain = 0, i = plain_run(s.p, s.n);
     while (i < s.n) {
         unsigned char c = (unsigned char)s.p[i];
         size_t len = c < 0x80 ? 1 : utf8_len(s.p + i, s.n - i);
         if (len && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
             i += len;
-            i += plain_run(s.p + i, s.n - i);
+            i += s.n - i >= 16 ? plain_run(s.p + i, s.n - i) : 0;
             continue;
         }
         buf_add(b, str_make(s.p + plain, i - plain));

@@ -19,10 +19,40 @@ struct buf {
     bool overflow;
 };
 
+/* buf_room() and buf_add() where there is no room, or a text whose length only the caller's data tells. */
+char *buf_grow(struct buf *b, size_t n);
+void buf_add_slice(struct buf *b, struct str s);
+
 /* Makes room for `n` more bytes and returns where they go, or NULL (and sets overflow). */
-char *buf_room(struct buf *b, size_t n);
-void buf_add(struct buf *b, struct str s);
-void buf_addc(struct buf *b, char c);
+static inline __attribute__((always_inline)) char *buf_room(struct buf *b, size_t n)
+{
+    /* A buffer that stands on foreign memory has a text and no capacity. */
+    if (__builtin_expect(b->n > b->cap || n > b->cap - b->n || b->overflow, 0)) {
+        return buf_grow(b, n);
+    }
+    char *at = b->p + b->n;
+    b->n += n;
+    return at;
+}
+
+static inline __attribute__((always_inline)) void buf_add(struct buf *b, struct str s)
+{
+    /* Printers add literals more than anything else: those are a few stores, and no call. */
+    if (__builtin_constant_p(s.n)) {
+        char *at = s.n ? buf_room(b, s.n) : NULL;
+        if (at) {
+            memcpy(at, s.p, s.n);
+        }
+    } else {
+        buf_add_slice(b, s);
+    }
+}
+
+static inline void buf_addc(struct buf *b, char c)
+{
+    buf_add(b, str_make(&c, 1));
+}
+
 void buf_addz(struct buf *b, const char *z);
 void buf_add_u64(struct buf *b, uint64_t v);
 void buf_add_i64(struct buf *b, int64_t v);

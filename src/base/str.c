@@ -14,7 +14,7 @@ bool str_istarts(struct str s, struct str prefix)
         return false;
     }
     for (size_t i = 0; i < prefix.n; i++) {
-        if (lower(s.p[i]) != lower(prefix.p[i])) {
+        if (s.p[i] != prefix.p[i] && lower(s.p[i]) != lower(prefix.p[i])) {
             return false;
         }
     }

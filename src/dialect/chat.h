@@ -21,6 +21,6 @@ void chat_write_answer(struct ir_out *o, const struct ir_answer *a);
 /* An error's body in OpenAI's shape, which most of those that are like it share. */
 void openai_read_error(struct arena *a, struct str body, bool json, struct ir_error *e);
 /* The usage object of both OpenAI dialects, with its details; `input` and `output` name its two sums. */
-void openai_put_usage(struct buf *b, const struct usage *u, const char *input, const char *output);
+void openai_put_usage(struct buf *b, const struct usage *u, struct str input, struct str output);
 
 #endif

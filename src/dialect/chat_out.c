@@ -29,18 +29,30 @@ static struct str finish_word(enum ir_finish f, bool refused)
     }
 }
 
-void openai_put_usage(struct buf *b, const struct usage *u, const char *input, const char *output)
+/* "prompt_tokens_details":{ and the like. */
+static void open_details(struct buf *b, struct str tokens)
+{
+    buf_add(b, STR(",\""));
+    buf_add(b, tokens);
+    buf_add(b, STR("_details\":{"));
+}
+
+void openai_put_usage(struct buf *b, const struct usage *u, struct str input, struct str output)
 {
     int64_t in = u->input > 0 ? u->input : 0, out = u->output > 0 ? u->output : 0;
     buf_addc(b, '{');
-    ir_put_i64(b, input, in);
-    ir_put_i64(b, output, out);
+    ir_put_key(b, input);
+    buf_add_i64(b, in);
+    ir_put_key(b, output);
+    buf_add_i64(b, out);
     ir_put_i64(b, "total_tokens", in + out);
-    buf_printf(b, ",\"%s_details\":{\"cached_tokens\":%lld", input,
-               (long long)(u->cache_read > 0 ? u->cache_read : 0));
+    open_details(b, input);
+    ir_put_i64(b, "cached_tokens", u->cache_read > 0 ? u->cache_read : 0);
     ir_put_i64(b, "cache_write_tokens", u->cache_write > 0 ? u->cache_write : 0);
-    buf_printf(b, "},\"%s_details\":{\"reasoning_tokens\":%lld}}", output,
-               (long long)(u->reasoning > 0 ? u->reasoning : 0));
+    buf_addc(b, '}');
+    open_details(b, output);
+    ir_put_i64(b, "reasoning_tokens", u->reasoning > 0 ? u->reasoning : 0);
+    buf_add(b, STR("}}"));
 }
 
 static void put_front(struct ir_out *o, struct buf *b, struct str object)
@@ -244,7 +256,7 @@ static void write_end(struct ir_out *o, const struct usage *u)
     if (o->usage_wanted && (u->input >= 0 || u->output >= 0)) {
         buf_add(o->out, s->front);
         buf_add(o->out, STR("],\"usage\":"));
-        openai_put_usage(o->out, u, "prompt_tokens", "completion_tokens");
+        openai_put_usage(o->out, u, STR("prompt_tokens"), STR("completion_tokens"));
         buf_add(o->out, STR("}\n\n"));
     }
     buf_add(o->out, STR("data: [DONE]\n\n"));
@@ -385,7 +397,7 @@ void chat_write_answer(struct ir_out *o, const struct ir_answer *a)
     buf_add(b, STR("}]"));
     if (a->usage.input >= 0 || a->usage.output >= 0) {
         ir_put_name(b, "usage");
-        openai_put_usage(b, &a->usage, "prompt_tokens", "completion_tokens");
+        openai_put_usage(b, &a->usage, STR("prompt_tokens"), STR("completion_tokens"));
     }
     buf_addc(b, '}');
 }

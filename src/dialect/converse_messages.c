@@ -306,7 +306,7 @@ static void put_results(struct converse_writer *w, const struct ir_talk *k,
                         const struct ir_group *g, const struct ir_group *before)
 {
     struct ir_due due = ir_talk_due(k, before);
-    for (struct ir_spot s = {0}; ir_talk_step(k, g, &s);) {
+    for (struct ir_spot s = {0}; due.open && ir_talk_step(k, g, &s);) {
         if (s.p->kind == IR_TOOL_RESULT && ir_due_take(k, &due, s.p)) {
             put_result(w, s.p);
         }

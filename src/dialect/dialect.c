@@ -42,11 +42,12 @@ static const char *skip_string(const char *p, const char *end)
 /* A whole number at p, into *to when it is one and fits. Behind it. */
 static const char *take_number(const char *p, const char *end, int64_t *to)
 {
+    const char *from = p;
     uint64_t v = 0;
-    unsigned digits = 0;
-    for (; p < end && (unsigned char)(*p - '0') < 10; p++, digits++) {
+    for (; p < end && (unsigned char)(*p - '0') < 10; p++) {
         v = v * 10 + (unsigned char)(*p - '0');
     }
+    size_t digits = (size_t)(p - from);
     bool ends = p == end || (*p != '.' && *p != 'e' && *p != 'E');
     if (to && digits && digits < 19 && ends) {
         *to = (int64_t)v;
@@ -64,22 +65,28 @@ static uint64_t word_at(const char *p)
     return w;
 }
 
-/* Names are too short for a call to pay: words that overlap at the end. `n` is 8 at least. */
-static bool same(const char *a, const char *b, size_t n)
+/* Names are too short for a call to pay: words that overlap at the end, which is looked at first, because many
+ * begin alike. The first 8 bytes are the same. */
+static bool same_rest(const char *a, const char *b, size_t n)
 {
-    for (size_t i = 0; i + 8 < n; i += 8) {
+    if (word_at(a + n - 8) != word_at(b + n - 8)) {
+        return false;
+    }
+    for (size_t i = 8; i + 8 < n; i += 8) {
         if (word_at(a + i) != word_at(b + i)) {
             return false;
         }
     }
-    return word_at(a + n - 8) == word_at(b + n - 8);
+    return true;
 }
 
 /* The row whose name stands at p, closing quote included, else the last, empty one. */
 static const struct usage_row *row_at(const struct usage_row *r, const char *p, const char *end)
 {
     size_t left = (size_t)(end - p);
-    while (r->name.n && (left < r->name.n || !same(r->name.p, p, r->name.n))) {
+    uint64_t first = left < 8 ? 0 : word_at(p); /* no name begins with eight NULs */
+    while (r->name.n && (word_at(r->name.p) != first || left < r->name.n ||
+                         !same_rest(r->name.p, p, r->name.n))) {
         r++;
     }
     return r;
@@ -91,10 +98,10 @@ static const char *read_members(const char *p, const char *end, const struct usa
 {
     while (p < end) {
         char c = *p;
-        if (c == '}' || c == ']') {
-            return p + 1;
-        }
         if (c != '"') {
+            if (c == '}' || c == ']') {
+                return p + 1;
+            }
             p++; /* commas, colons, white space, literals, fractions */
             if ((c == '{' || c == '[') && depth < DEPTH_MAX) {
                 p = read_members(p, end, nothing, to, depth + 1);

@@ -53,7 +53,7 @@ struct dialect {
     unsigned (*status)(unsigned status, struct str code);
     /* The name of an error that goes into a field of the answer; NULL: none. */
     struct str (*error_name)(unsigned status);
-    /* Reads a usage object; members that are absent leave `u` as it is, so that
+    /* Reads the usage object that `object` begins with; members that are absent leave `u` as it is, so that
      * what an earlier event told stays (the numbers are cumulative). */
     void (*usage)(struct str object, struct usage *u);
     /* Reads one event's data (validated JSON object) for usage; true when the event ends the

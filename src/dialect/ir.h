@@ -208,8 +208,14 @@ struct str ir_plain(struct arena *a, struct str escaped);
 struct str ir_escape(struct arena *a, struct str plain);
 /* Whether escaped text is nothing but spaces, line ends and tabs. */
 bool ir_is_blank(struct str escaped);
+/* Whether escaped text that is longer than `plain` says it all the same. */
+bool ir_spells(struct str escaped, struct str plain);
 /* Whether escaped text says `plain`. Most words of protocols: fast. */
-bool ir_is(struct str escaped, struct str plain);
+static inline bool ir_is(struct str escaped, struct str plain)
+{
+    /* an escape only makes a text longer */
+    return escaped.n > plain.n ? ir_spells(escaped, plain) : str_eq(escaped, plain);
+}
 
 /* A JSON object out of the escaped text of one (`arguments` of OpenAI's dialects): decoded and checked. What
  * is no JSON object becomes {"input":"..."}, empty text {}. */
@@ -270,12 +276,25 @@ bool ir_loop_lacks_thinking(const struct ir_call *c, enum family issuer);
 
 /* Writing: `,"name":` and so on; the first member of an object is written without a comma by looking at what
  * stands before. */
-void ir_put_name(struct buf *b, const char *name);
-void ir_put_text(struct buf *b, const char *name,
-                 struct str escaped); /* "name":"escaped"; nothing when p is NULL */
+void ir_put_key(struct buf *b, struct str name);
+void ir_put_member(struct buf *b, struct str name, struct str escaped);
+/* Inlined, because names are literals: their lengths are known then. */
+static inline void ir_put_name(struct buf *b, const char *name)
+{
+    ir_put_key(b, str_of(name));
+}
+/* "name":"escaped"; nothing when p is NULL */
+static inline void ir_put_text(struct buf *b, const char *name, struct str escaped)
+{
+    ir_put_member(b, str_of(name), escaped);
+}
+static inline void ir_put_i64(struct buf *b, const char *name, int64_t v)
+{
+    ir_put_name(b, name);
+    buf_add_i64(b, v);
+}
 void ir_put_plain(struct buf *b, const char *name, struct str plain);
 void ir_put_value(struct buf *b, const char *name, struct str value); /* nothing when empty */
-void ir_put_i64(struct buf *b, const char *name, int64_t v);
 void ir_put_bool(struct buf *b, const char *name, bool v);
 void ir_put_list(struct buf *b, const char *name,
                  const struct ir_list *l); /* ["a","b"]; nothing when NULL */

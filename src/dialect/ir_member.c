@@ -59,7 +59,8 @@ static bool fits(enum json_type want, enum json_type is)
 int ir_read_member(struct ir_call *c, const struct ir_member *table, const char *front,
                    struct str key, struct walk *w)
 {
-    while (table->name.n && !str_eq(table->name, key)) {
+    char first = key.n ? key.p[0] : 0;
+    while (table->name.n && (table->name.p[0] != first || !str_eq(table->name, key))) {
         table++;
     }
     if (!table->name.n) {

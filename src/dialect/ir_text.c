@@ -66,12 +66,9 @@ static __attribute__((noinline)) bool is_spelled_as(struct str escaped, struct s
     return json_quoted_is(str_make(room, escaped.n + 2), plain);
 }
 
-bool ir_is(struct str escaped, struct str plain)
+bool ir_spells(struct str escaped, struct str plain)
 {
-    if (escaped.n <= plain.n) {
-        return str_eq(escaped, plain); /* an escape only makes a text longer */
-    }
-    /* ... and words of protocols are short. */
+    /* Words of protocols are short. */
     return escaped.n <= 64 && has_escape(escaped) && is_spelled_as(escaped, plain);
 }
 
@@ -372,31 +369,33 @@ void ir_comma(struct buf *b)
     }
 }
 
-void ir_put_name(struct buf *b, const char *name)
+/* Opens a member with room for `n` more bytes, to which it points; NULL when there is none. */
+static inline char *open_member(struct buf *b, struct str name, size_t n)
 {
-    size_t n = strlen(name);
     char last = b->n ? b->p[b->n - 1] : '{';
     bool comma = last != '{' && last != '[' && last != ',';
-    char *at = buf_room(b, n + 3 + comma);
+    char *at = buf_room(b, name.n + n + 3 + comma);
     if (!at) {
-        return;
+        return NULL;
     }
     if (comma) {
         *at++ = ',';
     }
     *at++ = '"';
-    memcpy(at, name, n);
-    at[n] = '"';
-    at[n + 1] = ':';
+    memcpy(at, name.p, name.n);
+    at[name.n] = '"';
+    at[name.n + 1] = ':';
+    return at + name.n + 2;
 }
 
-void ir_put_text(struct buf *b, const char *name, struct str escaped)
+void ir_put_key(struct buf *b, struct str name)
 {
-    if (!escaped.p) {
-        return;
-    }
-    ir_put_name(b, name);
-    char *at = buf_room(b, escaped.n + 2);
+    (void)open_member(b, name, 0);
+}
+
+void ir_put_member(struct buf *b, struct str name, struct str escaped)
+{
+    char *at = escaped.p ? open_member(b, name, escaped.n + 2) : NULL;
     if (at) {
         *at++ = '"';
         memcpy(at, escaped.p, escaped.n);
@@ -418,12 +417,6 @@ void ir_put_value(struct buf *b, const char *name, struct str value)
         ir_put_name(b, name);
         buf_add(b, value);
     }
-}
-
-void ir_put_i64(struct buf *b, const char *name, int64_t v)
-{
-    ir_put_name(b, name);
-    buf_add_i64(b, v);
 }
 
 void ir_put_bool(struct buf *b, const char *name, bool v)

@@ -143,28 +143,48 @@ static void read_delta(struct ir_in *in, struct walk *w)
 
 /* ---- messages ---- */
 
+struct stop {
+    struct str reason, sequence;
+};
+
+/* Takes the value when it is one of these two members of a message or its delta. */
+static bool read_stop_member(struct stop *s, struct str key, struct walk *w)
+{
+    if (str_eq(key, STR("stop_reason"))) {
+        s->reason = walk_text(w);
+    } else if (str_eq(key, STR("stop_sequence"))) {
+        s->sequence = walk_text(w);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void finish(struct ir_in *in, const struct stop *s)
+{
+    if (s->reason.n) {
+        ir_finish(in, finish_of(s->reason), s->sequence);
+    }
+}
+
 static void read_stop(struct ir_in *in, struct walk *w)
 {
-    struct str key, reason = {0}, sequence = {0};
+    struct stop stop = {0};
+    struct str key;
     for (bool more = walk_object(w); more && walk_member(w, &key);) {
-        if (str_eq(key, STR("stop_reason"))) {
-            reason = walk_text(w);
-        } else if (str_eq(key, STR("stop_sequence"))) {
-            sequence = walk_text(w);
-        } else {
+        if (!read_stop_member(&stop, key, w)) {
             walk_value(w);
         }
     }
-    if (reason.n) {
-        ir_finish(in, finish_of(reason), sequence);
-    }
+    finish(in, &stop);
 }
 
 /* message of message_start, or a whole answer: its blocks are read as well. */
 static void read_message(struct ir_in *in, struct walk *w)
 {
     struct str key, id = {0}, model = {0};
-    struct walk content = {0}, all = *w;
+    struct walk content = {0};
+    struct stop stop = {0};
     for (bool more = walk_object(w); more && walk_member(w, &key);) {
         if (str_eq(key, STR("id"))) {
             id = walk_text(w);
@@ -175,7 +195,7 @@ static void read_message(struct ir_in *in, struct walk *w)
         } else if (str_eq(key, STR("content"))) {
             content = *w;
             walk_value(w);
-        } else {
+        } else if (!read_stop_member(&stop, key, w)) {
             walk_value(w);
         }
     }
@@ -184,7 +204,7 @@ static void read_message(struct ir_in *in, struct walk *w)
         start_block(in, &content);
         stop_block(in);
     }
-    read_stop(in, &all);
+    finish(in, &stop);
 }
 
 static void read_error_object(struct ir_in *in, struct str data)
@@ -199,15 +219,21 @@ struct parts {
     struct walk message, block, delta, usage;
 };
 
-static struct parts split(struct str data)
+/* The members of an event. False when its delta has been read in passing: nearly all events are deltas, whose
+ * type stands in front, and nothing else in them is of use. */
+static bool split(struct ir_in *in, struct str data, struct parts *ret)
 {
     struct parts p = {0};
     struct walk w = walk_at(data);
     struct str key;
-    for (bool in = walk_object(&w); in && walk_member(&w, &key);) {
+    for (bool any = walk_object(&w); any && walk_member(&w, &key);) {
         if (str_eq(key, STR("type"))) {
             p.type = walk_text(&w);
             continue;
+        }
+        if (str_eq(key, STR("delta")) && str_eq(p.type, STR("content_block_delta"))) {
+            read_delta(in, &w);
+            return false;
         }
         struct walk *to = str_eq(key, STR("delta"))           ? &p.delta
                           : str_eq(key, STR("content_block")) ? &p.block
@@ -219,15 +245,16 @@ static struct parts split(struct str data)
         }
         walk_value(&w);
     }
-    return p;
+    *ret = p;
+    return true;
 }
 
 static void read_event(struct ir_in *in, struct str name, struct str data, bool json)
 {
-    if (!json) {
+    struct parts p;
+    if (!json || !split(in, data, &p)) {
         return;
     }
-    struct parts p = split(data);
     if (!p.type.n) {
         p.type = name;
     }

@@ -115,8 +115,10 @@ static void put_plain_part(struct messages_writer *w, const struct ir_part *p)
     case IR_TEXT:
     case IR_REFUSAL:
         if (!ir_leave_blank(w->c, p->text)) {
-            open_block(w, STR("text"));
-            ir_put_text(w->b, "text", p->text);
+            ir_comma(w->b);
+            buf_add(w->b, STR("{\"type\":\"text\",\"text\":\""));
+            buf_add(w->b, p->text);
+            buf_addc(w->b, '"');
             close_block(w, p);
         }
         break;
@@ -230,7 +232,7 @@ static void put_results(struct messages_writer *w, const struct ir_talk *k,
                         const struct ir_group *g, const struct ir_group *before)
 {
     struct ir_due due = ir_talk_due(k, before);
-    for (struct ir_spot s = {0}; ir_talk_step(k, g, &s);) {
+    for (struct ir_spot s = {0}; due.open && ir_talk_step(k, g, &s);) {
         if (s.p->kind == IR_TOOL_RESULT && ir_due_take(k, &due, s.p)) {
             put_result(w, s.p);
         }

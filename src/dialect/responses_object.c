@@ -84,7 +84,7 @@ void responses_put_back(struct ir_out *o, const struct usage *u)
     put_or(b, "user", e->user, STR("null"));
     ir_put_name(b, "usage");
     if (u) { /* always at the end: SDKs insist on it */
-        openai_put_usage(b, u, "input_tokens", "output_tokens");
+        openai_put_usage(b, u, STR("input_tokens"), STR("output_tokens"));
     } else {
         buf_add(b, STR("null"));
     }

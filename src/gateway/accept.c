@@ -32,7 +32,7 @@ enum next stage_accept(struct call *c)
         }
     }
     c->ep = endpoint_find(h->method == M_HEAD ? STR("GET") : method, path);
-    if (h->method != M_GET && h->method != M_HEAD && is_page(path)) {
+    if (!c->ep.endpoint && h->method != M_GET && h->method != M_HEAD && is_page(path)) {
         c->ep.wrong_method = true;
         c->ep.allow = STR("GET, HEAD");
     }

@@ -75,6 +75,7 @@ struct call {
     bool collecting;   /* the request's body is being kept, or is whole */
     bool body_streams; /* the request's body is passed on as it comes */
     bool body_sent;    /* all of it is with the upstream */
+    bool body_scanned; /* json_scan_members() has accepted it, and it is an object */
     bool retry_waits;  /* the timer is a pause before the next attempt */
     bool admitted, up_ready, ended, limited_org, limited_key, limited_model;
     bool key_in_query;

@@ -213,6 +213,7 @@ static bool put_before(struct call *c, struct str before)
         return false;
     }
     c->req->body = buf_str(&b);
+    c->body_scanned = false; /* this one */
     if (!scan(c, want) || want[WANT_INPUT].type != JSON_ARRAY) {
         return false;
     }

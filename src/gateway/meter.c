@@ -100,7 +100,7 @@ static void read_counts(struct call *c, const struct meter *m)
     struct buf b = {.arena = &c->req->arena};
     for (unsigned k = 0; k < m->n; k++) {
         const struct json_skim *s = &m->skim[k];
-        if (s->found && s->n < 24) {
+        if (s->found && s->n && s->n < 24) {
             buf_add(&b, b.n ? STR(",\"") : STR("{\""));
             buf_add(&b, s->name);
             buf_add(&b, STR("\":"));
@@ -172,7 +172,10 @@ void meter_end(struct call *c)
     const struct json_skim *s = m->skim;
     if (m->n > 1) {
         read_counts(c, m);
-    } else if (s->found && s->n && s->keep[0] == '{') {
-        call_dialect(c)->usage(str_make(s->keep, s->n), &c->usage);
+        return;
+    }
+    struct str value = s->from_value.n ? s->from_value : str_make(s->keep, s->n);
+    if (s->found && value.n && value.p[0] == '{') {
+        call_dialect(c)->usage(value, &c->usage);
     }
 }

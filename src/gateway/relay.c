@@ -95,18 +95,25 @@ static char *put_ms(char *at, uint64_t us)
 {
     at += u64_print(at, us / 1000);
     *at++ = '.';
-    *at++ = (char)('0' + us / 100 % 10);
-    *at++ = (char)('0' + us / 10 % 10);
-    *at++ = (char)('0' + us % 10);
+    unsigned rest = (unsigned)(us % 1000);
+    *at++ = (char)('0' + rest / 100);
+    *at++ = (char)('0' + rest / 10 % 10);
+    *at++ = (char)('0' + rest % 10);
     return at;
 }
+
+enum { TIMING_MAX = 160 }; /* of its lines, but for the provider's name */
 
 /* server-timing: our share and the upstream's, until now (W3C Server Timing). */
 void relay_add_timing(struct call *c)
 {
-    char line[160], *at = line;
+    struct str provider = c->target->provider->id;
+    char *at = http_head_room(c->req, TIMING_MAX + provider.n);
     uint64_t now = clock_us();
     c->own_us += (uint32_t)(now - loop_now_us(c->w->loop));
+    if (!at) {
+        return;
+    }
     at = put(at, STR("server-timing: accord;dur="));
     at = put_ms(at, c->own_us);
     at = put(at, STR(", upstream;dur="));
@@ -114,9 +121,9 @@ void relay_add_timing(struct call *c)
     at = put(at, STR("\r\naccord-attempts: "));
     at += u64_print(at, c->attempts);
     at = put(at, STR("\r\naccord-provider: "));
-    http_lines(c->req, str_make(line, (size_t)(at - line)));
-    http_lines(c->req, c->target->provider->id);
-    http_lines(c->req, STR("\r\n"));
+    at = put(at, provider);
+    at = put(at, STR("\r\n"));
+    http_head_used(c->req, at);
 }
 
 static bool is_json(struct str type)

@@ -109,6 +109,7 @@ static enum next read_body(struct call *c)
     if (top != JSON_OBJECT) {
         return bad(c, "invalid_json", NULL, "The request body must be a JSON object.");
     }
+    c->body_scanned = true;
     for (unsigned i = 0; i < wants; i++) {
         if (want[i].count > 1 || want[i].escaped) {
             struct call_error e = {.status = 400,

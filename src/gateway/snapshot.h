@@ -80,6 +80,8 @@ struct snap_target {
     uint32_t weight, priority;
     struct health *lane;          /* the model there; NULL: any model of the provider */
     struct health *const *limits; /* of each credential for this model */
+    uint32_t quirks;    /* of the provider and of this model: enum quirk, dialect/format.h */
+    int64_t max_output; /* the model's, 0: unknown; both only where `model` is known */
 };
 
 struct snap_model {

@@ -338,15 +338,25 @@ static void compile_health(struct compiler *c, struct snap_target *t, bool lane)
                    : NULL;
 }
 
+static struct snap_target target_for(struct compiler *c, const struct snap_provider *p,
+                                     struct str model)
+{
+    return (struct snap_target){.provider = p,
+                                .model = model,
+                                .quoted = quote(c, model),
+                                .quirks = p->quirks | vendor_model_quirks(p->family, model),
+                                .max_output = vendor_model_output(model),
+                                .weight = 1,
+                                .priority = 1};
+}
+
 static void compile_declared(struct compiler *c, const struct config_model *m)
 {
     struct snap_target *targets = arena_zalloc(c->a, (m->n_targets + 1) * sizeof *targets);
     for (size_t i = 0; i < m->n_targets; i++) {
-        targets[i] = (struct snap_target){.provider = &c->providers[m->targets[i].provider],
-                                          .model = m->targets[i].model,
-                                          .quoted = quote(c, m->targets[i].model),
-                                          .weight = (uint32_t)m->targets[i].weight,
-                                          .priority = (uint32_t)m->targets[i].priority};
+        targets[i] = target_for(c, &c->providers[m->targets[i].provider], m->targets[i].model);
+        targets[i].weight = (uint32_t)m->targets[i].weight;
+        targets[i].priority = (uint32_t)m->targets[i].priority;
         compile_health(c, &targets[i], true);
     }
     qsort(targets, m->n_targets, sizeof *targets, by_priority);
@@ -384,9 +394,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
                                         .n_targets = 1});
     for (size_t i = 0; i < from->n_models; i++) {
         struct snap_target *t = arena_zalloc(c->a, sizeof *t);
-        *t = *any;
-        t->model = from->models[i];
-        t->quoted = quote(c, t->model);
+        *t = target_for(c, p, from->models[i]);
         compile_health(c, t, true);
         struct snap_model m = {
             .targets = t, .n_targets = 1, .listed = listed, .facts = facts_of(t)};

@@ -15,6 +15,7 @@ enum {
     ANSWER_MAX = 64 * 1024 * 1024,
     ERROR_MAX = 256 * 1024,
     EARLY_MAX = 256 * 1024,
+    TEXT_USUAL = 960, /* of what one event is translated to */
 };
 
 /* ---- to the client ---- */
@@ -80,6 +81,10 @@ static void take_event(struct call *c, const struct ir_event *e)
     if (!tr->begun && (is_content(e) || tr->early.n > EARLY_MAX || !again_possible(c))) {
         begin_answer(c, -1);
     }
+    if (!tr->text.cap) {
+        (void)buf_room(&tr->text, TEXT_USUAL); /* grown once, mostly */
+        tr->text.n = 0;
+    }
     tr->caller->write_event(&tr->out, e);
 }
 
@@ -113,7 +118,7 @@ static void send_text(struct call *c, bool end)
         tr->early.n = 0;
     }
     tr->text = (struct buf){.arena = &c->w->scratch};
-    arena_reset(&c->w->scratch);
+    arena_rewind(&c->w->scratch);
 }
 
 static void write_last(struct call *c)
@@ -293,17 +298,11 @@ void translate_refusal(struct call *c, const struct h1_head *h)
 
 /* ---- streams ---- */
 
-/* The next whole event at p, or 0. */
+/* The next whole event at p, or 0; those of server-sent events have read_events(). */
 static size_t frame_end(const struct translation *tr, const char *p, size_t n, size_t seen)
 {
-    switch (tr->upstream->framing) {
-    case FRAMING_LINES:
-        return ndjson_line_end(p, n, seen);
-    case FRAMING_AMAZON:
-        return aws_frame_end(p, n);
-    default:
-        return sse_event_end(p, n, seen);
-    }
+    return tr->upstream->framing == FRAMING_LINES ? ndjson_line_end(p, n, seen)
+                                                  : aws_frame_end(p, n);
 }
 
 static void read_data(struct call *c, struct str name, struct str data)
@@ -348,10 +347,26 @@ static void read_frame(struct call *c, struct str frame)
     read_data(c, name, data);
 }
 
+static size_t read_events(struct call *c, const char *p, size_t n, size_t seen)
+{
+    struct arena *scratch = &c->w->scratch;
+    struct str name, data;
+    size_t at = 0, len;
+    while (at < n && !c->tr->in.failed &&
+           (len = sse_event_take(scratch, p + at, n - at, at ? 0 : seen, &name, &data)) > 0) {
+        read_data(c, name, data);
+        at += len;
+    }
+    return at;
+}
+
 static size_t read_frames(struct call *c, const char *p, size_t n, size_t seen)
 {
     struct translation *tr = c->tr;
     size_t at = 0, len;
+    if (tr->upstream->framing == FRAMING_SSE) {
+        return read_events(c, p, n, seen);
+    }
     while (at < n && !tr->in.failed && (len = frame_end(tr, p + at, n - at, at ? 0 : seen)) > 0) {
         if (len > n - at) {
             ir_fail(&tr->in, 502, STR("upstream_malformed"),

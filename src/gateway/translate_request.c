@@ -2,10 +2,13 @@
 #include "gateway/exchange.h"
 #include "gateway/inline.h"
 #include "gateway/sign.h"
+#include "json/judge.h"
 #include "json/scan.h"
 
 /* Beyond what is usual: many times the same image, or text that is escaped anew. */
 enum { BODY_GROWTH_MAX = 64 * 1024 * 1024 };
+
+enum { HEAD_USUAL = 768 };
 
 static enum format_id format_at(const struct snap_provider *p)
 {
@@ -92,11 +95,14 @@ static void note_renamed(struct call *c, struct translation *tr)
     }
 }
 
-static enum next read_form(struct call *c, struct translation *tr)
+/* The body's texts are taken out, so they must be good; when it was shaped, only its structure was looked at. */
+static enum next check_body(struct call *c)
 {
-    bool work = c->ep.endpoint->work != WORK_OTHER;
     struct json_error err;
     enum json_type top;
+    if (c->body_scanned && json_texts_are_good(c->req->body)) {
+        return NEXT;
+    }
     if (json_scan(c->req->body, NULL, 0, &top, &err) < 0) {
         struct call_error e = {.status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "The request body is not valid JSON: %s (at byte %zu).", err.why,
@@ -105,6 +111,16 @@ static enum next read_form(struct call *c, struct translation *tr)
     if (top != JSON_OBJECT) {
         struct call_error e = {.status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "The request body must be a JSON object.");
+    }
+    return NEXT;
+}
+
+static enum next read_form(struct call *c, struct translation *tr)
+{
+    bool work = c->ep.endpoint->work != WORK_OTHER;
+    enum next n = check_body(c);
+    if (n != NEXT) {
+        return n;
     }
     if ((work ? exchange_read(c) : tr->caller->read_request(&tr->form, c->req->body)) < 0) {
         struct call_error e = {.status = 400,
@@ -159,13 +175,23 @@ static enum next read_conversation(struct call *c, struct translation *tr)
     return n == NEXT ? inline_urls(c, tr) : n;
 }
 
+static struct ir_target target_of(const struct call *c)
+{
+    const struct snap_target *at = c->target;
+    struct ir_target t = {.model = call_upstream_model(c),
+                          .family = c->tr->upstream->family,
+                          .quirks = at->quirks,
+                          .max_output = at->max_output};
+    if (!at->model.n || t.family != at->provider->family) {
+        t.quirks = at->provider->quirks | vendor_model_quirks(t.family, t.model);
+        t.max_output = vendor_model_output(t.model);
+    }
+    return t;
+}
+
 static enum next write_form(struct call *c, struct translation *tr)
 {
-    struct ir_target t = {.model = call_upstream_model(c),
-                          .family = tr->upstream->family,
-                          .quirks = c->target->provider->quirks};
-    t.max_output = vendor_model_output(t.model);
-    t.quirks |= vendor_model_quirks(t.family, t.model);
+    struct ir_target t = target_of(c);
     if (tr->exchange) {
         return exchange_write(c, &t);
     }
@@ -205,12 +231,11 @@ enum next translate_request(struct call *c)
 /* The caller's own fields are words of another dialect; few mean the same everywhere. */
 static void add_fields(struct buf *b, const struct h1_head *h)
 {
-    static const struct str passed[] = {
-        {"user-agent", 10}, {"traceparent", 11}, {"tracestate", 10}, {"baggage", 7}};
+    static const enum header_id passed[] = {H_USER_AGENT, H_TRACEPARENT, H_TRACESTATE, H_BAGGAGE};
     for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
-        struct str value = h1_find(h, passed[i]);
+        struct str value = h1_get(h, passed[i]);
         if (value.n) {
-            buf_add(b, passed[i]);
+            buf_add(b, header_name[passed[i]]);
             buf_add(b, STR(": "));
             buf_add(b, value);
             buf_add(b, STR("\r\n"));
@@ -219,39 +244,39 @@ static void add_fields(struct buf *b, const struct h1_head *h)
 }
 
 /* The path at the upstream, the version in front of it where its base URL has none. */
-static struct str upstream_target(struct call *c)
+static void add_target(struct buf *b, const struct call *c)
 {
     const struct translation *tr = c->tr;
-    struct str base = c->target->provider->base_path;
-    struct str version = tr->version, path = buf_str(&tr->path);
-    struct buf b = {.arena = &c->req->input};
-    buf_add(&b, base);
+    struct str base = c->target->provider->base_path, path = buf_str(&tr->path);
+    buf_add(b, base);
     if (endpoint_has_version(base)) {
         /* /v2 and then /v2/chat: it stands there already */
         ptrdiff_t slash = path.n > 1 ? str_chr(str_from(path, 1), '/') : -1;
         struct str first = str_first(path, slash < 0 ? 0 : (size_t)slash + 1);
         path = first.n && str_ends(base, first) ? str_from(path, first.n) : path;
     } else {
-        buf_add(&b, version);
+        buf_add(b, tr->version);
     }
-    buf_add(&b, path);
-    return buf_str(&b);
+    buf_add(b, path);
 }
 
 struct str translate_head_for(struct call *c)
 {
     const struct translation *tr = c->tr;
     const struct snap_provider *p = c->target->provider;
-    struct str target = upstream_target(c);
     struct buf b = {.arena = &c->req->input};
+    (void)buf_room(&b, HEAD_USUAL + c->credential->fields.n); /* grown once, mostly */
+    b.n = 0;
     buf_add(&b, STR("POST "));
     buf_add(&b, p->absolute);
-    buf_add(&b, target);
+    size_t target = b.n;
+    add_target(&b, c);
+    size_t target_n = b.n - target;
     buf_add(&b, STR(" HTTP/1.1\r\n"));
     buf_add(&b, c->credential->fields);
     if (c->credential->aws) {
         struct iovec body = {tr->body.p, tr->body.n};
-        buf_add(&b, sign_request(c, target, &body, 1));
+        buf_add(&b, sign_request(c, str_make(b.p + target, target_n), &body, 1));
     }
     if (p->family == FAMILY_ANTHROPIC) {
         buf_add(&b, STR("anthropic-version: 2023-06-01\r\n"));

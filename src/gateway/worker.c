@@ -188,6 +188,7 @@ void *worker_main(void *arg)
     http_server_free(w->sim);
     w->hold->current = false;
     hold_free(w->hold);
+    arena_reset(&w->scratch);
     loop_free(w->loop);
     return NULL;
 }

@@ -82,6 +82,11 @@ char *http_head_room(struct http_req *r, size_t n)
     return at;
 }
 
+void http_head_used(struct http_req *r, const char *end)
+{
+    r->conn->server->out_n = (size_t)(end - r->conn->server->out);
+}
+
 void http_lines(struct http_req *r, struct str lines)
 {
     char *at = lines.n ? http_head_room(r, lines.n) : NULL;
@@ -119,37 +124,48 @@ static bool must_close(const struct http_req *r)
     return r->_close || (!r->_in_done && (r->_expects || r->_left > DISCARD_MAX));
 }
 
+static inline char *put(char *at, struct str s)
+{
+    memcpy(at, s.p, s.n);
+    return at + s.n;
+}
+
+/* More than the lines below can take. */
+enum { HEAD_LINES_MAX = 256 };
+
 void http_head(struct http_req *r, unsigned status, int64_t length)
 {
-    struct http_server *s = r->conn->server;
     struct str reason = http_reason(status);
-    char line[16] = "HTTP/1.1 ";
-    must(!r->_answered && s->out_n == 0);
-    line[9] = (char)('0' + status / 100 % 10);
-    line[10] = (char)('0' + status / 10 % 10);
-    line[11] = (char)('0' + status % 10);
-    line[12] = ' ';
-    http_lines(r, str_make(line, 13));
-    http_lines(r, reason);
-    http_lines(r, STR("\r\n"));
+    must(!r->_answered && r->conn->server->out_n == 0);
+    char *at = http_head_room(r, HEAD_LINES_MAX);
+    at = put(at, STR("HTTP/1.1 "));
+    at[0] = (char)('0' + status / 100 % 10);
+    at[1] = (char)('0' + status / 10 % 10);
+    at[2] = (char)('0' + status % 10);
+    at[3] = ' ';
+    at = put(at + 4, reason);
+    at = put(at, STR("\r\n"));
     bool bodiless = status < 200 || status == 204 || status == 304;
     r->_out_none = r->_head_request || bodiless;
     r->_out_chunked = length < 0 && r->_minor >= 1 && !bodiless;
     if (bodiless) {
         /* neither length nor coding: RFC 9112, 6.3 */
     } else if (length >= 0) {
-        http_field_u64(r, STR("content-length"), (uint64_t)length);
+        at = put(at, STR("content-length: "));
+        at += u64_print(at, (uint64_t)length);
+        at = put(at, STR("\r\n"));
     } else if (r->_out_chunked) {
-        http_lines(r, STR("transfer-encoding: chunked\r\n"));
+        at = put(at, STR("transfer-encoding: chunked\r\n"));
     } else {
         r->_close = true;
     }
     if (must_close(r)) {
         r->_close = true;
-        http_lines(r, STR("connection: close\r\n"));
+        at = put(at, STR("connection: close\r\n"));
     } else if (r->_minor == 0) {
-        http_lines(r, STR("connection: keep-alive\r\n"));
+        at = put(at, STR("connection: keep-alive\r\n"));
     }
+    http_head_used(r, at);
     r->_answered = true;
 }
 

@@ -354,7 +354,6 @@ static void begin_body(struct http_up *u, const struct h1_head *h)
     u->left = h->body == BODY_NONE ? 0 : h->length;
     u->keep_alive = h->keep_alive;
     u->chunked = (struct h1_chunked){0};
-    deadline(u, client_of(u)->timeouts.idle_ms);
 }
 
 static void receive(struct http_up *u, const char *p, size_t n)
@@ -373,15 +372,13 @@ static void receive(struct http_up *u, const char *p, size_t n)
     if (u->state != IN_BODY) {
         bool early = u->state == SENDING;
         bool again = u->in_n > 0;
-        bool line_came = memchr(p, '\n', n) != NULL; /* without one, a head cannot have ended */
+        bool line_came = !again || memchr(p, '\n', n); /* without one, a head cannot have ended */
         if (again) {
             collect_head(u, p, n);
             p = u->in;
             end = p + u->in_n;
         }
-        r = again && !line_came && u->in_n < ANSWER_HEAD_MAX
-                ? 0
-                : take_head(u, p, (size_t)(end - p), &why);
+        r = !line_came && u->in_n < ANSWER_HEAD_MAX ? 0 : take_head(u, p, (size_t)(end - p), &why);
         if (r > 0) {
             p += r;
             begin_body(u, &client_of(u)->head);

@@ -1,4 +1,4 @@
-#include "http/h1.h"
+#include "http/h1_memo.h"
 
 #include <emmintrin.h>
 #include <errno.h>
@@ -14,6 +14,7 @@ static const uint8_t token[256] = {
 struct scan {
     const char *p, *end, *base;
     const char *why;
+    bool host_news; /* Host does not stand there as in the last head */
 };
 
 enum { MORE = 0, OK = 1 };
@@ -162,68 +163,6 @@ static inline const char *field_line(struct scan *s, const char *p, const char *
     return p + 2;
 }
 
-/* Equality of n bytes, by registers that overlap at the end: lines are too short for a call to pay. All
- * bytes are always compared, because a line may hold a key. */
-static inline bool same_line(const char *a, const char *b, size_t n)
-{
-    if (n < 16) {
-        return memcmp(a, b, n) == 0; /* no room for a key */
-    }
-    __m128i same = _mm_set1_epi8(-1);
-    for (size_t i = 0;; i += 16) {
-        i = i + 16 < n ? i : n - 16;
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + i));
-        __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(b + i));
-        same = _mm_and_si128(same, _mm_cmpeq_epi8(x, y));
-        if (i + 16 == n) {
-            return _mm_movemask_epi8(same) == 0xffff;
-        }
-    }
-}
-
-static inline struct h1_field moved(const struct h1_field *f, uint32_t from, uint32_t to)
-{
-    struct h1_field m = *f;
-    m.name = f->name - from + to;
-    m.value = f->value - from + to;
-    m.end = f->end - from + to;
-    return m;
-}
-
-/* The line at `p` as field number `i` of the last head: behind it, or NULL when it is another line. */
-static inline const char *known_line(const struct h1_memo *memo, uint32_t i, const char *base,
-                                     const char *p, const char *end, struct h1_field *f)
-{
-    if (!memo || i >= memo->n_fields) {
-        return NULL;
-    }
-    const struct h1_field *was = &memo->fields[i];
-    size_t n = was->end - was->name;
-    if ((size_t)(end - p) < n || !same_line(memo->bytes + was->name, p, n)) {
-        return NULL;
-    }
-    *f = moved(was, was->name, (uint32_t)(p - base));
-    return p + n;
-}
-
-/* Keeps the lines of a head for the next one; those of a very long head are not worth it. */
-static void remember(const struct h1_head *h)
-{
-    struct h1_memo *memo = h->memo;
-    if (h->n_fields == 0 || h->n_fields > H1_MEMO_FIELDS) {
-        return;
-    }
-    uint32_t from = h->fields[0].name, n = h->fields[h->n_fields - 1].end - from;
-    if (n > H1_MEMO_BYTES) {
-        return;
-    }
-    memcpy(memo->bytes, h->base + from, n);
-    for (uint32_t i = 0; i < h->n_fields; i++) {
-        memo->fields[i] = moved(&h->fields[i], from, 0);
-    }
-    memo->n_fields = h->n_fields;
-}
-
 /* All field lines and the empty line behind them. */
 static int fields(struct scan *s, struct h1_head *h)
 {
@@ -231,6 +170,9 @@ static int fields(struct scan *s, struct h1_head *h)
     uint32_t n = 0;
     bool news = false;
     memset(h->at, 0, sizeof h->at);
+    if (h->memo && (n = memo_front(h, p, end)) > 0) {
+        p += h->memo->fields[n - 1].end;
+    }
     for (;;) {
         h->n_fields = n;
         if (p == end) {
@@ -240,7 +182,7 @@ static int fields(struct scan *s, struct h1_head *h)
             s->p = p;
             int r = line_end(s);
             if (r > 0 && news && h->memo) {
-                remember(h);
+                memo_keep(h);
             }
             return r;
         }
@@ -248,7 +190,7 @@ static int fields(struct scan *s, struct h1_head *h)
             return refuse(s, 431, "more than 128 header fields");
         }
         struct h1_field *f = &h->fields[n];
-        const char *behind = known_line(h->memo, n, s->base, p, end, f);
+        const char *behind = memo_line(h->memo, n, s->base, p, end, f);
         if (!behind) {
             int code;
             news = true;
@@ -256,6 +198,7 @@ static int fields(struct scan *s, struct h1_head *h)
             if (!behind) {
                 return code;
             }
+            s->host_news = s->host_news || f->id == H_HOST;
         }
         p = behind;
         n++;
@@ -351,9 +294,6 @@ static int framing(struct scan *s, struct h1_head *h)
 
 static enum h1_method method_of(struct str m)
 {
-    if (m.n == 4 && memcmp(m.p, "POST", 4) == 0) {
-        return M_POST;
-    }
     static const struct {
         struct str name;
         enum h1_method method;
@@ -427,6 +367,8 @@ static int version(struct scan *s, uint8_t *minor)
 static int request_line(struct scan *s, struct h1_head *h)
 {
     const char *m = s->p;
+    bool post = s->end - s->p > 4 && memcmp(s->p, "POST ", 5) == 0; /* nearly always */
+    s->p += post ? 4 : 0;
     while (s->p < s->end && token[(unsigned char)*s->p] && s->p - m < 32) {
         s->p++;
     }
@@ -438,7 +380,7 @@ static int request_line(struct scan *s, struct h1_head *h)
     }
     h->method_at = (uint32_t)(m - s->base);
     h->method_n = (uint32_t)(s->p - m);
-    h->method = method_of(str_make(m, h->method_n));
+    h->method = post ? M_POST : method_of(str_make(m, h->method_n));
     const char *t = ++s->p;
     s->p = skip_target(s->p, s->end);
     if (s->p == s->end) {
@@ -468,9 +410,15 @@ static int host(struct scan *s, const struct h1_head *h)
         return h->minor == 0 ? OK : refuse(s, 400, "Host is missing");
     }
     struct str v = h1_get(h, H_HOST);
+    if (!s->host_news) {
+        return OK; /* was looked at then */
+    }
     for (size_t i = 0; i < v.n; i++) {
         unsigned char c = (unsigned char)v.p[i];
         if (not_in_host[c]) {
+            if (h->memo) {
+                h->memo->n_fields = 0; /* a line to be looked at again */
+            }
             return refuse(s, 400, "Host is malformed");
         }
     }

@@ -49,7 +49,11 @@ enum { HF_HOP = 1, HF_KEY = 2, HF_ASK = 4, HF_ANSWER = 8 };
     X(ANTHROPIC_VERSION, "anthropic-version", 0)                                                   \
     X(RETRY_AFTER, "retry-after", 0)                                                               \
     X(X_SHOULD_RETRY, "x-should-retry", 0)                                                         \
-    X(DATE, "date", 0)
+    X(DATE, "date", 0)                                                                             \
+    X(USER_AGENT, "user-agent", 0)                                                                 \
+    X(TRACEPARENT, "traceparent", 0)                                                               \
+    X(TRACESTATE, "tracestate", 0)                                                                 \
+    X(BAGGAGE, "baggage", 0)
 
 enum header_id {
     H_OTHER,

@@ -125,6 +125,8 @@ void http_lines(struct http_req *r, struct str lines);
 /* Room for `n` bytes of field lines in the head, to be filled by the caller; NULL when it is full.
  */
 char *http_head_room(struct http_req *r, size_t n);
+/* Only what is in front of `end` was used of it. */
+void http_head_used(struct http_req *r, const char *end);
 /* The connection closes after this answer (before the first send). */
 void http_close_after(struct http_req *r);
 

@@ -2,8 +2,10 @@
 
 #include <immintrin.h>
 
+#define INLINE static inline __attribute__((always_inline))
+
 /* The first CR or LF in [p, end). */
-static const char *find_line_end(const char *p, const char *end)
+INLINE const char *find_line_end(const char *p, const char *end)
 {
     const __m128i lf = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r');
     while (end - p >= 16) {
@@ -60,7 +62,7 @@ static const char *look_sse2(const char *p, const char *end, struct sse_look *lo
 
 /* Whole registers only: stops at a line end (or another control character), or where less than a register
  * is left. */
-__attribute__((target("avx2"))) static const char *wide_avx2(const char *p, const char *end,
+INLINE __attribute__((target("avx2"))) const char *wide_avx2(const char *p, const char *end,
                                                              struct sse_look *look)
 {
     const __m256i line_end =
@@ -129,10 +131,10 @@ static inline const char *skip_line_end(const char *p, const char *end)
     return p[1] == '\n' ? p + 2 : p + 1;
 }
 
-size_t sse_event_look(const char *p, size_t n, size_t from, struct sse_look *ret)
+/* `look` may be NULL: nothing is looked for besides the end. */
+INLINE size_t event_end(const char *p, size_t n, size_t from, struct sse_look *look)
 {
     const char *end = p + n, *at = p;
-    *ret = (struct sse_look){from > 0, from > 0};
     if (from) {
         /* What was looked at holds no blank line, so one can only begin with the line ends at its end. */
         at = p + from;
@@ -140,7 +142,7 @@ size_t sse_event_look(const char *p, size_t n, size_t from, struct sse_look *ret
             at--;
         }
     }
-    while ((at = look_line_end(at, end, ret)) < end) {
+    while ((at = look ? look_line_end(at, end, look) : find_line_end(at, end)) < end) {
         const char *next = skip_line_end(at, end);
         if (!next || next == end) {
             return 0;
@@ -157,10 +159,15 @@ size_t sse_event_look(const char *p, size_t n, size_t from, struct sse_look *ret
     return 0;
 }
 
+size_t sse_event_look(const char *p, size_t n, size_t from, struct sse_look *ret)
+{
+    *ret = (struct sse_look){from > 0, from > 0};
+    return event_end(p, n, from, ret);
+}
+
 size_t sse_event_end(const char *p, size_t n, size_t from)
 {
-    struct sse_look look;
-    return sse_event_look(p, n, from, &look);
+    return event_end(p, n, from, NULL);
 }
 
 /* One line off the front of `rest`. */
@@ -175,7 +182,7 @@ static struct str take_line(struct str *rest)
     return line;
 }
 
-static bool field(struct str line, struct str name, struct str *value)
+INLINE bool field(struct str line, struct str name, struct str *value)
 {
     if (!str_starts(line, name)) {
         return false;
@@ -227,6 +234,39 @@ struct str sse_data(struct arena *a, struct str event, struct str *ret_name)
         *ret_name = name;
     }
     return data;
+}
+
+/* "event: NAME\ndata: TEXT\n\n", or without the first line: its length, 0 when it is anything else. */
+static size_t take_plain(const char *p, const char *end, struct str *ret_name, struct str *ret_data)
+{
+    struct str name = {0};
+    const char *at = p, *line_end = find_line_end(p, end);
+    if (line_end == end || !field(str_make(p, (size_t)(line_end - p)), STR("data"), ret_data)) {
+        if (line_end == end || *line_end != '\n' ||
+            !field(str_make(p, (size_t)(line_end - p)), STR("event"), &name)) {
+            return 0;
+        }
+        at = line_end + 1;
+        line_end = find_line_end(at, end);
+        if (!field(str_make(at, (size_t)(line_end - at)), STR("data"), ret_data)) {
+            return 0;
+        }
+    }
+    *ret_name = name;
+    return end - line_end >= 2 && line_end[0] == '\n' && line_end[1] == '\n'
+               ? (size_t)(line_end + 2 - p)
+               : 0;
+}
+
+size_t sse_event_take(struct arena *a, const char *p, size_t n, size_t from, struct str *ret_name,
+                      struct str *ret_data)
+{
+    size_t len = from ? 0 : take_plain(p, p + n, ret_name, ret_data);
+    if (len == 0) {
+        len = event_end(p, n, from, NULL);
+        *ret_data = len ? sse_data(a, str_make(p, len), ret_name) : (struct str){0};
+    }
+    return len;
 }
 
 size_t ndjson_line_end(const char *p, size_t n, size_t from)

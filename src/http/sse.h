@@ -26,6 +26,11 @@ size_t sse_event_look(const char *p, size_t n, size_t from, struct sse_look *ret
  * skipped. */
 struct str sse_data(struct arena *a, struct str event, struct str *ret_name);
 
+/* Both in one: the end of the first whole event (0: none yet) and, when there is one, its name and data. What
+ * nearly all events look like is read once. */
+size_t sse_event_take(struct arena *a, const char *p, size_t n, size_t from, struct str *ret_name,
+                      struct str *ret_data);
+
 /* The same for NDJSON: the end of the first line, its LF included; 0: none yet. */
 size_t ndjson_line_end(const char *p, size_t n, size_t from);
 

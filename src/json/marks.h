@@ -145,4 +145,51 @@ MARKS_INLINE struct marks marks_last(const char *p, const char *start, const cha
     return m;
 }
 
+struct marks_escapes {
+    uint64_t quotes; /* those that are not escaped */
+    bool open;       /* the byte behind the block is escaped */
+};
+
+/* Finds the escapes of a block of `n` bytes; `carry` is all ones when it begins in a string. */
+struct marks_escapes marks_find_escapes(uint64_t quotes, uint64_t slashes, uint64_t carry,
+                                        size_t n);
+
+/* What loops over blocks go by: a block whose strings are known. */
+struct marks_step {
+    const char *next;  /* where the block behind it starts */
+    uint64_t quotes;   /* not escaped */
+    uint64_t brackets; /* outside of strings */
+    uint64_t inside;
+    bool escape; /* the byte at `next` is escaped */
+    bool text;   /* nothing but a string's text */
+};
+
+/* The block at `p`, of which [start, end) is readable. `*carry` is all ones in a string; it is moved to the
+ * block's end. */
+MARKS_INLINE struct marks_step marks_next(const char *start, const char *end, const char *p,
+                                          uint64_t *carry, marks_block *block)
+{
+    bool full = end - p >= WIDE_BLOCK;
+    struct marks m = full ? block(p) : marks_last(p, start, end, block);
+    struct marks_step b = {.next = full ? p + WIDE_BLOCK : end, .quotes = m.quotes};
+    if (m.slashes) {
+        struct marks_escapes e =
+            marks_find_escapes(m.quotes, m.slashes, *carry, (size_t)(b.next - p));
+        b.quotes = e.quotes;
+        b.escape = e.open;
+        m.inside = parities(e.quotes);
+    }
+    b.inside = m.inside ^ *carry;
+    b.brackets = m.brackets & ~b.inside;
+    b.text = *carry && !(m.quotes | m.slashes);
+    *carry = (uint64_t)((int64_t)b.inside >> 63);
+    return b;
+}
+
+/* In ASCII, what closes has bit 2 and what opens has not. */
+MARKS_INLINE uint32_t marks_level(char bracket)
+{
+    return bracket & 4 ? -1U : 1;
+}
+
 #endif

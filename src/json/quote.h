@@ -138,6 +138,13 @@ QUOTE_INLINE QUOTE_AVX2 __m256i quote_stops_avx2(__m256i x)
     return _mm256_or_si256(quote_marks_avx2(x), _mm256_subs_epi8(x, _mm256_set1_epi8(0x20)));
 }
 
+/* The same but for quotes. */
+QUOTE_INLINE QUOTE_AVX2 __m256i quote_odd_avx2(__m256i x)
+{
+    return _mm256_or_si256(_mm256_cmpeq_epi8(x, _mm256_set1_epi8('\\')),
+                           _mm256_subs_epi8(x, _mm256_set1_epi8(0x20)));
+}
+
 QUOTE_INLINE QUOTE_AVX2 const char *quote_plain_avx2(const char *p, const char *end,
                                                      const char *last)
 {

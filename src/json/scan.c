@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/utf8.h"
+#include "json/escape.h"
 #include "json/quote.h"
 #include "json/span.h"
 #include "json/wide.h"
@@ -36,19 +37,6 @@ struct cursor {
     struct json_want *current; /* the wanted member whose value is being scanned, at depth 1 */
     const char *value;         /* where that value starts */
 };
-
-/* What may follow a backslash, and what \u takes four of. */
-enum { SIMPLE = 1, HEX = 2 };
-static const uint8_t classes[256] = {
-    ['"'] = SIMPLE,      ['\\'] = SIMPLE,     ['/'] = SIMPLE,       ['n'] = SIMPLE,
-    ['r'] = SIMPLE,      ['t'] = SIMPLE,      ['b'] = SIMPLE | HEX, ['f'] = SIMPLE | HEX,
-    ['0' ... '9'] = HEX, ['A' ... 'F'] = HEX, ['a'] = HEX,          ['c' ... 'e'] = HEX,
-};
-
-static inline unsigned class_of(char c)
-{
-    return classes[(unsigned char)c];
-}
 
 __attribute__((noinline, cold)) static const char *fail(struct scan *s, const char *at,
                                                         const char *why)
@@ -102,7 +90,7 @@ static const char *bad_escape(struct scan *s, const char *p)
     bool hex = peek(++p, s->end) == 'u';
     if (hex) {
         p++;
-        while (class_of(peek(p, s->end)) & HEX) {
+        while (escape_class(peek(p, s->end)) & ESCAPE_HEX) {
             p++;
         }
     }
@@ -135,19 +123,6 @@ NOINLINE const char *special(struct scan *s, const char *p)
     }
     const char *next = wide.utf8(p, s->end);
     return next ? next : not_utf8(s, p);
-}
-
-/* The length of the escape at `p`, 0 when it is none. */
-INLINE size_t escape_len(const char *p, const char *end)
-{
-    if (end - p > 1 && class_of(p[1]) & SIMPLE) {
-        return 2;
-    }
-    if (end - p > 5 && p[1] == 'u' &&
-        class_of(p[2]) & class_of(p[3]) & class_of(p[4]) & class_of(p[5]) & HEX) {
-        return 6;
-    }
-    return 0;
 }
 
 /* The rest of a string in which something stands that is not plain ASCII, from `p` on. */

@@ -8,6 +8,7 @@
 #include "json/skim.h"
 
 #include "json/marks.h"
+#include "json/span.h"
 
 #define INLINE   static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
@@ -53,6 +54,14 @@ static unsigned quote_pairs(const char *p, size_t behind)
 static bool is_space(char c)
 {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static const char *skip_space(const char *p, const char *end)
+{
+    while (p < end && is_space(*p)) {
+        p++;
+    }
+    return p;
 }
 
 static void enter(struct json_skim *s, enum state state)
@@ -106,60 +115,6 @@ INLINE bool is_name(struct json_skim *s, const struct piece *in, const char *p)
     return str_eq(str_make(s->_key, s->_key_n), s->name);
 }
 
-struct escapes {
-    uint64_t quotes; /* those that are not escaped */
-    bool open;       /* the byte behind the block is escaped */
-};
-
-/* Finds the escapes of a block of `n` bytes; `carry` is all ones when it begins in a string. */
-NOINLINE struct escapes find_escapes(uint64_t quotes, uint64_t slashes, uint64_t carry, size_t n)
-{
-    while (slashes) {
-        unsigned i = (unsigned)__builtin_ctzll(slashes);
-        uint64_t bit = 1ULL << i, next = bit << 1;
-        slashes &= ~bit;
-        bool in_string = __builtin_parityll(quotes & (bit - 1)) != (carry != 0);
-        if (in_string) {
-            slashes &= ~next;
-            quotes &= ~next;
-            if (i + 1 == n) {
-                return (struct escapes){quotes, true};
-            }
-        }
-    }
-    return (struct escapes){quotes, false};
-}
-
-/* The loops below go by these: a block whose strings are known. */
-struct step {
-    const char *next;  /* where the block behind it starts */
-    uint64_t quotes;   /* not escaped */
-    uint64_t brackets; /* outside of strings */
-    uint64_t inside;
-    bool escape; /* the byte at `next` is escaped */
-    bool text;   /* nothing but a string's text */
-};
-
-/* The block at `p`. `*carry` is all ones in a string; it is moved to the block's end. */
-INLINE struct step next_block(const struct piece *in, const char *p, uint64_t *carry,
-                              marks_block *block)
-{
-    bool full = in->end - p >= WIDE_BLOCK;
-    struct marks m = full ? block(p) : marks_last(p, in->start, in->end, block);
-    struct step b = {.next = full ? p + WIDE_BLOCK : in->end, .quotes = m.quotes};
-    if (m.slashes) {
-        struct escapes e = find_escapes(m.quotes, m.slashes, *carry, (size_t)(b.next - p));
-        b.quotes = e.quotes;
-        b.escape = e.open;
-        m.inside = parities(e.quotes);
-    }
-    b.inside = m.inside ^ *carry;
-    b.brackets = m.brackets & ~b.inside;
-    b.text = *carry && !(m.quotes | m.slashes);
-    *carry = (uint64_t)((int64_t)b.inside >> 63);
-    return b;
-}
-
 /* Notes where a loop leaves off: at the end of the piece. */
 static const char *leave(struct json_skim *s, struct piece *in, uint32_t depth, uint64_t carry,
                          bool escape)
@@ -167,12 +122,6 @@ static const char *leave(struct json_skim *s, struct piece *in, uint32_t depth, 
     s->_depth = depth;
     enter(s, escape ? ESCAPE : carry ? TEXT : OUT);
     return in->end;
-}
-
-/* In ASCII, what closes has bit 2 and what opens has not. */
-INLINE uint32_t level(char bracket)
-{
-    return bracket & 4 ? -1U : 1;
 }
 
 /* Goes on in or outside of a string to the piece's end, or stops behind a string that is the name,
@@ -185,7 +134,7 @@ INLINE const char *search(struct json_skim *s, struct piece *in, const char *p, 
     bool escape = false;
     while (p < in->end) {
         uint64_t from_before = carry;
-        struct step b = next_block(in, p, &carry, block);
+        struct marks_step b = marks_next(in->start, in->end, p, &carry, block);
         if (b.text) { /* most bytes of most answers: a long text */
             p = wide.quotes(b.next, in->start, in->end).base;
             continue;
@@ -198,7 +147,7 @@ INLINE const char *search(struct json_skim *s, struct piece *in, const char *p, 
         for (; left; left &= left - 1) {
             const char *at = p + __builtin_ctzll(left);
             if (*at != '"') {
-                depth += level(*at);
+                depth += marks_level(*at);
                 if (depth == 0) {
                     s->done = true;
                     return at + 1;
@@ -231,15 +180,16 @@ INLINE const char *pass_value(struct json_skim *s, struct piece *in, const char 
     uint32_t depth = s->_depth, members = member_depth(s);
     bool escape = false;
     while (p < in->end) {
-        struct step b = next_block(in, p, &carry, block);
+        uint64_t from_before = carry;
+        struct marks_step b = marks_next(in->start, in->end, p, &carry, block);
         uint64_t left = b.brackets;
-        if (depth == members) {
-            left |= b.quotes & ~b.inside;
+        if (depth == members && (from_before || *p == '"')) {
+            left |= b.quotes & ~b.inside; /* it is a text: its end */
         }
         for (; left; left &= left - 1) {
             const char *at = p + __builtin_ctzll(left);
             if (*at != '"') {
-                depth += level(*at);
+                depth += marks_level(*at);
             }
             if (depth <= members) {
                 s->_depth = depth;
@@ -403,25 +353,28 @@ static const char *last_name(struct str name, const char *from, const char *to)
 }
 
 /* Outside of escapes a quote that the name and another quote follow opens a string: behind a closing
- * one no name can stand. So the last such string that a colon follows is the member if no bracket
- * behind its value closes more than the document. */
+ * one no name can stand. So the last such string that a colon follows is the member if the bracket that
+ * closes the object it stands in is the document's last. */
 static bool skim_end(struct json_skim *s, struct str doc)
 {
     if (doc.n < s->name.n + 1 + QUOTE_STEP || doc.p[0] != '{') {
         return false;
     }
-    const char *at = last_name(s->name, doc.p, doc.p + doc.n);
-    if (!at) {
+    const char *end = doc.p + doc.n, *p = last_name(s->name, doc.p, end);
+    p = p ? skip_space(p + s->name.n + 2, end) : end;
+    if (p == end || *p != ':') {
         return false;
     }
-    struct piece in = {.start = doc.p, .end = doc.p + doc.n};
-    s->_depth = 1;
-    enter(s, NAME);
-    const char *p = run(s, &in, at + s->name.n + 2);
-    while (p < in.end && is_space(*p)) {
-        p++;
+    p = skip_space(p + 1, end);
+    if (p == end || *p != '{') {
+        return false;
     }
-    return s->found && s->done && p == in.end;
+    const char *behind = json_closing(doc.p, p, end);
+    if (!behind || skip_space(behind, end) != end) {
+        return false;
+    }
+    s->from_value = str_make(p, (size_t)(end - p));
+    return s->found = s->done = true;
 }
 
 void json_skim_whole(struct json_skim *s, struct str doc)

@@ -17,9 +17,11 @@ struct json_skim {
     uint32_t _key_n;
     char _key[64];
     uint32_t n;    /* bytes of `keep` that are filled */
-    bool found;    /* the value in keep[0..n) is whole */
+    bool found;    /* the value in keep[0..n) is whole, or stands at the front of `from_value` */
     bool too_long; /* it came by but did not fit */
     bool done;     /* the top-level value has ended */
+    /* Of a document that came whole: the value, an object, and what follows it. Not copied. */
+    struct str from_value;
     char keep[JSON_SKIM_KEEP];
 };
 
@@ -37,7 +39,8 @@ static inline void json_skim_start(struct json_skim *s)
 void json_skim(struct json_skim *s, struct str piece);
 
 /* The same for a document that came whole, in the state of the beginning: it looks for the member from
- * the end, where APIs put their usage, and reads the rest only when it is not there. */
+ * the end, where APIs put their usage, and reads the rest only when it is not there. What is found in this way
+ * is an object, of any length, and stands in `from_value`. */
 void json_skim_whole(struct json_skim *s, struct str doc);
 
 #endif

@@ -6,7 +6,10 @@
 
 #include "base/must.h"
 #include "base/utf8.h"
+#include "json/marks.h"
 #include "json/quote.h"
+
+#define NOINLINE static __attribute__((noinline))
 
 const uint8_t json_types[256] = {
     ['{'] = JSON_OBJECT, ['['] = JSON_ARRAY, ['"'] = JSON_STRING, ['t'] = JSON_TRUE,
@@ -95,7 +98,7 @@ bool json_plain(struct str quoted, struct str *ret)
 }
 
 /* Whether the rest of a text, from an escape on, says the rest of a name. */
-__attribute__((noinline)) static bool decoded_is(const char *p, const char *end, struct str name)
+NOINLINE bool decoded_is(const char *p, const char *end, struct str name)
 {
     while (p < end) {
         char c[4] = {*p};
@@ -177,7 +180,7 @@ int json_int(struct str value, int64_t *ret)
     return 0;
 }
 
-__attribute__((noinline)) static const char *skip_spaces(const char *p)
+NOINLINE const char *skip_spaces(const char *p)
 {
     while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t') {
         p++;
@@ -195,88 +198,92 @@ const char *json_string_end(const char *p, struct str span)
     return quote_end_any(p + 1, span.p + span.n, NULL);
 }
 
-/* What bounds a value or nests in it; numbers and words contain none of it. */
-enum { OTHER, QUOTE, OPEN, CLOSE, END };
-static const uint8_t kinds[256] = {
-    ['"'] = QUOTE, ['{'] = OPEN, ['['] = OPEN, ['}'] = CLOSE, [']'] = CLOSE,
-    [','] = END,   [' '] = END,  ['\n'] = END, ['\r'] = END,  ['\t'] = END,
+/* What may stand behind a number or a word. */
+static const bool bounds[256] = {
+    [','] = true,  ['}'] = true,  [']'] = true,  [' '] = true,
+    ['\n'] = true, ['\r'] = true, ['\t'] = true,
 };
 
-static inline unsigned kind_of(char c)
+/* Behind the bracket by which `depth` containers, and all that open at or behind `p`, are closed; NULL when
+ * there is none. Outside of strings at `p`; [start, end) is readable. */
+MARKS_INLINE const char *closing(const char *start, const char *p, const char *end, uint32_t depth,
+                                 marks_block *block)
 {
-    return kinds[(unsigned char)c];
-}
-
-/* The byte behind the container at `p`, whatever is in it. */
-__attribute__((noinline)) static const char *skip_nested(const char *p, const char *end)
-{
-    size_t depth = 0;
-    do {
-        unsigned kind = kind_of(*p);
-        depth += kind == OPEN;
-        depth -= kind == CLOSE;
-        p = kind == QUOTE ? quote_end_any(p + 1, end, NULL) : p + 1;
-    } while (depth);
-    return p;
-}
-
-#ifdef __SSE2__
-struct block16 {
-    uint32_t quotes, slashes, brackets;
-};
-
-static inline struct block16 block16(const char *p)
-{
-    __m128i x = _mm_loadu_si128((const void *)p);
-    __m128i y = _mm_or_si128(x, _mm_set1_epi8(0x20)); /* braces are brackets with bit 5 set */
-    y = _mm_or_si128(_mm_cmpeq_epi8(y, _mm_set1_epi8('{')), _mm_cmpeq_epi8(y, _mm_set1_epi8('}')));
-    return (struct block16){
-        .quotes = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('"'))),
-        .slashes = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))),
-        .brackets = (uint32_t)_mm_movemask_epi8(y),
-    };
-}
-
-/* The byte behind the container at `p`, if it is as most are: nothing nested in it, no backslash.
- * Then its end is the first bracket behind an even number of quotes. NULL when it is not like that,
- * or when fewer than 16 bytes are left in the span. */
-static inline const char *skip_flat(const char *p, const char *end)
-{
-    if (end - p < 16) {
-        return NULL;
-    }
-    const char *last = end - 16;
-    uint32_t quotes = 0; /* the parity of its bits is that of all quotes up to here */
-    p++;
-    for (;; p += 16) {
-        unsigned seen = p > last ? (unsigned)(p - last) : 0; /* of the last block: looked at */
-        if (seen >= 16) {
-            return NULL;
+    uint64_t carry = 0;
+    while (p < end) {
+        struct marks_step b = marks_next(start, end, p, &carry, block);
+        if (b.text) {
+            p = wide.quotes(b.next, start, end).base;
+            continue;
         }
-        struct block16 b = block16(p - seen);
-        uint32_t stops = (b.brackets | b.slashes) >> seen << seen;
-        b.quotes = b.quotes >> seen << seen;
-        if (stops) {
-            const char *first = p - seen + __builtin_ctz(stops);
-            quotes ^= b.quotes & (stops ^ (stops - 1));
-            return kind_of(*first) == CLOSE && !__builtin_parity(quotes) ? first + 1 : NULL;
+        for (uint64_t left = b.brackets; left; left &= left - 1) {
+            const char *at = p + __builtin_ctzll(left);
+            depth += marks_level(*at);
+            if (depth == 0) {
+                return at + 1;
+            }
         }
-        quotes ^= b.quotes;
+        p = b.next + b.escape;
     }
-}
-#else
-static inline const char *skip_flat(const char *p, const char *end)
-{
-    (void)p;
-    (void)end;
     return NULL;
+}
+
+NOINLINE const char *closing_plain(const char *start, const char *p, const char *end,
+                                   uint32_t depth)
+{
+    return closing(start, p, end, depth, marks_plain);
+}
+
+#ifdef __x86_64__
+NOINLINE const char *closing_sse2(const char *start, const char *p, const char *end, uint32_t depth)
+{
+    return closing(start, p, end, depth, marks_sse2);
+}
+
+NOINLINE MARKS_AVX2 const char *closing_avx2(const char *start, const char *p, const char *end,
+                                             uint32_t depth)
+{
+    return closing(start, p, end, depth, marks_avx2);
+}
+
+/* Where at least WIDE_BLOCK bytes are left. */
+NOINLINE QUOTE_AVX2 const char *text_avx2(const char *p, const char *end)
+{
+    return quote_end_avx2(p, end, end - WIDE_BLOCK);
 }
 #endif
 
-__attribute__((noinline)) static const char *skip_container(const char *p, const char *end)
+static const char *closing_any(const char *start, const char *p, const char *end, uint32_t depth)
 {
-    const char *behind = skip_flat(p, end);
-    return behind ? behind : skip_nested(p, end);
+#ifdef __x86_64__
+    if (wide.level == WIDE_AVX2) {
+        return closing_avx2(start, p, end, depth);
+    }
+    if (wide.level == WIDE_SSE2) {
+        return closing_sse2(start, p, end, depth);
+    }
+#endif
+    return closing_plain(start, p, end, depth);
+}
+
+const char *json_container_end(const char *p, const char *end)
+{
+    return closing_any(p, p, end, 0);
+}
+
+const char *json_closing(const char *start, const char *p, const char *end)
+{
+    return closing_any(start, p, end, 1);
+}
+
+const char *json_text_end(const char *p, const char *end)
+{
+#ifdef __x86_64__
+    if (end - p >= WIDE_BLOCK && wide.level == WIDE_AVX2) {
+        return text_avx2(p, end);
+    }
+#endif
+    return quote_end_any(p, end, NULL);
 }
 
 /* json_each(), inlined where spans are looked through here. */
@@ -309,9 +316,10 @@ static inline __attribute__((always_inline)) bool each(struct str span, size_t *
     if (t < JSON_STRING) {
         do {
             behind++;
-        } while (!kind_of(*behind));
+        } while (!bounds[(unsigned char)*behind]);
     } else {
-        behind = t == JSON_STRING ? quote_end_any(from + 1, end, NULL) : skip_container(from, end);
+        behind =
+            t == JSON_STRING ? quote_end_any(from + 1, end, NULL) : json_container_end(from, end);
     }
     *key = str_make(p, key_n);
     *value = str_make(from, (size_t)(behind - from));

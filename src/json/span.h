@@ -14,6 +14,16 @@ static inline enum json_type json_type_of(char first)
 /* The byte behind the validated string that starts (with its quote) at `p` in `span`. */
 const char *json_string_end(const char *p, struct str span);
 
+/* The byte behind the closing quote of a validated string whose text starts at `p`. */
+const char *json_text_end(const char *p, const char *end);
+
+/* The byte behind the validated array or object at `p`. */
+const char *json_container_end(const char *p, const char *end);
+
+/* The byte behind the bracket that closes the container in which `p` stands, outside of strings, in bytes that
+ * nobody has looked at; NULL when none does. [start, end) is readable. */
+const char *json_closing(const char *start, const char *p, const char *end);
+
 /* Whether the quoted (and validated) string says `name`, its escapes decoded. */
 bool json_quoted_is(struct str quoted, struct str name);
 

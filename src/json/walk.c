@@ -8,9 +8,10 @@ static inline bool is_space(char c)
     return (unsigned char)c <= ' ';
 }
 
-static inline const char *skip_space(const char *p, const char *end)
+/* Inside of a container, where its end follows at the latest. */
+static inline const char *skip_space(const char *p)
 {
-    while (p < end && is_space(*p)) {
+    while (is_space(*p)) {
         p++;
     }
     return p;
@@ -21,16 +22,19 @@ struct walk walk_at(struct str span)
     if (span.n == 0) {
         span = STR("null"); /* nothing to walk through */
     }
-    const char *end = span.p + span.n;
-    return (struct walk){skip_space(span.p, end), end};
+    const char *p = span.p, *end = span.p + span.n;
+    while (p < end && is_space(*p)) {
+        p++;
+    }
+    return (struct walk){p, end};
 }
 
 /* To the next value or name of the container; false behind its end. */
 static inline bool next(struct walk *w, char close)
 {
-    const char *p = skip_space(w->p, w->end);
+    const char *p = skip_space(w->p);
     if (*p == ',') {
-        p = skip_space(p + 1, w->end);
+        p = skip_space(p + 1);
     }
     if (*p == close) {
         w->p = p + 1;
@@ -43,8 +47,13 @@ static inline bool next(struct walk *w, char close)
 /* The inside of the string at p, and `*p` behind it. Most are short and without an escape. */
 static inline struct str take_string(const char **p, const char *end)
 {
-    const char *from = *p + 1, *behind = quote_end_any(from, end, NULL);
-    *p = behind;
+    const char *from = *p + 1, *behind = NULL;
+#ifdef __SSE2__
+    if (end - from >= 16) {
+        behind = quote_first(from, quote_bits_sse2(from));
+    }
+#endif
+    *p = behind = behind ? behind : json_text_end(from, end);
     return str_make(from, (size_t)(behind - 1 - from));
 }
 
@@ -54,7 +63,7 @@ bool walk_member(struct walk *w, struct str *ret_key)
         return false;
     }
     *ret_key = take_string(&w->p, w->end);
-    w->p = skip_space(skip_space(w->p, w->end) + 1, w->end);
+    w->p = skip_space(skip_space(w->p) + 1);
     return true;
 }
 
@@ -72,29 +81,13 @@ struct str walk_text(struct walk *w)
     return (struct str){0};
 }
 
-static const char *skip_container(const char *p, const char *end)
-{
-    unsigned depth = 0;
-    do {
-        char c = *p;
-        if (c == '"') {
-            p = quote_end_any(p + 1, end, NULL);
-            continue;
-        }
-        depth += c == '{' || c == '[';
-        depth -= c == '}' || c == ']';
-        p++;
-    } while (depth);
-    return p;
-}
-
 struct str walk_value(struct walk *w)
 {
     const char *from = w->p, *p = from;
     if (*p == '"') {
-        p = quote_end_any(p + 1, w->end, NULL);
+        p = json_text_end(p + 1, w->end);
     } else if (*p == '{' || *p == '[') {
-        p = skip_container(p, w->end);
+        p = json_container_end(p, w->end);
     } else {
         while (p < w->end && *p != ',' && *p != '}' && *p != ']' && !is_space(*p)) {
             p++;

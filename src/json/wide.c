@@ -5,13 +5,13 @@
 #include "base/utf8.h"
 #include "json/quote.h"
 
-enum kind { TEXT, QUOTES };
+enum kind { TEXT, QUOTES, ODD };
 
 /* Plain C: for machines without the registers below, and the yardstick of the tests. */
 
 static inline bool is_marked(unsigned char c, enum kind k)
 {
-    return c == '"' || c == '\\' || (k == TEXT && (c < 0x20 || c > 0x7F));
+    return (c == '"' && k != ODD) || c == '\\' || (k != QUOTES && (c < 0x20 || c > 0x7F));
 }
 
 static inline struct window find_plain(const char *p, const char *end, enum kind k)
@@ -36,6 +36,12 @@ static struct window quotes_plain(const char *p, const char *start, const char *
 {
     (void)start;
     return find_plain(p, end, QUOTES);
+}
+
+static struct window odd_plain(const char *p, const char *start, const char *end)
+{
+    (void)start;
+    return find_plain(p, end, ODD);
 }
 
 static const char *utf8_plain(const char *p, const char *end)
@@ -80,9 +86,11 @@ INLINE const char *last_block(const char *p, const char *start, const char *end,
 INLINE __m128i hits_sse2(const char *p, enum kind k)
 {
     __m128i x = _mm_loadu_si128((const void *)p);
-    __m128i hit = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
-    hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
-    if (k == TEXT) { /* signed: bytes above 0x7F are negative */
+    __m128i hit = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+    if (k != ODD) {
+        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
+    }
+    if (k != QUOTES) { /* signed: bytes above 0x7F are negative */
         hit = _mm_or_si128(hit, _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)));
     }
     return hit;
@@ -107,7 +115,10 @@ static __attribute__((noinline)) struct window last_sse2(const char *p, const ch
     char copy[WIDE_BLOCK];
     unsigned shift;
     const char *last = last_block(p, start, end, copy, &shift);
-    uint64_t bits = (k == TEXT ? block_sse2(last, TEXT) : block_sse2(last, QUOTES)) >> shift;
+    uint64_t bits = (k == TEXT     ? block_sse2(last, TEXT)
+                     : k == QUOTES ? block_sse2(last, QUOTES)
+                                   : block_sse2(last, ODD)) >>
+                    shift;
     return bits ? (struct window){p, bits} : (struct window){end, 0};
 }
 
@@ -132,13 +143,18 @@ static struct window quotes_sse2(const char *p, const char *start, const char *e
     return find_sse2(p, start, end, QUOTES);
 }
 
+static struct window odd_sse2(const char *p, const char *start, const char *end)
+{
+    return find_sse2(p, start, end, ODD);
+}
+
 /* AVX2. */
 
 /* The upper bit of each marked byte of p[0..32). */
 INLINE AVX2 __m256i hits_avx2(const char *p, enum kind k)
 {
     __m256i x = _mm256_loadu_si256((const void *)p);
-    return k == TEXT ? quote_stops_avx2(x) : quote_marks_avx2(x);
+    return k == TEXT ? quote_stops_avx2(x) : k == QUOTES ? quote_marks_avx2(x) : quote_odd_avx2(x);
 }
 
 INLINE AVX2 uint64_t bits_avx2(__m256i low, __m256i high)
@@ -193,6 +209,11 @@ static AVX2 struct window text_avx2(const char *p, const char *start, const char
 static AVX2 struct window quotes_avx2(const char *p, const char *start, const char *end)
 {
     return find_avx2(p, start, end, QUOTES);
+}
+
+static AVX2 struct window odd_avx2(const char *p, const char *start, const char *end)
+{
+    return find_avx2(p, start, end, ODD);
 }
 
 /* UTF-8 by three lookups (Keiser and Lemire, "Validating UTF-8 In Less Than One Instruction Per
@@ -306,7 +327,7 @@ static AVX2 const char *utf8_avx2(const char *p, const char *end)
 }
 #endif
 
-struct wide wide = {WIDE_PLAIN, text_plain, quotes_plain, utf8_plain};
+struct wide wide = {WIDE_PLAIN, text_plain, quotes_plain, odd_plain, utf8_plain};
 
 #ifdef __x86_64__
 static bool has_avx2(void)
@@ -320,15 +341,15 @@ bool wide_choose(enum wide_level level)
 {
     switch (level) {
     case WIDE_PLAIN:
-        wide = (struct wide){WIDE_PLAIN, text_plain, quotes_plain, utf8_plain};
+        wide = (struct wide){WIDE_PLAIN, text_plain, quotes_plain, odd_plain, utf8_plain};
         return true;
 #ifdef __x86_64__
     case WIDE_SSE2:
-        wide = (struct wide){WIDE_SSE2, text_sse2, quotes_sse2, utf8_plain};
+        wide = (struct wide){WIDE_SSE2, text_sse2, quotes_sse2, odd_sse2, utf8_plain};
         return true;
     case WIDE_AVX2:
         if (has_avx2()) {
-            wide = (struct wide){WIDE_AVX2, text_avx2, quotes_avx2, utf8_avx2};
+            wide = (struct wide){WIDE_AVX2, text_avx2, quotes_avx2, odd_avx2, utf8_avx2};
             return true;
         }
         return false;

@@ -27,6 +27,7 @@ struct wide {
     enum wide_level level;
     wide_find *text;   /* what a strict string stops at: quote, backslash, below 0x20, above 0x7F */
     wide_find *quotes; /* quote and backslash */
+    wide_find *odd;    /* backslash, below 0x20, above 0x7F */
     /* The first quote, backslash or control character at or behind `p`, or `end`; NULL when the
      * bytes in front of it are not UTF-8 (base/utf8.h). `p` is the start of a sequence. */
     const char *(*utf8)(const char *p, const char *end);

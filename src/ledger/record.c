@@ -67,13 +67,15 @@ static char *put_2(char *at, unsigned v)
     return at + 2;
 }
 
-/* How many bytes at the front need no escape. The fields of a record are whole multiples of 16. */
-static size_t plain_prefix(const char *p, size_t n)
+/* Copies the bytes at the front that need no escape, by whole registers: the fields of a record are multiples
+ * of 16, and a line has room for more than any of them. Returns how many they are. */
+static size_t put_plain(char *to, const char *p, size_t n)
 {
     const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'),
                   slash = _mm_set1_epi8('\\'), del = _mm_set1_epi8(0x7f);
     for (size_t at = 0; at < n; at += 16) {
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+        _mm_storeu_si128((__m128i *)(void *)(to + at), x);
         /* Signed: bytes from 0x80 on are below 0x20, too. */
         __m128i odd = _mm_or_si128(_mm_cmplt_epi8(x, space), _mm_cmpeq_epi8(x, quote));
         odd = _mm_or_si128(odd, _mm_or_si128(_mm_cmpeq_epi8(x, slash), _mm_cmpeq_epi8(x, del)));
@@ -89,8 +91,8 @@ static size_t plain_prefix(const char *p, size_t n)
 /* Names come from configuration and clients: escaped, and never longer than six bytes for one. */
 static char *put_text(char *at, const char *p, size_t n)
 {
-    size_t i = plain_prefix(p, n);
-    at = put(at, p, i);
+    size_t i = put_plain(at, p, n);
+    at += i;
     for (; i < n; i++) {
         unsigned char c = (unsigned char)p[i];
         if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
@@ -132,7 +134,8 @@ static char *put_ms(char *at, uint32_t us)
 {
     at = put_u64(at, us / 1000);
     *at++ = '.';
-    *at++ = (char)('0' + us / 100 % 10);
+    us %= 1000;
+    *at++ = (char)('0' + us / 100);
     return put_2(at, us % 100);
 }
 

@@ -193,13 +193,15 @@ uint64_t loop_now_us(struct loop *l)
 {
     if (!l->now_us) {
         l->now_us = clock_us();
+        l->now_ms = l->now_us / 1000;
     }
     return l->now_us;
 }
 
 uint64_t loop_now_ms(struct loop *l)
 {
-    return loop_now_us(l) / 1000;
+    loop_now_us(l);
+    return l->now_ms;
 }
 
 struct pool *loop_pool(struct loop *l)
@@ -220,19 +222,24 @@ void *loop_take_scratch(struct loop *l)
     return taken;
 }
 
-void loop_timer(struct loop *l, struct timer *t, uint64_t after_ms)
+static __attribute__((noinline)) void place_timer(struct loop *l, struct timer *t, uint64_t due)
 {
-    uint64_t due = loop_now_ms(l) + after_ms;
-    if (timer_is_set(t) && t->_at_ms <= due) {
-        t->_due_ms = due;
-        return;
-    }
     /* An idle wheel's clock stands still; what is placed on it is placed from today on. */
     if (l->tick_at_ms == UINT64_MAX) {
         wheel_advance(&l->wheel, loop_now_ms(l));
     }
     wheel_set(&l->wheel, t, due);
     arm(l, wheel_next(&l->wheel));
+}
+
+void loop_timer(struct loop *l, struct timer *t, uint64_t after_ms)
+{
+    uint64_t due = loop_now_ms(l) + after_ms;
+    if (timer_is_set(t) && t->_at_ms <= due) {
+        t->_due_ms = due; /* nearly always: moved further away */
+    } else {
+        place_timer(l, t, due);
+    }
 }
 
 void loop_timer_within(struct loop *l, struct timer *t, uint64_t after_ms)

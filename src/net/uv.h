@@ -15,6 +15,7 @@ struct loop {
     uv_check_t after_poll;
     uv_prepare_t before_poll;
     uint64_t now_us;     /* 0: read the clock when somebody asks */
+    uint64_t now_ms;     /* the same moment */
     uint64_t tick_at_ms; /* when `tick` is armed for; UINT64_MAX when it is not */
     struct timer_wheel wheel;
     struct pool pool;

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "json/span.h"
 #include "json/tree.h"
+#include "json/judge.h"
 #include "json/wide.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -252,6 +253,7 @@ static void scan_both(struct str doc, bool valid, bool members_valid)
     bool ok = json_scan(doc, strict, WANTED, &top, &e) == 0;
     bool lax_ok = json_scan_members(doc, lax, WANTED, &lax_top, &lax_e) == 0;
     must(ok == valid && lax_ok == members_valid && (lax_ok || !ok));
+    must(ok || !lax_ok || !json_texts_are_good(doc));
     must(ok || (e.at <= doc.n && e.why));
     must(lax_ok || (lax_e.at <= doc.n && lax_e.why && lax_e.at >= e.at));
     if (ok) {

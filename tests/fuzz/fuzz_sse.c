@@ -88,6 +88,9 @@ static void check_data(struct str event)
     }
     struct str got = sse_data(&a, event, &name);
     must(str_eq(got, buf_str(&want)) && str_eq(name, want_name));
+    size_t end = sse_event_take(&a, event.p, event.n, 0, &name, &got);
+    must(end == plain_end(event));
+    must(end != event.n || (str_eq(got, buf_str(&want)) && str_eq(name, want_name)));
     buf_free(&want);
     arena_reset(&a);
 }

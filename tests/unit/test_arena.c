@@ -169,6 +169,25 @@ static void a_reset_arena_takes_the_same_block(void **state)
     pool_trim(&p, 0);
 }
 
+static void a_rewound_arena_keeps_one_small_block(void **state)
+{
+    (void)state;
+    struct pool pool = {.keep_max = 1 << 20};
+    struct arena a = {.pool = &pool};
+    arena_rewind(&a); /* there is nothing to keep */
+    char *first = arena_alloc(&a, 100);
+    arena_rewind(&a);
+    assert_int_equal(pool.lent, 1024);
+    assert_ptr_equal(arena_alloc(&a, 200), first);
+    arena_alloc(&a, 3000); /* a second block */
+    arena_rewind(&a);
+    assert_int_equal(pool.lent, 0);
+    arena_alloc(&a, 8000); /* a large one */
+    arena_rewind(&a);
+    assert_int_equal(pool.lent, 0);
+    pool_trim(&pool, 0);
+}
+
 static void tails_are_given_back(void **state)
 {
     (void)state;
@@ -232,6 +251,7 @@ int main(void)
         cmocka_unit_test(keeping_has_a_cap),
         cmocka_unit_test(pieces_do_not_overlap),
         cmocka_unit_test(a_reset_arena_takes_the_same_block),
+        cmocka_unit_test(a_rewound_arena_keeps_one_small_block),
         cmocka_unit_test(tails_are_given_back),
         cmocka_unit_test(text_is_copied),
         cmocka_unit_test(the_unused_rest_is_poisoned),

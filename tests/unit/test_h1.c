@@ -641,6 +641,10 @@ static void lines_of_the_head_before(void **state)
     assert_int_equal(h1_request(&bad, folded.p, folded.n, MAX, &why), -400);
     struct str twice = STR("GET / HTTP/1.1\r\nhost: a\r\nX: y\r\nhost: a\r\n\r\n");
     assert_int_equal(h1_request(&bad, twice.p, twice.n, MAX, &why), -400);
+    struct str no_host = STR("GET / HTTP/1.1\r\nhost: a/b\r\n\r\n");
+    for (int i = 0; i < 3; i++) { /* what was refused is no better the next time */
+        assert_int_equal(h1_request(&bad, no_host.p, no_host.n, MAX, &why), -400);
+    }
 }
 
 int main(void)

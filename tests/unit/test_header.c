@@ -81,9 +81,9 @@ static void unknown_names(void **state)
                                         "x-own",
                                         "hosts",
                                         "accept",
-                                        "user-agent",
+                                        "user-agents",
                                         "content-lengthh",
-                                        "traceparent",
+                                        "x-traceparent",
                                         "x_api_key",
                                         "x-api-key2"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

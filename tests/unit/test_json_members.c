@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "json/scan.h"
+#include "json/judge.h"
 #include "json/wide.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -52,8 +53,35 @@ static void leaves_texts_to_others(void **state)
                 struct str doc = padded(docs[i], spaces);
                 assert_int_equal(json_scan(doc, NULL, 0, NULL, NULL), -EBADMSG);
                 assert_true(accepts(doc));
+                assert_false(json_texts_are_good(doc));
             }
         }
+    }
+}
+
+/* All texts at once are judged as the scan judges them one by one. */
+static void judges_all_texts_at_once(void **state)
+{
+    (void)state;
+    static const char *const docs[] = {
+        "{}",
+        "{\"a\":\"plain\",\"b\":[1,true,null]}",
+        "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\ude00\"]",
+        "[\"M\xC3\xBCnchen \xE2\x80\x93 \xF0\x9F\x98\x80\",\"\x7F\"]",
+        "[\"\\n\xC3\xBC\\n\xC3\xBC\\\\\",\"\xE6\xBC\xA2\xE5\xAD\x97\"]",
+    };
+    EACH_LEVEL(level)
+    {
+        for (size_t i = 0; i < COUNT(docs); i++) {
+            for (size_t spaces = 0; spaces < 140; spaces++) {
+                struct str doc = padded(docs[i], spaces);
+                assert_int_equal(json_scan(doc, NULL, 0, NULL, NULL), 0);
+                assert_true(json_texts_are_good(doc));
+            }
+        }
+        assert_false(
+            json_texts_are_good(STR("{\n}"))); /* which control character, it cannot tell */
+        assert_false(json_texts_are_good(STR("")));
     }
 }
 
@@ -230,6 +258,7 @@ int main(void)
         cmocka_unit_test_teardown(judges_the_strings_that_are_wanted, best_level),
         cmocka_unit_test_teardown(finds_what_the_strict_scan_finds, best_level),
         cmocka_unit_test_teardown(ends_texts_where_they_end, best_level),
+        cmocka_unit_test(judges_all_texts_at_once),
         cmocka_unit_test(decodes_what_was_not_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include "base/utf8.h"
 #include "json/scan.h"
+#include "json/span.h"
 #include "json/wide.h"
 
 #ifndef SOURCE_ROOT
@@ -449,19 +450,48 @@ static void finders_agree_with_the_plain_loops(void **state)
             text[i] = odd ? alphabet[next_random(&seed) % (sizeof alphabet - 1)] : 'x';
         }
         size_t from = n ? next_random(&seed) % n : 0;
-        const char *text_stop = NULL, *quote_stop = NULL;
+        const char *text_stop = NULL, *quote_stop = NULL, *odd_stop = NULL;
         EACH_LEVEL(level)
         {
             struct window t = wide.text(text + from, text, text + n);
             struct window q = wide.quotes(text + from, text, text + n);
             const char *t_stop = t.bits ? t.base + __builtin_ctzll(t.bits) : text + n;
+            struct window o = wide.odd(text + from, text, text + n);
+            const char *o_stop = o.bits ? o.base + __builtin_ctzll(o.bits) : text + n;
             const char *q_stop = q.bits ? q.base + __builtin_ctzll(q.bits) : text + n;
             if (level == WIDE_PLAIN) {
                 text_stop = t_stop;
                 quote_stop = q_stop;
+                odd_stop = o_stop;
             }
+            assert_ptr_equal(o_stop, odd_stop);
             assert_ptr_equal(t_stop, text_stop);
             assert_ptr_equal(q_stop, quote_stop);
+        }
+    }
+}
+
+/* What is passed over may hold what looks like its end, at any place of a block. */
+static void containers_and_texts_end(void **state)
+{
+    (void)state;
+    char text[600];
+    for (int n = 0; n < 200; n++) {
+        int len = snprintf(text, sizeof text,
+                           "[{\"a\":\"%*s\\\"}]\",\"b\":[[],{\"}\":\"\\\\\"}]},1]", n, "");
+        for (int tail = 0; tail < 70; tail += 23) {
+            struct str doc = {.n = (size_t)(len + tail)};
+            char *own = malloc(doc.n);
+            assert_non_null(own);
+            memcpy(own, text, (size_t)len);
+            memset(own + len, ']', (size_t)tail);
+            doc.p = own;
+            EACH_LEVEL(level)
+            {
+                assert_ptr_equal(json_container_end(doc.p, doc.p + doc.n), doc.p + len);
+                assert_ptr_equal(json_text_end(doc.p + 7, doc.p + doc.n), doc.p + 7 + n + 5);
+            }
+            free(own);
         }
     }
 }
@@ -679,6 +709,7 @@ int main(void)
         cmocka_unit_test_teardown(utf8_agrees_with_the_plain_reading, best_level),
         cmocka_unit_test_teardown(utf8_knows_every_short_sequence, best_level),
         cmocka_unit_test_teardown(finders_agree_with_the_plain_loops, best_level),
+        cmocka_unit_test(containers_and_texts_end),
         cmocka_unit_test(decodes_escapes),
         cmocka_unit_test(reads_integers),
         cmocka_unit_test(iterates_over_spans),

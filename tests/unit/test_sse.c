@@ -237,6 +237,26 @@ static const struct {
     {T("data: a\r"), T("a"), ""},
 };
 
+/* Taken in one, an event ends where it ends and says what it says, whatever part of it is there. */
+static void check_taken(const char *text, size_t n)
+{
+    for (size_t part = 0; part <= n; part++) {
+        struct arena a = {0};
+        char *own = malloc(part ? part : 1);
+        memcpy(own, text, part);
+        struct str name = {0}, data, want_name = {0};
+        size_t end = sse_event_end(own, part, 0);
+        for (size_t from = 0; from <= part && (from == 0 || !end || from < end); from++) {
+            assert_int_equal(sse_event_take(&a, own, part, from, &name, &data),
+                             sse_event_end(own, part, from));
+            struct str want = sse_data(&a, str_make(own, end), &want_name);
+            assert_true(!end || (str_eq(data, want) && str_eq(name, want_name)));
+        }
+        free(own);
+        arena_reset(&a);
+    }
+}
+
 static void what_events_say(void **state)
 {
     (void)state;
@@ -252,6 +272,7 @@ static void what_events_say(void **state)
         }
         assert_true(str_eq(sse_data(&a, str_make(own, events[i].n), NULL), data));
         free(own);
+        check_taken(events[i].text, events[i].n);
         arena_reset(&a);
     }
 }
