@@ -210,7 +210,7 @@ static void providers_taken_apart(void **state)
         assert_true(str_eq(p->target.host, str_of(want[i].host)));
         assert_true(str_eq(p->base_path, str_of(want[i].base_path)));
         assert_true(str_eq(p->origin_name, str_of(want[i].origin)));
-        assert_true(!want[i].fields || str_eq(p->fixed_fields, str_of(want[i].fields)));
+        assert_true(!want[i].fields || str_eq(p->credentials[0].fields, str_of(want[i].fields)));
         assert_int_equal(p->target.port, want[i].port);
         assert_int_equal(p->target.tls, want[i].tls);
         assert_int_equal(p->target.tls_ctx != NULL, want[i].tls);
