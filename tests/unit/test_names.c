@@ -96,6 +96,7 @@ static void names_are_remembered(void **state)
 static void later(struct bench *b, uint64_t s)
 {
     b->l->now_us = clock_us() + s * 1000000;
+    b->l->now_ms = b->l->now_us / 1000;
 }
 
 static void expect_refreshed(struct bench *b, const char *host, int calls)
