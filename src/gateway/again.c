@@ -84,8 +84,7 @@ void again_worked(struct call *c)
 
 /* ---- the next attempt ---- */
 
-/* As if the last attempt had not been. */
-static void forget(struct call *c)
+void again_forget(struct call *c)
 {
     struct relay *r = &c->relay;
     http_up_cancel(c->up);
@@ -104,7 +103,7 @@ static void forget(struct call *c)
 
 static void run(struct call *c, enum stage stage, uint64_t delay_ms)
 {
-    forget(c);
+    again_forget(c);
     call_back_to(c, stage);
     if (delay_ms) {
         c->retry_waits = true;
@@ -178,5 +177,17 @@ void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcom
                              .retry_after_ms = e->retry_after_ms,
                              .should_retry = retry};
     call_fail(c, &out, "%.*s", STR_ARG(message));
+    relay_end_call(c);
+}
+
+void again_or_replace(struct call *c, const struct fault *f, const char *code, const char *what)
+{
+    struct call_error e = {.status = 502, .code = code, .outcome = OUTCOME_UPSTREAM_FAILED};
+    if (again(c, f)) {
+        return;
+    }
+    http_up_cancel(c->up);
+    c->up = NULL;
+    call_fail(c, &e, "The provider \"%.*s\" %s.", STR_ARG(c->target->provider->id), what);
     relay_end_call(c);
 }

@@ -20,6 +20,10 @@ bool again_is_about_credential(unsigned status);
 /* An upstream's error ahead of all content: something else is tried, or it is the answer, in the caller's words. */
 struct ir_error;
 void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcome);
+/* The same for an answer that is none: 502 with this code. `what` follows the provider's name. */
+void again_or_replace(struct call *c, const struct fault *f, const char *code, const char *what);
+/* The attempt, and all that came of it, is as if it had not been. */
+void again_forget(struct call *c);
 
 /* An answer, or the start of a stream, that is kept back while it is not sure that the client gets it. */
 struct held {

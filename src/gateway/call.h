@@ -112,8 +112,6 @@ struct call {
     struct kept_page *kept_page; /* one of them that is asked for, kept_page.c */
     struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
     bool translated;        /* the present target speaks another dialect */
-    bool not_lacking;       /* its 404 was looked at: it is the call's own */
-    struct lacking *lacking;           /* an answer that is held back, lacking.c */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */
     uint64_t forwarded_us, answered_us;
     uint32_t own_us; /* time spent by us, not waited */
@@ -224,12 +222,11 @@ void relay_break_off(struct call *c, const char *code, struct str message, enum 
 void relay_hold(struct call *c, const char *p, size_t n);
 void relay_drop_hold(struct call *c);
 
-/* lacking.c: whether the provider is known to have no /responses. An answer that may say so: it is held back, and
- * its body comes to lacking_body(). Whether such an answer does; then the call goes to its other interface. And
- * once that has answered with `status`, this is remembered. */
+/* lacking.c: whether the provider is known to have no /responses; whether an answer with this status may say so,
+ * and whether it does. Then the call goes to its other interface. Once that has answered with `status`, this is
+ * remembered. */
 bool lacking_responses(const struct call *c, const struct snap_provider *p);
-bool lacking_holds_back(struct call *c, const struct h1_head *h);
-void lacking_body(struct call *c, const struct iovec *pieces, int n, bool end);
+bool lacking_may_tell(const struct call *c, unsigned status);
 bool lacking_is_told(struct call *c, unsigned status, struct str body);
 void lacking_again(struct call *c);
 void lacking_learn(struct call *c, unsigned status);

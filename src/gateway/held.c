@@ -33,7 +33,7 @@ bool held_refuses(struct call *c, const struct h1_head *h)
 {
     struct fault_answer a = {.status = h->status, .should_retry = true};
     struct fault f = fault_of_answer(&a);
-    if (!again_possible(c) || f.at == FAULT_REQUEST) {
+    if (!again_possible(c) || (f.at == FAULT_REQUEST && !lacking_may_tell(c, h->status))) {
         return false;
     }
     held_begin(c, h);
@@ -41,13 +41,14 @@ bool held_refuses(struct call *c, const struct h1_head *h)
     return true;
 }
 
-void held_pass_on(struct call *c)
+/* `length` of all that there will be; -1: not known. */
+static void pass_on(struct call *c, int64_t length)
 {
     struct held *held = c->held;
     bool refusal = c->relay.mode == RELAY_REFUSAL;
     c->held = NULL;
     c->status = held->status;
-    http_head(c->req, held->status, -1);
+    http_head(c->req, held->status, length);
     http_lines(c->req, held->lines);
     if (refusal) {
         http_field(c->req, STR("x-should-retry"), STR("false"));
@@ -58,6 +59,11 @@ void held_pass_on(struct call *c)
         c->last_sent_ms = loop_now_ms(c->w->loop);
         http_send_str(c->req, buf_str(&held->body), false);
     }
+}
+
+void held_pass_on(struct call *c)
+{
+    pass_on(c, -1);
 }
 
 /* What the error says about itself, in the words of the caller's dialect. */
@@ -91,11 +97,22 @@ void held_refuse_credential(struct call *c, unsigned status)
     relay_end_call(c);
 }
 
+static void pass_whole(struct call *c)
+{
+    pass_on(c, (int64_t)c->held->body.n);
+    http_send_str(c->req, (struct str){0}, true);
+    relay_end_call(c);
+}
+
 /* The error is whole: something else is tried, or it is the answer. */
 static void decide(struct call *c)
 {
     struct fault f = fault_of_held(c);
     unsigned status = c->held->status;
+    if (lacking_is_told(c, status, buf_str(&c->held->body))) {
+        lacking_again(c);
+        return;
+    }
     if (again(c, &f)) {
         return;
     }
@@ -103,9 +120,7 @@ static void decide(struct call *c)
         held_refuse_credential(c, status);
         return;
     }
-    held_pass_on(c);
-    http_send_str(c->req, (struct str){0}, true);
-    relay_end_call(c);
+    pass_whole(c);
 }
 
 void held_refusal(struct call *c, const struct iovec *pieces, int n, bool end)
@@ -114,10 +129,13 @@ void held_refusal(struct call *c, const struct iovec *pieces, int n, bool end)
     for (int i = 0; i < n; i++) {
         buf_add(b, str_make(pieces[i].iov_base, pieces[i].iov_len));
     }
-    if (end) {
+    bool is_long = b->n > REFUSAL_MAX;
+    if (end && is_long) {
+        pass_whole(c);
+    } else if (end) {
         decide(c);
-    } else if (b->n > REFUSAL_MAX) {
-        held_pass_on(c);
+    } else if (is_long) {
+        pass_on(c, -1);
     } else {
         relay_watch(c);
     }
@@ -126,15 +144,7 @@ void held_refusal(struct call *c, const struct iovec *pieces, int n, bool end)
 void held_is_empty(struct call *c, const char *what)
 {
     struct fault f = fault_of_silence();
-    struct call_error e = {
-        .status = 502, .code = "upstream_truncated", .outcome = OUTCOME_UPSTREAM_FAILED};
-    if (again(c, &f)) {
-        return;
-    }
-    http_up_cancel(c->up);
-    c->up = NULL;
-    call_fail(c, &e, "The provider \"%.*s\" %s.", STR_ARG(c->target->provider->id), what);
-    relay_end_call(c);
+    again_or_replace(c, &f, "upstream_truncated", what);
 }
 
 static void pass_over(void *arg, const struct ir_event *e)

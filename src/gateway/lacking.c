@@ -3,35 +3,27 @@
  * nothing of it was done, and nothing has been sent to the caller. When that is answered, this worker remembers,
  * and for some minutes such calls go there at once.
  *
- *   404 ── the answer is held back, head and body ─┬─ of a model, or of what the call names: it passes
- *                                                  └─ else: forward again, translated
+ *   404 ── the answer is held back (held.c) ─┬─ of a model, or of what the call names: it passes
+ *                                            └─ else: forward again, translated
  */
 #include "dialect/chat.h"
+#include "gateway/again.h"
 #include "gateway/translate.h"
 #include "json/scan.h"
 
-enum {
-    LACKING_MS = 10 * 60 * 1000,
-    BODY_MAX = 64 * 1024, /* some servers say it in a page; what is longer is something else */
-};
-
-struct lacking {
-    struct h1_head *head;
-    struct buf body;
-};
+enum { LACKING_MS = 10 * 60 * 1000 };
 
 bool lacking_responses(const struct call *c, const struct snap_provider *p)
 {
     return c->lacks == p || c->hold->no_responses_until_ms[p->index] > loop_now_ms(c->w->loop);
 }
 
-/* An answer to /responses by which a provider may say that it has none. `api` tells of the others. */
-static bool may_tell(const struct call *c, unsigned status)
+bool lacking_may_tell(const struct call *c, unsigned status)
 {
     const struct snap_provider *p = c->target->provider;
     bool asked = c->translated ? c->tr->upstream == format_of(FORMAT_RESPONSES)
                                : c->ep.endpoint->format == FORMAT_RESPONSES;
-    return (status == 404 || status == 405) && asked && !c->lacks && !c->not_lacking &&
+    return (status == 404 || status == 405) && asked && !c->lacks &&
            c->ep.endpoint->format == FORMAT_RESPONSES && p->family == FAMILY_OPENAI && !p->sim &&
            p->api == API_ANY;
 }
@@ -74,15 +66,14 @@ static bool is_about_the_call(struct call *c, struct str body)
 
 bool lacking_is_told(struct call *c, unsigned status, struct str body)
 {
-    return may_tell(c, status) && (status == 405 || !is_about_the_call(c, body));
+    return lacking_may_tell(c, status) && (status == 405 || !is_about_the_call(c, body));
 }
 
 void lacking_again(struct call *c)
 {
+    again_forget(c);
     c->lacks = c->target->provider;
-    c->lacking = NULL;
     c->translated = true;
-    c->outcome = OUTCOME_OK;
     call_back_to(c, STAGE_forward);
     call_run(c);
 }
@@ -91,43 +82,5 @@ void lacking_learn(struct call *c, unsigned status)
 {
     if (c->lacks && c->lacks == c->target->provider && status != 404 && status != 405) {
         c->hold->no_responses_until_ms[c->lacks->index] = loop_now_ms(c->w->loop) + LACKING_MS;
-    }
-}
-
-bool lacking_holds_back(struct call *c, const struct h1_head *h)
-{
-    if (!may_tell(c, h->status)) {
-        return false;
-    }
-    c->lacking = arena_alloc(&c->req->arena, sizeof *c->lacking);
-    *c->lacking = (struct lacking){.head = http_keep_head(&c->req->arena, h),
-                                   .body = {.arena = &c->req->arena}};
-    return true;
-}
-
-/* It passes after all: what was held back, and what comes. */
-static void pass(struct call *c, bool end)
-{
-    struct lacking *l = c->lacking;
-    struct iovec v = {l->body.p, l->body.n};
-    c->lacking = NULL;
-    c->not_lacking = true;
-    relay_head(c, l->head);
-    relay_body(c, &v, l->body.n > 0, end);
-}
-
-void lacking_body(struct call *c, const struct iovec *pieces, int n, bool end)
-{
-    struct lacking *l = c->lacking;
-    for (int i = 0; i < n; i++) {
-        buf_add(&l->body, str_make(pieces[i].iov_base, pieces[i].iov_len));
-    }
-    bool whole = end && l->body.n <= BODY_MAX;
-    if (whole && lacking_is_told(c, l->head->status, buf_str(&l->body))) {
-        lacking_again(c);
-    } else if (end || l->body.n > BODY_MAX) {
-        pass(c, end);
-    } else {
-        relay_watch(c);
     }
 }

@@ -159,21 +159,6 @@ void relay_end_call(struct call *c)
     call_run(c);
 }
 
-/* The upstream's answer cannot be used: one of ours instead. */
-static void replace_answer(struct call *c, const char *code, const char *what)
-{
-    struct call_error e = {
-        .status = 502, .code = code, .outcome = OUTCOME_UPSTREAM_FAILED, .should_retry = false};
-    struct fault f = fault_of_waiting(); /* it will answer the same again; another may not */
-    if (again(c, &f)) {
-        return;
-    }
-    http_up_cancel(c->up);
-    c->up = NULL;
-    call_fail(c, &e, "The provider \"%.*s\" %s.", STR_ARG(c->target->provider->id), what);
-    relay_end_call(c);
-}
-
 void relay_watch_silence(struct call *c)
 {
     c->relay.mode = RELAY_EVENTS;
@@ -196,6 +181,13 @@ void relay_begin(struct call *c)
     }
 }
 
+/* It would answer the same again; another may not. */
+static void is_no_api(struct call *c, const char *code, const char *what)
+{
+    struct fault f = fault_of_waiting();
+    again_or_replace(c, &f, code, what);
+}
+
 void relay_head(struct call *c, const struct h1_head *h)
 {
     struct str type = h1_get(h, H_CONTENT_TYPE);
@@ -203,12 +195,12 @@ void relay_head(struct call *c, const struct h1_head *h)
     if (h->status < 300 && type.n && (type.p[0] | 0x20) == 't' &&
         str_istarts(type, STR("text/html"))) {
         /* A captive portal or a wrong base URL: a 200 that is none. */
-        replace_answer(c, "upstream_not_an_api", "answered with an HTML page; check its base_url");
+        is_no_api(c, "upstream_not_an_api", "answered with an HTML page; check its base_url");
         return;
     }
     if (h->status >= 300 && h->status < 400 && h->status != 304) {
-        replace_answer(c, "upstream_redirect",
-                       "answered with a redirect, which is not followed; check its base_url");
+        is_no_api(c, "upstream_redirect",
+                  "answered with a redirect, which is not followed; check its base_url");
         return;
     }
     if (c->translated) {
@@ -217,9 +209,6 @@ void relay_head(struct call *c, const struct h1_head *h)
         if (c->tr->reading == READ_EVENTS) {
             loop_timer_within(c->w->loop, &c->timer, HELD_MS);
         }
-        return;
-    }
-    if (lacking_holds_back(c, h)) {
         return;
     }
     if (h->status == 400 && c->conversation.n && format_of(c->ep.endpoint->format)) {
@@ -335,10 +324,6 @@ void relay_hold_back(struct call *c)
 
 void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
 {
-    if (c->lacking) {
-        lacking_body(c, pieces, n, end);
-        return;
-    }
     if (c->tr && c->tr->reading) {
         translate_body(c, pieces, n, end);
         return;
