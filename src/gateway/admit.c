@@ -1,19 +1,27 @@
-/* Stage 3: is there room for one more call. */
+/* Stage 3: is there room for one more call; and, once the model is known, for what it may use. */
 #include "conflict/rate_limit.h"
-#include "gateway/call.h"
+#include "gateway/limits.h"
 
-static bool take(const struct snap_limit *l)
+static bool take(struct call *c, const struct snap_limit *l)
 {
-    if (atomic_fetch_add_explicit(l->now, 1, memory_order_relaxed) < l->at_most) {
+    _Atomic int64_t *running = &l->counter->running;
+    if (atomic_fetch_add_explicit(running, 1, memory_order_relaxed) < (int64_t)l->rule.at_most) {
         return true;
     }
-    atomic_fetch_sub_explicit(l->now, 1, memory_order_relaxed);
+    if (l->rule.soft) {
+        c->crowded = l;
+        atomic_fetch_add_explicit(&l->counter->exceeded, 1, memory_order_relaxed);
+        return true;
+    }
+    atomic_fetch_sub_explicit(running, 1, memory_order_relaxed);
     return false;
 }
 
-static void give(const struct snap_limit *l)
+static void give(const struct snap_limits *all, uint32_t n)
 {
-    atomic_fetch_sub_explicit(l->now, 1, memory_order_relaxed);
+    for (uint32_t i = 0; i < n; i++) {
+        atomic_fetch_sub_explicit(&all->at_once[i]->counter->running, 1, memory_order_relaxed);
+    }
 }
 
 static enum next refuse(struct call *c, const struct snap_limit *l)
@@ -27,56 +35,52 @@ static enum next refuse(struct call *c, const struct snap_limit *l)
                                (uint32_t)retry_after_spread(1000, worker_random(c->w)),
                            .should_retry = true};
     c->w->metrics.refused_by_limit++;
+    atomic_fetch_add_explicit(&l->counter->refused, 1, memory_order_relaxed);
     return call_fail(
         c, &e,
         "Policy %.*s allows %lld calls at once, and that many are under way. Try again "
         "when one has ended.",
-        STR_ARG(l->policy), (long long)l->at_most);
+        STR_ARG(l->policy), (long long)l->rule.at_most);
+}
+
+/* All or none. */
+static enum next take_all(struct call *c, const struct snap_limits *all, bool *ret_taken)
+{
+    for (uint32_t i = 0; i < all->n_at_once; i++) {
+        if (!take(c, all->at_once[i])) {
+            give(all, i);
+            return refuse(c, all->at_once[i]);
+        }
+    }
+    *ret_taken = true;
+    return NEXT;
 }
 
 enum next stage_admit(struct call *c)
 {
     c->w->metrics.inflight++;
     c->admitted = true;
-    const struct snap_limit *org = c->hold->snap->org_limit, *key = c->key->limit;
-    if (org) {
-        if (!take(org)) {
-            return refuse(c, org);
-        }
-        c->limited_org = true;
-    }
-    if (key) {
-        if (!take(key)) {
-            return refuse(c, key);
-        }
-        c->limited_key = true;
-    }
-    return NEXT;
+    const struct snap_limits *l = c->key->limits;
+    return l && l->n_at_once ? take_all(c, l, &c->limited_key) : NEXT;
 }
 
 enum next admit_model(struct call *c)
 {
-    const struct snap_limit *l = c->model->limit;
-    if (!l || c->limited_model) {
-        return NEXT;
-    }
-    if (!take(l)) {
-        return refuse(c, l);
-    }
-    c->limited_model = true;
-    return NEXT;
+    const struct snap_limits *l = c->model->limits;
+    enum next n = l && l->n_at_once && !c->limited_model ? take_all(c, l, &c->limited_model) : NEXT;
+    return n == NEXT && (l || c->key->limits) && !c->charge ? limits_reserve(c) : n;
 }
 
 void admit_release(struct call *c)
 {
-    if (c->limited_org) {
-        give(c->hold->snap->org_limit);
-    }
     if (c->limited_key) {
-        give(c->key->limit);
+        give(c->key->limits, c->key->limits->n_at_once);
     }
     if (c->limited_model) {
-        give(c->model->limit);
+        give(c->model->limits, c->model->limits->n_at_once);
     }
-    c->limited_org = c->limited_key = c->limited_model = false;
+    c->limited_key = c->limited_model = false;
+    if (c->charge) {
+        limits_settle(c);
+    }
 }

@@ -4,6 +4,7 @@
 
 #include "base/must.h"
 #include "gateway/inline.h"
+#include "gateway/limits.h"
 
 static enum next (*const stages[])(struct call *c) = {
 #define STAGE_ROW(name) stage_##name,
@@ -249,6 +250,12 @@ void call_own_fields(struct call *c)
     }
     if (c->model) {
         http_lines(c->req, c->model->lifecycle);
+    }
+    if (c->charge) {
+        limits_fields(c);
+    }
+    if (c->crowded) {
+        http_field(c->req, STR("accord-limit-exceeded"), c->crowded->policy);
     }
 }
 

@@ -77,10 +77,14 @@ struct call {
     bool body_sent;    /* all of it is with the upstream */
     bool body_scanned; /* json_scan_members() has accepted it, and it is an object */
     bool retry_waits;  /* the timer is a pause before the next attempt */
-    bool admitted, up_ready, ended, limited_org, limited_key, limited_model;
+    bool admitted, up_ready, ended, limited_key, limited_model;
     bool key_in_query;
-    bool array;      /* a Gemini stream that is to be a JSON array (no alt=sse) */
-    bool marked;     /* the body holds signatures of other vendors that we have marked */
+    bool cost_settled; /* `cost_nusd` is known, or known not to be */
+    bool weighed;      /* `bound` is known */
+    int64_t
+        bound;   /* tokens that the request lets the answer have; -1: as many as the model likes */
+    bool array;  /* a Gemini stream that is to be a JSON array (no alt=sse) */
+    bool marked; /* the body holds signatures of other vendors that we have marked */
     uint16_t status; /* sent to the client; 0: none */
     struct endpoint_match ep;
     const struct snap_key *key;
@@ -114,9 +118,11 @@ struct call {
     bool translated;        /* the present target speaks another dialect */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */
     uint64_t forwarded_us, answered_us;
-    uint32_t own_us;           /* time spent by us, not waited */
-    const struct price *price; /* that `cost_nusd` was made with; settle.c */
-    int64_t cost_nusd;         /* -1: not known */
+    uint32_t own_us;       /* time spent by us, not waited */
+    struct charge *charge; /* what is reserved of limits and budgets, limits.h; NULL: nothing */
+    const struct snap_limit *crowded; /* a soft limit of calls at once that is exceeded */
+    const struct price *price;        /* that `cost_nusd` was made with; settle.c */
+    int64_t cost_nusd;                /* -1: not known */
     char id[32];
 };
 
@@ -162,12 +168,15 @@ enum next call_reply(struct call *c, unsigned status, struct str type, struct st
 /* The visit has answered: the request is over. The last call about c. */
 void visit_end(struct call *c);
 
-/* admit.c: a model's limit, once the model is known; and giving back what was taken. */
+/* admit.c: limits of the model, and what the call may use, once the model is known; and giving back what was taken,
+ * or settling it. */
 enum next admit_model(struct call *c);
 void admit_release(struct call *c);
 
 /* settle.c: what the present target asks for the model now; NULL: not known. */
 const struct price *call_price(struct call *c);
+/* ... and what the call cost, by the tokens that were told. */
+void call_settle_cost(struct call *c);
 
 /* conversation.c: waits for the calls on the same conversation that came before; and lets the next one go. */
 enum next conversation_enter(struct call *c);

@@ -7,6 +7,7 @@
 #include "conflict/rate_limit.h"
 #include "gateway/again.h"
 #include "gateway/inline.h"
+#include "gateway/limits.h"
 #include "gateway/translate.h"
 
 enum {
@@ -44,9 +45,14 @@ static bool goes_back(const struct call *c, const struct h1_head *h, const struc
     if (header_flags[f->id] & (HF_HOP | HF_ANSWER)) {
         return false;
     }
-    if (f->id == H_OTHER && (h->base[f->name] | 0x20) == 'a' && !c->target->provider->sim &&
-        str_istarts(h1_name(h, f), STR("accord-"))) {
-        return false; /* only we speak under our name */
+    if (f->id == H_OTHER) {
+        if ((h->base[f->name] | 0x20) == 'a' && !c->target->provider->sim &&
+            str_istarts(h1_name(h, f), STR("accord-"))) {
+            return false; /* only we speak under our name */
+        }
+        if (c->charge && limits_hide(c, h1_name(h, f))) {
+            return false; /* ours are tighter */
+        }
     }
     return !(h->nominates && h1_has_token(h, H_CONNECTION, h1_name(h, f)));
 }
@@ -55,6 +61,9 @@ static bool goes_back(const struct call *c, const struct h1_head *h, const struc
 struct str relay_keep_fields(struct call *c, const struct h1_head *h)
 {
     struct buf b = {.arena = &c->req->arena};
+    if (c->charge) {
+        limits_meet(c, h);
+    }
     for (uint32_t i = 0; i < h->n_fields; i++) {
         const struct h1_field *f = &h->fields[i];
         /* After our own tries theirs is the wrong advice. */
@@ -236,6 +245,9 @@ void relay_head(struct call *c, const struct h1_head *h)
               h->body == BODY_LENGTH && c->relay.mode != RELAY_EVENTS ? (int64_t)h->length
               : h->body == BODY_NONE                                  ? 0
                                                                       : -1);
+    if (c->charge) {
+        limits_meet(c, h);
+    }
     pass_fields(c, h);
     if (!h->at[H_DATE]) {
         http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
@@ -301,6 +313,9 @@ static void break_off(struct call *c, const char *code, const char *what, enum o
 /* The upstream says that its answer is whole. For events that must show in the events, too. */
 static void end_of_body(struct call *c)
 {
+    if (c->relay.finished) {
+        limits_settle_told(c);
+    }
     if (c->relay.mode == RELAY_EVENTS && !events_end(c)) {
         if (c->held) {
             held_is_empty(c, "ended its stream before there was anything in it");
@@ -310,7 +325,6 @@ static void end_of_body(struct call *c)
         }
         return;
     }
-    meter_end(c);
     relay_end_call(c);
 }
 
@@ -339,6 +353,10 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
     } else {
         meter_pass(c, pieces, n, end);
         c->last_sent_ms = loop_now_ms(c->w->loop);
+        if (end) {
+            meter_end(c);
+            limits_settle_told(c);
+        }
         http_send(c->req, pieces, n, end);
     }
     if (end) {

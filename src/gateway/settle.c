@@ -16,9 +16,14 @@ const struct price *call_price(struct call *c)
     return facts_price(t->provider->vendor, call_upstream_model(c), p) ? p : NULL;
 }
 
-/* What was not sent to a provider, and what it refused, is not charged by it. An answer that broke off may have been. */
-static void settle_cost(struct call *c)
+/* Once: where a budget is charged before the last bytes go out, the rest of the call changes nothing in it. What was
+ * not sent to a provider, and what it refused, is not charged by it. An answer that broke off may have been. */
+void call_settle_cost(struct call *c)
 {
+    if (c->cost_settled) {
+        return;
+    }
+    c->cost_settled = true;
     bool told = c->usage.input >= 0 || c->usage.output >= 0;
     if (!c->target || !c->forwarded_us ||
         (!told && (c->outcome == OUTCOME_REFUSED || c->outcome == OUTCOME_UPSTREAM_ERROR ||
@@ -32,7 +37,7 @@ static void settle_cost(struct call *c)
 
 enum next stage_settle(struct call *c)
 {
-    settle_cost(c);
+    call_settle_cost(c);
     if (c->admitted) {
         admit_release(c);
         c->w->metrics.inflight--;

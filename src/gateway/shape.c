@@ -1,6 +1,8 @@
 /* Stage 4: what the body says that we act on: the model, whether a stream is wanted, and whether
  * usage was asked for. One scan, no tree; what must change is noted as spans to splice. */
+#include "dialect/bound.h"
 #include "dialect/ir.h"
+#include "base/must.h"
 #include "gateway/call.h"
 
 #include "http/multipart.h"
@@ -91,17 +93,20 @@ static void note_conversation(struct call *c, const struct json_want *w)
 
 static enum next read_body(struct call *c)
 {
-    struct json_want want[WANTS_MAX] = {
-        [WANT_MODEL] = {.name = STR("model")},
-        [WANT_STREAM] = {.name = STR("stream")},
-        [WANT_OPTIONS] = {.name = STR("stream_options")},
-        [WANT_CONVERSATION] = {.name = STR("conversation")},
-    };
+    struct json_want want[WANTS_MAX + BOUND_WANTS] UNINITIALIZED; /* the scan does, but for names */
+    want[WANT_MODEL].name = STR("model");
+    want[WANT_STREAM].name = STR("stream");
+    want[WANT_OPTIONS].name = STR("stream_options");
+    want[WANT_CONVERSATION].name = STR("conversation");
     const struct endpoint *ep = c->ep.endpoint;
-    size_t wants = ep->format == FORMAT_RESPONSES ? WANTS_MAX : WANTS;
+    size_t wants = ep->format == FORMAT_RESPONSES ? WANTS_MAX : WANTS, n_all = wants;
+    if (c->key->limits &&
+        c->key->limits->tokens) { /* how much it may write is asked where it matters */
+        n_all += bound_wants(ep, want + wants);
+    }
     struct json_error err;
     enum json_type top;
-    if (json_scan_members(c->req->body, want, wants, &top, &err) < 0) {
+    if (json_scan_members(c->req->body, want, n_all, &top, &err) < 0) {
         struct call_error e = {.status = 400, .code = "invalid_json", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e, "The request body is not valid JSON: %s (at byte %zu).", err.why,
                          err.at);
@@ -122,6 +127,10 @@ static enum next read_body(struct call *c)
                              STR_ARG(want[i].name));
         }
     }
+    if (n_all > wants) {
+        c->bound = bound_of(ep, want + wants);
+        c->weighed = true;
+    }
     c->stream = ep->stream == STREAM_BY_MEMBER      ? want[WANT_STREAM].type == JSON_TRUE
                 : ep->stream == STREAM_UNLESS_FALSE ? want[WANT_STREAM].type != JSON_FALSE
                                                     : false;
@@ -131,7 +140,9 @@ static enum next read_body(struct call *c)
         return bad(c, "invalid_model", "model",
                    "\"model\" must be a string of 1 to 256 characters.");
     }
-    note_conversation(c, &want[WANT_CONVERSATION]);
+    if (wants > WANT_CONVERSATION) {
+        note_conversation(c, &want[WANT_CONVERSATION]);
+    }
     if (c->stream && ep->usage_option) {
         return ask_usage(c, &want[WANT_OPTIONS]);
     }

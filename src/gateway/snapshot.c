@@ -10,6 +10,9 @@ void snapshot_unref(struct snapshot *s)
         for (size_t i = 0; i < s->n_providers; i++) {
             tls_ctx_unref(s->providers[i].target.tls_ctx);
         }
+        for (size_t i = 0; i < s->n_limits; i++) {
+            counter_drop(s->limits[i].counter);
+        }
         struct arena config_arena = s->config_arena, own = s->arena;
         if (s->release) {
             s->release(s->held);

@@ -8,16 +8,35 @@
 
 #include "auth/key.h"
 #include "dialect/endpoint.h"
+#include "gateway/counter.h"
 #include "http/client.h"
 #include "model/config.h"
 #include "model/facts.h"
 #include "policy/health.h"
 
-/* A limit of calls at once. The counter outlives snapshots: a reload forgets no call in flight. */
+/* Groups of fields in which dialects tell about limits; of the others nothing is told. */
+enum limit_group { GROUP_REQUESTS, GROUP_TOKENS, GROUP_INPUT, GROUP_OUTPUT, LIMIT_GROUPS };
+
+/* A limit or budget of a policy. Its counter outlives snapshots. */
 struct snap_limit {
-    int64_t at_most;
-    _Atomic int64_t *now;
+    struct limit_rule rule; /* first member; of concurrency, only `what`, `soft` and `at_most` */
+    struct counter *counter;
     struct str policy;
+    uint16_t number; /* among those of its policy: limits first, then budgets */
+    bool budget;
+    bool refuse_unpriced;
+    /* What answers tell of it, up to the number that is left, and from there up to the time when all is free again: */
+    enum limit_group group;
+    struct str ratelimit; /* "ratelimit-policy: "ID";q=600;w=60\r\nratelimit: "ID";r=" */
+    struct str openai, openai_reset, anthropic, anthropic_reset;
+};
+
+/* Those that hold for a key or a model: for everybody first, then the team, the application, the key. */
+struct snap_limits {
+    const struct snap_limit *const *at_once; /* calls at the same time */
+    const struct snap_limit *const *windows;
+    uint32_t n_at_once, n_windows;
+    bool tokens; /* some count tokens or money: the body is to be weighed */
 };
 
 /* How often, and how long, a call is tried. */
@@ -33,7 +52,7 @@ struct snap_key {
     struct str application, team; /* whose it is; empty: of nobody on the platform */
     const struct str *models;     /* patterns */
     size_t n_models;
-    const struct snap_limit *limit; /* NULL: none */
+    const struct snap_limits *limits; /* NULL: none */
     struct snap_retry retry;
 };
 
@@ -97,7 +116,7 @@ struct snap_model {
     uint64_t deprecated_us; /* wall clock; 0: never */
     uint64_t sunset_us;     /* wall clock, from when on it is gone; 0: never */
     const struct model_facts *facts; /* of the first target; NULL: nothing is known */
-    const struct snap_limit *limit;
+    const struct snap_limits *limits;
     struct snap_retry retry;
 };
 
@@ -126,7 +145,8 @@ struct snapshot {
     size_t n_providers;
     const struct snap_model *models; /* listed ones first, in the order of the configuration */
     size_t n_models;
-    const struct snap_limit *org_limit;
+    const struct snap_limit *limits; /* all */
+    size_t n_limits;
     struct snap_retry retry; /* of everybody */
     struct snap_key *keys;
     size_t n_keys;

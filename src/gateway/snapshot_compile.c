@@ -8,6 +8,7 @@
 #include "conflict/lifecycle.h"
 #include "dialect/format.h"
 #include "gateway/health_of.h"
+#include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_price.h"
 #include "gateway/snapshot_table.h"
 #include "http/query.h"
@@ -29,8 +30,7 @@ struct compiler {
     struct snap_provider *providers;
     struct snap_model *models;
     size_t n_models, cap_models;
-    struct snap_limit *limits;              /* one per policy */
-    struct names limit_of[SCOPE_MODEL + 1]; /* by subject: the smallest limit's index */
+    struct limits_compiler *limits;
     struct snap_retry *retries;             /* one per policy */
     struct names retry_of[SCOPE_MODEL + 1]; /* by subject: the last policy's index */
     struct arena scratch;
@@ -272,13 +272,6 @@ static struct str quote(struct compiler *c, struct str text)
     return buf_str(&b);
 }
 
-static const struct snap_limit *limit_for(const struct compiler *c, enum policy_scope scope,
-                                          struct str subject)
-{
-    size_t at;
-    return names_find(&c->limit_of[scope], subject, &at) ? &c->limits[at] : NULL;
-}
-
 static struct snap_retry retry_for(const struct compiler *c, enum policy_scope scope,
                                    struct str subject)
 {
@@ -368,7 +361,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .listed = true,
                              .facts = m->n_targets ? facts_of(targets) : NULL,
                              .retry = retry_for(c, SCOPE_MODEL, m->id),
-                             .limit = limit_for(c, SCOPE_MODEL, m->id)};
+                             .limits = limits_of_model(c->limits, m->id)};
     compile_lifecycle(c, m, &out);
     out.name = m->id;
     insert_model(c, out);
@@ -467,11 +460,12 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
     s->_key_slots = arena_zalloc(c->a, (s->_key_mask + 1) * sizeof(uint32_t));
     for (size_t i = 0; i < cfg->n_keys; i++) {
         const struct config_key *from = &cfg->keys[i];
-        struct snap_key k = {.id = from->id,
-                             .models = from->models,
-                             .n_models = from->n_models,
-                             .retry = retry_for(c, SCOPE_KEY, from->id),
-                             .limit = limit_for(c, SCOPE_KEY, from->id)};
+        struct snap_key k = {
+            .id = from->id,
+            .models = from->models,
+            .n_models = from->n_models,
+            .retry = retry_for(c, SCOPE_KEY, from->id),
+            .limits = limits_of_key(c->limits, from->id, (struct str){0}, (struct str){0})};
         names_add(&declared, from->id, i, NULL);
         if (!secret_empty(from->secret)) {
             key_digest(secret_reveal(from->secret), k.digest);
@@ -494,42 +488,10 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
                              .n_models = from->n_models,
                              .expires_us = from->expires_us,
                              .retry = retry_for(c, SCOPE_KEY, from->id),
-                             .limit = limit_for(c, SCOPE_KEY, from->id)};
+                             .limits =
+                                 limits_of_key(c->limits, from->id, from->application, from->team)};
         memcpy(k.digest, from->digest, sizeof k.digest);
         add_key(c, &k);
-    }
-}
-
-/* A policy's counter by its id; made once per process, so that a reload counts on. */
-static _Atomic int64_t *counter_of(struct str policy)
-{
-    static struct counter {
-        struct counter *next;
-        _Atomic int64_t now;
-        struct str id;
-        char text[];
-    } * all; /* only the control thread compiles */
-    for (struct counter *k = all; k; k = k->next) {
-        if (str_eq(k->id, policy)) {
-            return &k->now;
-        }
-    }
-    struct counter *k = mem_zalloc(sizeof *k + policy.n);
-    memcpy(k->text, policy.p, policy.n);
-    k->id = str_make(k->text, policy.n);
-    k->next = all;
-    all = k;
-    return &k->now;
-}
-
-/* Of several for one subject the smallest counts. */
-static void note_limit(struct compiler *c, const struct config_policy *p, size_t i)
-{
-    struct names *n = &c->limit_of[p->scope];
-    struct str subject = p->scope == SCOPE_ORG ? (struct str){0} : p->subject;
-    size_t old;
-    if (!names_add(n, subject, i, &old) && p->concurrency < c->limits[old].at_most) {
-        names_set(n, subject, i);
     }
 }
 
@@ -547,22 +509,15 @@ static void note_retry(struct compiler *c, const struct config_policy *p, size_t
     }
 }
 
-static void compile_limits(struct compiler *c)
+static void compile_retries(struct compiler *c)
 {
     const struct config *cfg = c->s->config;
     for (size_t i = 0; i <= SCOPE_MODEL; i++) {
-        c->limit_of[i].arena = c->retry_of[i].arena = &c->scratch;
+        c->retry_of[i].arena = &c->scratch;
     }
-    c->limits = arena_zalloc(c->a, (cfg->n_policies + 1) * sizeof *c->limits);
     c->retries = arena_zalloc(&c->scratch, (cfg->n_policies + 1) * sizeof *c->retries);
     for (size_t i = 0; i < cfg->n_policies; i++) {
-        const struct config_policy *p = &cfg->policies[i];
-        c->limits[i] = (struct snap_limit){
-            .at_most = p->concurrency, .now = counter_of(p->id), .policy = p->id};
-        if (p->scope <= SCOPE_MODEL && p->concurrency > 0) {
-            note_limit(c, p, i);
-        }
-        note_retry(c, p, i);
+        note_retry(c, &cfg->policies[i], i);
     }
 }
 
@@ -598,10 +553,10 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
         snapshot_unref(s);
         return r;
     }
-    compile_limits(&c);
+    c.limits = limits_compile(s, &arena, &c.scratch);
+    compile_retries(&c);
     compile_models(&c);
     compile_keys(&c, in);
-    s->org_limit = limit_for(&c, SCOPE_ORG, (struct str){0});
     s->retry = retry_for(&c, SCOPE_ORG, (struct str){0});
     s->base = in->base ? config_base_ref(in->base) : NULL;
     s->arena = arena;

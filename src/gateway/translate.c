@@ -3,6 +3,7 @@
  * ahead of all content still has its own status. */
 #include "gateway/again.h"
 #include "gateway/exchange.h"
+#include "gateway/limits.h"
 
 #include "conflict/rate_limit.h"
 #include "dialect/chat.h"
@@ -114,6 +115,9 @@ static void send_text(struct call *c, bool end)
     } else if (tr->text.n || tr->early.n || end) {
         struct iovec v[2] = {{tr->early.p, tr->early.n}, {tr->text.p, tr->text.n}};
         c->last_sent_ms = loop_now_ms(c->w->loop);
+        if (end) {
+            limits_settle_told(c);
+        }
         http_send(c->req, v, 2, end);
         tr->early.n = 0;
     }

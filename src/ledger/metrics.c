@@ -120,6 +120,7 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
     }
     into->responses_kept += from->responses_kept;
     into->fallbacks += from->fallbacks;
+    into->unpriced += from->unpriced;
     into->refused_by_limit += from->refused_by_limit;
     into->unauthenticated += from->unauthenticated;
     into->client_gone += from->client_gone;
@@ -302,6 +303,9 @@ void metrics_print(struct buf *b, const struct metrics *m)
                (unsigned long long)m->retries[RETRY_ANSWER]);
     single(b, "fallbacks_total", "counter", "Calls that went on to another target.", m->fallbacks);
     single(b, "limited_total", "counter", "Calls refused by a limit.", m->refused_by_limit);
+    single(b, "limited_unpriced_total", "counter",
+           "Calls under limits whose cost is not known: no budget of money was charged.",
+           m->unpriced);
     single(b, "unauthenticated_total", "counter", "Requests without a valid key.",
            m->unauthenticated);
     single(b, "client_gone_total", "counter", "Calls whose client left before the end.",

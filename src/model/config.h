@@ -97,11 +97,36 @@ struct config_applies {
     struct str team, service, application; /* of the platform */
 };
 
-enum limit_what { LIMIT_CONCURRENCY };
+enum limit_what {
+    LIMIT_CONCURRENCY,
+    LIMIT_REQUESTS,
+    LIMIT_INPUT_TOKENS,
+    LIMIT_OUTPUT_TOKENS,
+    LIMIT_TOKENS,
+    LIMIT_USD, /* of budgets only */
+    LIMIT_WHATS
+};
+
+/* Without a window: calls at the same time. */
+enum limit_per { PER_SECOND, PER_MINUTE, PER_HOUR, PER_DAY, PER_MONTH, PER_NOTHING };
 
 struct config_limit {
     enum limit_what what;
     int64_t at_most;
+    enum limit_per per;
+    struct str time_zone; /* of a day or a month; empty: UTC */
+    bool soft;            /* counts and tells, refuses nothing */
+};
+
+enum unpriced { UNPRICED_PASS, UNPRICED_REFUSE };
+
+struct config_budget {
+    struct str usd; /* exactly one of these three is given */
+    int64_t requests, tokens;
+    enum limit_per per;
+    struct str time_zone;
+    bool soft;
+    enum unpriced unpriced;
 };
 
 struct config_retry {
@@ -114,11 +139,12 @@ struct config_policy {
     struct config_applies applies_to;
     struct config_limit *limits;
     size_t n_limits;
+    struct config_budget *budgets;
+    size_t n_budgets;
     struct config_retry retry;
     /* The same once more, as the compiler wants it: */
     enum policy_scope scope;
-    struct str subject;  /* id of the key or declared model; empty for org */
-    int64_t concurrency; /* at most so many calls at once; 0 means no limit */
+    struct str subject; /* id of the key or declared model; empty for org */
 };
 
 struct config_timeouts {      /* milliseconds; 0 never */

@@ -205,17 +205,11 @@ static bool decode_choice(struct kind_reader *r, const struct field *f, const st
                           const struct path *path, unsigned *ret)
 {
     struct str text = {0}, s = shown(r->arena, j), all = listed(r->arena, f->choices);
-    unsigned ignored;
     if (j->type == JSON_STRING && !text_of(r, j, path, &text)) {
         return false;
     }
     if (choose(f->choices, text, ret)) {
         return true;
-    }
-    if (choose(f->later, text, &ignored)) {
-        mistake_add(r->mistakes, j, path, "%.*s is not supported by this version; supported: %.*s",
-                    STR_ARG(s), STR_ARG(all));
-        return false;
     }
     /* Only what the document itself says is compared: a guess would tell about an expanded text. */
     const char *near = nearest_word(j->text, f->choices);

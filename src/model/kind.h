@@ -44,7 +44,6 @@ struct field {
     const struct rule *rule;    /* texts and secrets; NULL: any text */
     int64_t min, max;           /* FIELD_INT: its value; lists: how many (max 0: 1000) */
     const char *const *choices; /* NULL-terminated */
-    const char *const *later;   /* choices of the product that this version does not know to do */
     const char *fallback;       /* the default, as text */
     const char *example;        /* JSON; NULL: made from what the row says */
     const char *may_be_unset;   /* FIELD_SECRET: ${this} alone, not set, means that none is given */

@@ -53,7 +53,10 @@ static struct json *encode_field(struct arena *a, const struct field *f, const v
         return encode_text(a, *(const struct str *)at);
     case FIELD_TEXTS:
         return encode_texts(a, *(struct str *const *)at, *(const size_t *)slot(from, f->at_n));
-    case FIELD_INT:
+    case FIELD_INT: /* 0 where that is not allowed: it was not given */
+        if (!f->fallback && f->min > 0 && !*(const int64_t *)at) {
+            return NULL;
+        }
         return json_new_int(a, *(const int64_t *)at);
     case FIELD_BOOL: /* without a default, false is the same as absent */
         if (!f->fallback && !*(const bool *)at) {
@@ -62,7 +65,7 @@ static struct json *encode_field(struct arena *a, const struct field *f, const v
         return json_new_bool(a, *(const bool *)at);
     case FIELD_CHOICE:
         memcpy(&choice, at, sizeof choice);
-        return json_new_str(a, str_of(f->choices[choice]));
+        return encode_text(a, str_of(f->choices[choice])); /* behind the last one: none */
     case FIELD_SECRET:
         return encode_text(a, secret_mask(a, *(const struct secret *)at));
     case FIELD_OBJECT:

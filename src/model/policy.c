@@ -3,33 +3,133 @@
 /* What this version does not know to do yet stands here as FIELD_LATER, so that a configuration
  * made for a later one is refused with a reason and not as a slip of the pen. */
 
-static const char *const whats[] = {"concurrency", NULL};
-static const char *const later_whats[] = {"requests", "input_tokens", "output_tokens", "tokens",
-                                          NULL};
+static const char *const whats[] = {"concurrency",   "requests", "input_tokens",
+                                    "output_tokens", "tokens",   NULL};
+static const char *const pers[] = {"second", "minute", "hour", "day", "month", NULL};
+static const char *const unpriced[] = {"pass", "refuse", NULL};
+
+#define PER_HELP                                                                                   \
+    "The window: second, minute and hour slide, day and month are those of the calendar."
+#define ZONE(owner)                                                                                \
+    {                                                                                              \
+        .name = "time_zone", .help = "Whose days and months.", .fallback_help = "UTC",             \
+        .type = FIELD_TEXT, .rule = &rule_zone, .at = AT(owner, time_zone)                         \
+    }
+#define SOFT(owner)                                                                                \
+    {                                                                                              \
+        .name = "soft", .help = "Nothing is refused, answers beyond it tell so in a header.",      \
+        .type = FIELD_BOOL, .at = AT(owner, soft)                                                  \
+    }
 
 static const struct field limit_fields[] = {
     {.name = "what",
-     .help = "What is counted: calls that run at the same time.",
+     .help = "What is counted: calls, their tokens, or with concurrency calls that run at the "
+             "same time.",
      .type = FIELD_CHOICE,
      .required = true,
      .choices = whats,
-     .later = later_whats,
      .at = AT(config_limit, what)},
     {.name = "at_most",
      .help = "How many there may be.",
      .type = FIELD_INT,
      .required = true,
      .min = 1,
-     .max = 1000000000,
+     .max = 1000000000000,
      .at = AT(config_limit, at_most)},
-    {.name = "per", .type = FIELD_LATER},
+    {.name = "per",
+     .help = PER_HELP " Not of concurrency.",
+     .type = FIELD_CHOICE,
+     .choices = pers,
+     .at = AT(config_limit, per)},
+    ZONE(config_limit),
+    SOFT(config_limit),
 };
+
+static void check_zone(struct kind_reader *r, const struct json *j, const struct path *path,
+                       enum limit_per per, struct str zone)
+{
+    if (zone.n && per != PER_DAY && per != PER_MONTH) {
+        mistake_add(r->mistakes, j, path, "time_zone is for day and month only");
+    }
+}
+
+static void finish_limit(struct kind_reader *r, const struct json *j, const struct path *path,
+                         void *to)
+{
+    struct config_limit *l = to;
+    const struct json *per = json_get(j, STR("per"));
+    bool given = per && per->type != JSON_NULL;
+    if (l->what == LIMIT_CONCURRENCY) {
+        l->per = PER_NOTHING;
+        if (given) {
+            mistake_add(r->mistakes, j, path, "concurrency has no window: leave per out");
+        }
+    } else if (!given) {
+        mistake_add(r->mistakes, j, path,
+                    "per is missing; allowed: second, minute, hour, day, month");
+    }
+    check_zone(r, j, path, l->per, l->time_zone);
+}
 
 static const struct kind kind_limit = {
     .name = "limit",
     .help = "How much of something there may be.",
     .size = sizeof(struct config_limit),
     KIND_FIELDS(limit_fields),
+    .finish = finish_limit,
+};
+
+static const struct field budget_fields[] = {
+    {.name = "usd",
+     .help = "US dollars.",
+     .type = FIELD_TEXT,
+     .number = true,
+     .rule = &rule_usd,
+     .at = AT(config_budget, usd)},
+    {.name = "requests",
+     .help = "Calls.",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 1000000000000,
+     .at = AT(config_budget, requests)},
+    {.name = "tokens",
+     .help = "Tokens, read and written.",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 1000000000000,
+     .at = AT(config_budget, tokens)},
+    {.name = "per",
+     .help = PER_HELP,
+     .type = FIELD_CHOICE,
+     .required = true,
+     .choices = pers,
+     .at = AT(config_budget, per)},
+    ZONE(config_budget),
+    SOFT(config_budget),
+    {.name = "unpriced",
+     .help = "What becomes of calls whose price is not known when usd is given.",
+     .type = FIELD_CHOICE,
+     .choices = unpriced,
+     .fallback = "pass",
+     .at = AT(config_budget, unpriced)},
+};
+
+static void finish_budget(struct kind_reader *r, const struct json *j, const struct path *path,
+                          void *to)
+{
+    struct config_budget *b = to;
+    if ((b->usd.n > 0) + (b->requests > 0) + (b->tokens > 0) != 1) {
+        mistake_add(r->mistakes, j, path, "exactly one is needed of usd, requests and tokens");
+    }
+    check_zone(r, j, path, b->per, b->time_zone);
+}
+
+static const struct kind kind_budget = {
+    .name = "budget",
+    .help = "How much may be used in a time.",
+    .size = sizeof(struct config_budget),
+    KIND_FIELDS(budget_fields),
+    .finish = finish_budget,
 };
 
 static const struct field applies_fields[] = {
@@ -139,7 +239,13 @@ static const struct field policy_fields[] = {
      .max = 16,
      .at = AT(config_policy, limits),
      .at_n = AT(config_policy, n_limits)},
-    {.name = "budgets", .type = FIELD_LATER},
+    {.name = "budgets",
+     .help = "What may be used; beyond it calls are refused with 402.",
+     .type = FIELD_OBJECTS,
+     .kind = &kind_budget,
+     .max = 16,
+     .at = AT(config_policy, budgets),
+     .at_n = AT(config_policy, n_budgets)},
     {.name = "masking", .type = FIELD_LATER},
     {.name = "retry",
      .help = "How often a call is tried, and how long.",
@@ -172,15 +278,11 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
             p->subject = subjects[i].subject;
         }
     }
-    for (size_t i = 0; i < p->n_limits; i++) { /* of several the strictest holds */
-        int64_t n = p->limits[i].at_most;
-        p->concurrency = p->concurrency && p->concurrency < n ? p->concurrency : n;
-    }
 }
 
 const struct kind kind_policy = {
     .name = "policy",
-    .help = "Limits, attached to everybody, to a key or to a model.",
+    .help = "Limits and budgets, attached to everybody, to a key or to a model.",
     .size = sizeof(struct config_policy),
     KIND_FIELDS(policy_fields),
     .finish = finish,

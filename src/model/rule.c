@@ -5,6 +5,7 @@
 
 #include "base/utf8.h"
 #include "model/tariff.h"
+#include "model/zone.h"
 
 static bool is_alnum(char c)
 {
@@ -324,4 +325,50 @@ const struct rule rule_price = {
     .pattern = "^[0-9]{1,7}(\\.[0-9]{1,6})?$",
     .example = "0.05",
     .check = check_price,
+};
+
+bool usd_parse(struct str usd, uint64_t *ret)
+{
+    enum { DIGITS = 9, NANO = 1000000000, MOST = 1000000 };
+    struct str whole, fraction = usd;
+    uint64_t dollars, nano = 0;
+    bool point = str_cut(&fraction, '.', &whole);
+    if (whole.n > 7 || str_to_u64(whole, &dollars) < 0 || dollars > MOST ||
+        (point && (fraction.n > DIGITS || str_to_u64(fraction, &nano) < 0))) {
+        return false;
+    }
+    for (size_t i = fraction.n; point && i < DIGITS; i++) {
+        nano *= 10;
+    }
+    *ret = dollars * NANO + nano;
+    return *ret > 0 && *ret <= (uint64_t)MOST * NANO;
+}
+
+static bool check_usd(struct arena *a, struct str s, struct str *ret)
+{
+    uint64_t ignored;
+    (void)a;
+    *ret = s;
+    return usd_parse(s, &ignored);
+}
+
+const struct rule rule_usd = {
+    .allowed = "a number above 0, up to 1000000, with at most 9 digits behind the point",
+    .pattern = "^[0-9]{1,7}(\\.[0-9]{1,9})?$",
+    .example = "5.00",
+    .check = check_usd,
+};
+
+static bool check_zone(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    return zone_find(s) != NULL;
+}
+
+const struct rule rule_zone = {
+    .allowed = "UTC, or the name of a zone that this system knows, such as Europe/Paris",
+    .pattern = "^[A-Za-z0-9/_+-]{1,60}$",
+    .example = "Europe/Paris",
+    .check = check_zone,
 };

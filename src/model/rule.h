@@ -24,6 +24,8 @@ extern const struct rule rule_listen;
 extern const struct rule rule_path;   /* of a file or directory */
 extern const struct rule rule_secret; /* a provider's: 1 to 8192 visible characters */
 extern const struct rule rule_database_url;
+extern const struct rule rule_usd;        /* of a budget */
+extern const struct rule rule_zone;       /* a time zone that this system knows */
 extern const struct rule rule_price;      /* US dollars per million tokens */
 extern const struct rule rule_key_secret; /* of an application: 16 to 512 visible characters */
 
@@ -35,6 +37,9 @@ extern const struct rule rule_time;       /* RFC 3339, UTC */
 extern const struct rule rule_prefix;     /* of a service's paths */
 extern const struct rule rule_permission; /* of a role or a token, with '*' */
 extern const struct rule rule_password;
+
+/* US dollars, "0.05", as nano-dollars; false: no decimal number above 0 and up to 1,000,000. */
+bool usd_parse(struct str usd, uint64_t *ret);
 
 /* Whether a base URL (already checked) points to this machine: localhost, 127.0.0.0/8, ::1. */
 bool base_url_is_loopback(struct str url);

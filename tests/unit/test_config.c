@@ -146,9 +146,11 @@ static void test_a_whole_configuration_is_decoded(void **state)
     assert_true(secret_empty(c->keys[1].secret));
     assert_int_equal(c->policies[0].scope, SCOPE_KEY);
     assert_str(c->policies[0].subject, "dev");
-    assert_int_equal(c->policies[0].concurrency, 3);
+    assert_int_equal(c->policies[0].n_limits, 2);
+    assert_int_equal(c->policies[0].limits[1].at_most, 3);
+    assert_int_equal(c->policies[0].limits[1].per, PER_NOTHING);
     assert_int_equal(c->policies[1].scope, SCOPE_ORG);
-    assert_int_equal(c->policies[1].concurrency, 0);
+    assert_int_equal(c->policies[1].n_limits, 0);
     assert_int_equal(c->policies[2].scope, SCOPE_MODEL);
     unload(&l);
 }
@@ -202,6 +204,8 @@ static void test_all_mistakes_are_told_with_their_places(void **state)
         "a.yaml:6:10: providers[1].id: \"a\" is the id of providers[0] already\n"
         "a.yaml:7:10: workers: 5000 is not allowed; allowed: a whole number from 0 to 1024\n");
 }
+
+#define POLICY "policies: [{id: p, applies_to: {org: true}, "
 
 static void test_wrong_values_are_refused(void **state)
 {
@@ -266,10 +270,27 @@ static void test_wrong_values_are_refused(void **state)
          "models: [{id: m, aliases: [n], targets: [{provider: sim, model: x}]}]",
          "there is no model \"n\"; did you mean \"m\"?"},
         {"policies: [{id: p, applies_to: {team: t}}]", "belongs to the platform"},
-        {"policies: [{id: p, applies_to: {org: true}, limits: [{what: tokens, at_most: 1}]}]",
-         "\"tokens\" is not supported by this version; supported: concurrency"},
-        {"policies: [{id: p, applies_to: {org: true}, budgets: []}]",
-         "policies[0].budgets: not supported by this version"},
+        {POLICY "limits: [{what: tokens, at_most: 1}]}]",
+         "per is missing; allowed: second, minute"},
+        {POLICY "limits: [{what: concurrency, at_most: 1, per: day}]}]",
+         "concurrency has no window: leave per out"},
+        {POLICY "limits: [{what: tokens, at_most: 1, per: week}]}]",
+         "\"week\" is not one of second, minute, hour, day, month"},
+        {POLICY "limits: [{what: usd, at_most: 1, per: day}]}]",
+         "\"usd\" is not one of concurrency, requests"},
+        {POLICY "limits: [{what: tokens, at_most: 0, per: day}]}]", "0 is not allowed"},
+        {POLICY "limits: [{what: tokens, at_most: 1, per: hour, time_zone: UTC}]}]",
+         "time_zone is for day and month only"},
+        {POLICY "budgets: [{usd: 5, tokens: 1, per: day}]}]",
+         "exactly one is needed of usd, requests and tokens"},
+        {POLICY "budgets: [{per: day}]}]", "exactly one is needed of usd, requests and tokens"},
+        {POLICY "budgets: [{usd: 5}]}]", "policies[0].budgets[0].per: missing"},
+        {POLICY "budgets: [{usd: 0, per: day}]}]", "0 is not allowed; allowed: a number above 0"},
+        {POLICY "budgets: [{usd: -1, per: day}]}]", "-1 is not allowed; allowed: a number above 0"},
+        {POLICY "budgets: [{usd: 1.0000000001, per: day}]}]", "at most 9 digits behind the point"},
+        {POLICY "budgets: [{usd: 5, per: day, time_zone: Mars/Olympus}]}]",
+         "\"Mars/Olympus\" is not allowed; allowed: UTC, or the name of a zone"},
+        {POLICY "masking: {}}]", "policies[0].masking: not supported by this version"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         refused_saying(cases[i][0], cases[i][1]);

@@ -310,24 +310,110 @@ static void limits(void **state)
         "  - {id: whole, applies_to: {org: true}, limits: [{what: concurrency, at_most: 100}]}\n"
         "  - {id: one-model, applies_to: {model: m}, limits: [{what: concurrency, at_most: 5}]}\n";
     struct snapshot *s = compile(text, NULL, 0), *again = compile(text, NULL, 0);
-    const struct snap_limit *dev = snapshot_key(s, STR("sk-accord-aaaaaaaaaaaaaaaa"))->limit;
-    assert_int_equal(dev->at_most, 3); /* the tightest */
-    assert_true(str_eq(dev->policy, STR("tight")));
-    assert_null(snapshot_key(s, STR("sk-accord-bbbbbbbbbbbbbbbb"))->limit);
-    assert_int_equal(s->org_limit->at_most, 100);
+    const struct snap_limits *dev = snapshot_key(s, STR("sk-accord-aaaaaaaaaaaaaaaa"))->limits;
+    assert_int_equal(dev->n_at_once, 3); /* everybody's first, then its own in their order */
+    assert_int_equal(dev->at_once[0]->rule.at_most, 100);
+    assert_int_equal(dev->at_once[1]->rule.at_most, 9);
+    assert_int_equal(dev->at_once[2]->rule.at_most, 3);
+    assert_true(str_eq(dev->at_once[2]->policy, STR("tight")));
+    const struct snap_limits *free = snapshot_key(s, STR("sk-accord-bbbbbbbbbbbbbbbb"))->limits;
+    assert_int_equal(free->n_at_once, 1);
+    assert_ptr_equal(free->at_once[0], dev->at_once[0]);
     struct str rest;
-    assert_int_equal(model(s, "m", &rest)->limit->at_most, 5);
-    assert_ptr_equal(model(s, "m", &rest)->limit, model(s, "n", &rest)->limit);
-    assert_null(model(s, "p/x", &rest)->limit);
+    assert_int_equal(model(s, "m", &rest)->limits->at_once[0]->rule.at_most, 5);
+    assert_ptr_equal(model(s, "m", &rest)->limits, model(s, "n", &rest)->limits);
+    assert_null(model(s, "p/x", &rest)->limits);
     /* A reload counts on with the calls that are under way. */
-    const struct snap_limit *after = snapshot_key(again, STR("sk-accord-aaaaaaaaaaaaaaaa"))->limit;
-    assert_ptr_equal(dev->now, after->now);
-    assert_ptr_not_equal(dev->now, s->org_limit->now);
-    atomic_fetch_add(dev->now, 2);
+    const struct snap_limits *after =
+        snapshot_key(again, STR("sk-accord-aaaaaaaaaaaaaaaa"))->limits;
+    struct counter *tight = dev->at_once[2]->counter, *same = after->at_once[2]->counter;
+    assert_ptr_equal(tight, same);
+    assert_ptr_not_equal(tight, dev->at_once[1]->counter);
+    atomic_fetch_add(&tight->running, 2);
     snapshot_unref(s);
-    assert_int_equal(atomic_load(after->now), 2);
-    atomic_fetch_sub(after->now, 2);
+    assert_int_equal(atomic_load(&same->running), 2);
+    atomic_fetch_sub(&same->running, 2);
     snapshot_unref(again);
+}
+
+/* Windows: what counts the same twice in one policy has two counters; a policy that moves to others begins anew. */
+static void windows(void **state)
+{
+    (void)state;
+#define WINDOWS(subject, most)                                                                     \
+    "keys:\n"                                                                                      \
+    "  - {id: dev, secret: sk-accord-aaaaaaaaaaaaaaaa}\n"                                          \
+    "  - {id: ops, secret: sk-accord-bbbbbbbbbbbbbbbb}\n"                                          \
+    "policies:\n"                                                                                  \
+    "  - id: p\n"                                                                                  \
+    "    applies_to: " subject "\n"                                                                \
+    "    limits:\n"                                                                                \
+    "      - {what: requests, at_most: " most ", per: minute}\n"                                   \
+    "      - {what: requests, at_most: 7, per: minute, soft: true}\n"                              \
+    "    budgets: [{usd: 5.25, per: month, time_zone: UTC}]\n"
+    struct snapshot *s = compile(WINDOWS("{key: dev}", "600"), NULL, 0),
+                    *more = compile(WINDOWS("{key: dev}", "900"), NULL, 0),
+                    *moved = compile(WINDOWS("{key: ops}", "600"), NULL, 0);
+    const struct snap_limits *dev = snapshot_key(s, STR("sk-accord-aaaaaaaaaaaaaaaa"))->limits;
+    assert_null(snapshot_key(s, STR("sk-accord-bbbbbbbbbbbbbbbb"))->limits);
+    assert_int_equal(dev->n_windows, 3);
+    assert_true(dev->tokens);
+    assert_int_equal(dev->windows[2]->rule.at_most, 5250000000);
+    assert_true(dev->windows[2]->budget && dev->windows[1]->rule.soft);
+    assert_ptr_not_equal(dev->windows[0]->counter, dev->windows[1]->counter);
+    assert_true(str_eq(dev->windows[0]->ratelimit,
+                       STR("ratelimit-policy: \"p\";q=600;w=60\r\nratelimit: \"p\";r=")));
+    assert_int_equal(dev->windows[1]->group, LIMIT_GROUPS);
+    const struct snap_limits *after = snapshot_key(more, STR("sk-accord-aaaaaaaaaaaaaaaa"))->limits;
+    assert_int_equal(after->windows[0]->rule.at_most, 900);
+    assert_ptr_equal(after->windows[0]->counter, dev->windows[0]->counter);
+    const struct snap_limits *ops = snapshot_key(moved, STR("sk-accord-bbbbbbbbbbbbbbbb"))->limits;
+    assert_ptr_not_equal(ops->windows[0]->counter, dev->windows[0]->counter);
+    snapshot_unref(s);
+    snapshot_unref(more);
+    snapshot_unref(moved);
+}
+
+/* A key of an application of a team is limited by what holds for all of them, in one chain; keys of one application that
+ * have no policy of their own share it. */
+static void chains(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct config *c = arena_zalloc(&a, sizeof *c);
+    static struct config_limit one = {.what = LIMIT_REQUESTS, .at_most = 1, .per = PER_DAY};
+    struct config_policy policies[] = {
+        {.id = STR("key"), .scope = SCOPE_KEY, .subject = STR("k1")},
+        {.id = STR("team"), .scope = SCOPE_TEAM, .subject = STR("t")},
+        {.id = STR("other"), .scope = SCOPE_TEAM, .subject = STR("u")},
+        {.id = STR("app"), .scope = SCOPE_APPLICATION, .subject = STR("a")},
+        {.id = STR("org"), .scope = SCOPE_ORG}};
+    c->n_policies = sizeof policies / sizeof *policies;
+    c->policies = policies;
+    for (size_t i = 0; i < c->n_policies; i++) {
+        policies[i].limits = &one;
+        policies[i].n_limits = 1;
+    }
+    struct keyfile_entry keys[] = {
+        {.id = STR("k1"), .digest = {1}, .application = STR("a"), .team = STR("t")},
+        {.id = STR("k2"), .digest = {2}, .application = STR("a"), .team = STR("t")},
+        {.id = STR("k3"), .digest = {3}, .application = STR("a"), .team = STR("t")},
+        {.id = STR("k4"), .digest = {4}}};
+    struct snapshot_input in = {.arena = a, .config = c, .keys = keys, .n_keys = 4};
+    struct snapshot *s = NULL;
+    struct buf errors = {0};
+    assert_int_equal(snapshot_compile(&in, &s, &errors), 0);
+    static const char *const want[] = {"org", "team", "app", "key"};
+    for (size_t i = 0; i < 4; i++) {
+        const struct snap_limits *l = s->keys[i].limits;
+        assert_int_equal(l->n_windows, i == 0 ? 4 : i == 3 ? 1 : 3);
+        for (size_t k = 0; k < l->n_windows; k++) {
+            assert_true(str_eq(l->windows[k]->policy, str_of(want[k])));
+        }
+    }
+    assert_ptr_equal(s->keys[1].limits, s->keys[2].limits);
+    assert_ptr_equal(s->keys[0].limits->windows[1], s->keys[1].limits->windows[1]);
+    snapshot_unref(s);
 }
 
 /* ---- life ---- */
@@ -404,13 +490,16 @@ static struct config *large(struct arena *a)
                                 .models = &star,
                                 .n_models = 1};
     }
+    static struct config_limit five[] = {
+        {.what = LIMIT_CONCURRENCY, .at_most = 5, .per = PER_NOTHING}};
     c->policies = arena_zalloc(a, 10 * sizeof *c->policies);
     c->n_policies = 10;
     for (int i = 0; i < 10; i++) {
         c->policies[i] = (struct config_policy){.id = arena_printf(a, "policy-%d", i),
                                                 .scope = SCOPE_KEY,
                                                 .subject = arena_printf(a, "key-%d", i * 100),
-                                                .concurrency = 5};
+                                                .limits = five,
+                                                .n_limits = 1};
     }
     return c;
 }
@@ -453,7 +542,7 @@ static void many_keys_and_models(void **state)
             const struct snap_key *k = snapshot_key(s, str_of(secret));
             assert_non_null(k);
             assert_true(str_eq(k->id, str_of(id)));
-            assert_int_equal(k->limit != NULL, i < 1000 && i % 100 == 0);
+            assert_int_equal(k->limits != NULL, i < 1000 && i % 100 == 0);
         }
         for (int i = 0; i < MODELS; i++) {
             char name[32];
@@ -554,6 +643,8 @@ int main(void)
         cmocka_unit_test(keys_by_secret),
         cmocka_unit_test(patterns_of_keys),
         cmocka_unit_test(limits),
+        cmocka_unit_test(windows),
+        cmocka_unit_test(chains),
         cmocka_unit_test(references),
         cmocka_unit_test(refusals),
         cmocka_unit_test(many_keys_and_models),

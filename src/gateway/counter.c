@@ -1,0 +1,176 @@
+#include "gateway/counter.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "base/must.h"
+
+static struct {
+    pthread_mutex_t lock; /* of the table; no call takes it */
+    struct counter **slot;
+    size_t n, mask;
+    _Atomic(struct counter *) changed;
+    struct counter *taken; /* off the list, not handed out yet; the journal's */
+    _Atomic bool asleep;
+    void (*_Atomic wake)(void);
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static size_t place_of(const uint8_t *digest)
+{
+    size_t h;
+    memcpy(&h, digest, sizeof h);
+    return h & all.mask;
+}
+
+static void grow(void)
+{
+    size_t old = all.slot ? all.mask + 1 : 0, size = old ? 2 * old : 64;
+    struct counter **from = all.slot;
+    all.slot = mem_zalloc(size * sizeof(struct counter *));
+    all.mask = size - 1;
+    for (size_t i = 0; i < old; i++) {
+        while (from[i]) {
+            struct counter *c = from[i];
+            from[i] = c->_next;
+            c->_next = all.slot[place_of(c->digest)];
+            all.slot[place_of(c->digest)] = c;
+        }
+    }
+    free(from);
+}
+
+static struct counter *find(const uint8_t *digest, enum limit_per per)
+{
+    if (all.n >= (all.slot ? all.mask + 1 : 0)) {
+        grow();
+    }
+    for (struct counter *c = all.slot[place_of(digest)]; c; c = c->_next) {
+        if (memcmp(c->digest, digest, COUNTER_DIGEST) == 0) {
+            return c;
+        }
+    }
+    struct counter *c = aligned_alloc(CACHE_LINE, sizeof *c);
+    must(c);
+    memset(c, 0, sizeof *c);
+    c->per = per;
+    memcpy(c->digest, digest, COUNTER_DIGEST);
+    c->_next = all.slot[place_of(digest)];
+    all.slot[place_of(digest)] = c;
+    all.n++;
+    return c;
+}
+
+struct counter *counter_of_digest(const uint8_t *digest, enum limit_per per)
+{
+    pthread_mutex_lock(&all.lock);
+    struct counter *c = find(digest, per);
+    pthread_mutex_unlock(&all.lock);
+    return c;
+}
+
+struct counter *counter_take(struct str name, enum limit_per per, const struct zone *zone)
+{
+    uint8_t digest[COUNTER_DIGEST];
+    crypto_generichash(digest, sizeof digest, (const unsigned char *)name.p, name.n, NULL, 0);
+    pthread_mutex_lock(&all.lock);
+    struct counter *c = find(digest, per);
+    c->zone = zone; /* a part of the name: never another one */
+    atomic_fetch_add(&c->_refs, 1);
+    pthread_mutex_unlock(&all.lock);
+    return c;
+}
+
+void counter_drop(struct counter *c)
+{
+    atomic_fetch_sub(&c->_refs, 1);
+}
+
+/* ---- the list of those that have changed ---- */
+
+void counter_changed(struct counter *c)
+{
+    if (atomic_load(&c->changed) || atomic_exchange(&c->changed, true)) {
+        return; /* nearly always while there is traffic */
+    }
+    struct counter *head = atomic_load(&all.changed);
+    do {
+        c->_next_changed = head;
+    } while (!atomic_compare_exchange_weak(&all.changed, &head, c));
+    if (atomic_load(&all.asleep) && atomic_exchange(&all.asleep, false)) {
+        void (*wake)(void) = all.wake;
+        if (wake) {
+            wake();
+        }
+    }
+}
+
+struct counter *counters_next_changed(void)
+{
+    if (!all.taken) {
+        all.taken = atomic_exchange(&all.changed, NULL);
+    }
+    struct counter *c = all.taken;
+    if (c) {
+        all.taken = c->_next_changed; /* read before it may be put on the list again */
+        atomic_store(&c->changed, false);
+    }
+    return c;
+}
+
+void counters_wake(void (*wake)(void))
+{
+    all.wake = wake;
+}
+
+bool counters_sleep(void)
+{
+    atomic_store(&all.asleep, true);
+    if (atomic_load(&all.changed)) {
+        atomic_store(&all.asleep, false);
+        return false;
+    }
+    return true;
+}
+
+/* ---- all ---- */
+
+void counters_each(void (*fn)(void *arg, struct counter *c), void *arg)
+{
+    pthread_mutex_lock(&all.lock);
+    for (size_t i = 0; all.slot && i <= all.mask; i++) {
+        for (struct counter *c = all.slot[i]; c; c = c->_next) {
+            fn(arg, c);
+        }
+    }
+    pthread_mutex_unlock(&all.lock);
+}
+
+void counters_sweep(const struct limit_now *now)
+{
+    pthread_mutex_lock(&all.lock);
+    for (size_t i = 0; all.slot && i <= all.mask; i++) {
+        struct counter **at = &all.slot[i];
+        while (*at) {
+            struct counter *c = *at;
+            bool any = c->per != PER_NOTHING && limit_sweep(&c->limit, c->per, c->zone, now);
+            if (any || atomic_load(&c->_refs) || atomic_load(&c->running) ||
+                atomic_load(&c->changed)) {
+                at = &c->_next;
+                continue;
+            }
+            *at = c->_next;
+            all.n--;
+            free(c);
+        }
+    }
+    pthread_mutex_unlock(&all.lock);
+}
+
+size_t counters_count(void)
+{
+    pthread_mutex_lock(&all.lock);
+    size_t n = all.n;
+    pthread_mutex_unlock(&all.lock);
+    return n;
+}

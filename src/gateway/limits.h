@@ -1,0 +1,37 @@
+/* Limits and budgets on the path of a call: what it may use is reserved once its model is known, and replaced by what it
+ * used when it is over; answers tell what is left. */
+#ifndef GATEWAY_LIMITS_H
+#define GATEWAY_LIMITS_H
+
+#include "gateway/call.h"
+
+/* What a call has reserved; in req->arena. */
+struct charge {
+    int64_t input, output; /* tokens: what the request may come to; output -1: nobody knows */
+    const struct snap_limit *refused; /* the one that had no room; nothing is reserved then */
+    uint64_t wait_us;                 /* ... and will have some again; LIMIT_NEVER: it will not */
+    bool settled, soft_exceeded;
+    uint8_t hidden; /* bit per group: the upstream's fields stay behind */
+    uint8_t theirs; /* ... ours do, because the upstream's are tighter */
+    size_t n;
+    struct limit_item items[]; /* their rules are the beginnings of struct snap_limit */
+};
+
+/* Reserves, or refuses the call. For calls with limits only. */
+enum next limits_reserve(struct call *c);
+/* At every end of a call that has reserved. */
+void limits_settle(struct call *c);
+/* Before the last bytes of an answer go out: a client that has them, and comes back at once, finds settled what it used,
+ * when the upstream has told it. */
+void limits_settle_told(struct call *c);
+
+/* limit_fields.c: what an answer of ours or the upstream's tells: whenever there is a charge. */
+void limits_fields(struct call *c);
+/* Looks at what the upstream tells of its own limits, before its fields are passed on; and whether that one is not. */
+void limits_meet(struct call *c, const struct h1_head *h);
+bool limits_hide(const struct call *c, struct str name);
+
+/* limits_page.c: what /metrics tells of the limits of a snapshot. */
+void limits_print(struct buf *b, const struct snapshot *s, const struct limit_now *now);
+
+#endif
