@@ -16,6 +16,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/startup.h"
+#include "gateway/counter_journal.h"
 #include "gateway/worker.h"
 #include "platform/housekeeping.h"
 #include "platform/world.h"
@@ -35,6 +36,7 @@ struct server {
     struct housekeeping housekeeping;
     struct timer changed;
     struct secret admin_link;
+    struct counter_journal *journal; /* of limits and budgets */
     struct record_ring *rings[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     struct str addresses[LISTEN_MAX]; /* as bound, with the real port */
@@ -320,6 +322,7 @@ static int start_workers(struct server *s, const struct config *c, int fds[WORKE
     }
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the control thread's */
+    counter_journal_start(s->journal);
     int r = ledger_start(log, s->rings, g->n_workers, &g->ledger);
     for (unsigned i = 0; r == 0 && i < g->n_workers; i++) {
         r = -pthread_create(&s->threads[i], NULL, run_worker, &g->workers[i]);
@@ -439,6 +442,19 @@ static int open_platform(struct server *s, struct snapshot_input *in, struct buf
     return r;
 }
 
+/* What limits and budgets have counted in earlier lives, before anything counts on. */
+static int open_journal(struct server *s, const struct config *c)
+{
+    const struct limit_now now = counter_now(clock_us(), clock_wall_us());
+    char *dir = arena_dupz(&s->start.arena, c->data);
+    int r = counter_journal_open(dir, &now, &s->journal);
+    if (r < 0) {
+        fprintf(stderr, "accord serve: the journal of limits in %s cannot be used: %s\n", dir,
+                strerror(-r));
+    }
+    return r;
+}
+
 static int run(struct server *s)
 {
     static int fds[WORKERS_MAX][LISTEN_MAX];
@@ -457,7 +473,8 @@ static int run(struct server *s)
     }
     s->gateway.n_workers = count_workers(in.config);
     if (startup_data(&s->start, in.config->data) < 0 ||
-        bind_all(s, in.config, s->gateway.n_workers, fds) < 0 || startup_keys(&s->start, &in) < 0) {
+        bind_all(s, in.config, s->gateway.n_workers, fds) < 0 || startup_keys(&s->start, &in) < 0 ||
+        open_journal(s, in.config) < 0) {
         arena_reset(&in.arena);
         return CLI_FAILED;
     }
@@ -490,6 +507,8 @@ static int run(struct server *s)
         pthread_join(s->threads[i], NULL);
     }
     ledger_stop(s->gateway.ledger);
+    counter_journal_stop(s->journal);
+    s->journal = NULL;
     store_unwatch(s->platform.store, &s->watcher);
     return CLI_OK;
 }
@@ -507,6 +526,7 @@ static void clean(struct server *s)
         }
     }
     free(s->gateway.workers);
+    counter_journal_stop(s->journal);
     store_close(s->platform.store);
     timer_clear(&s->changed);
     housekeeping_stop(&s->housekeeping);

@@ -3,7 +3,7 @@
  * locked. */
 #include <stdlib.h>
 
-#include "gateway/call.h"
+#include "gateway/limits.h"
 
 struct gather {
     struct loop_task task;
@@ -68,7 +68,9 @@ static void finish(struct gather *g)
         const struct gateway *gw = g->home->gateway;
         c->gather = NULL;
         print_process(&b, g);
+        const struct limit_now now = counter_now(clock_us(), clock_wall_us());
         metrics_print(&b, &g->sum);
+        limits_print(&b, g->home->hold->snap, &now);
         if (gw->visits) {
             gw->visits->metrics(gw->visits_arg, &b);
         }
