@@ -23,6 +23,7 @@ WRONG_KEY = "sk-accord-this-is-no-key-of-this-server"
 FIGURES = {
     "call_1k": (200, 2200),
     "call_32k": (200, 2200),
+    "limited_call_1k": (200, 2200),   # with a chain of five limits and budgets
     "sse_chunk": (4, 24),       # of each of STREAMS streams
     "refusal": (200, 2200),
     "translated_call_1k": (200, 2200),
@@ -33,12 +34,13 @@ FIGURES = {
 ALLOCATION_FIGURES = {
     "call_1k": (2000, 22000),
     "call_32k": (2000, 22000),
+    "limited_call_1k": (2000, 22000),
     "sse_chunk": (5, 105),
     "refusal": (2000, 22000),
     "translated_call_1k": (2000, 22000),
     "translated_sse_chunk": (5, 105),
 }
-ACCORD_ONLY = ("refusal", "translated_call_1k", "translated_sse_chunk")
+ACCORD_ONLY = ("refusal", "limited_call_1k", "translated_call_1k", "translated_sse_chunk")
 ALLOCATION_STREAM_MS = 25
 MERGED_MAX = 0.05   # chunks that shared a read with another one
 ATTEMPTS = 3
@@ -76,6 +78,8 @@ def _load(bench, name, figure, amount, interval_ms=STREAM_MS):
     options = {"body": body, "connections": CONNECTIONS, "calls": amount}
     if figure == "refusal":
         return bench.load_once(name, expect=401, key=WRONG_KEY, **options)["calls"]
+    if figure == "limited_call_1k":
+        options.update(key=programs.LIMITED_KEY, model=programs.LIMITED)
     return bench.load_once(name, translated=translated, **options)["calls"]
 
 

@@ -10,6 +10,8 @@ from . import build, procs
 from .procs import BenchError
 
 ALIAS = "bench-model"                     # what the load asks for
+LIMITED = "bench-limit"                   # the same again, priced; as long
+LIMITED_KEY = "sk-accord-bench-limited-0000000000000000000000"
 TRANSLATED = "mocka-model"                # the same of Accord's provider that speaks Messages; as long
 UPSTREAM_MODEL = "mock-upstream-model-1"  # what Accord makes of it: another length, so it splices
 KEY = "sk-accord-bench-000000000000000000000000000000"
@@ -203,10 +205,29 @@ models:
   - id: {translated}
     targets:
       - {{provider: mocka, model: {upstream_model}}}
+  - id: {limited}
+    targets:
+      - {{provider: mock, model: {upstream_model}, price: {{input: 2.5, output: 10}}}}
 keys:
   - id: bench
     secret: {key}
     models: ["*"]
+  - id: limited
+    secret: {limited_key}
+    models: ["*"]
+policies:
+  - id: of-key
+    applies_to: {{key: limited}}
+    limits:
+      - {{what: requests, at_most: 9999999, per: minute}}
+      - {{what: tokens, at_most: 999999999, per: minute}}
+      - {{what: requests, at_most: 99999999, per: day}}
+    budgets:
+      - {{usd: 1000000, per: month, time_zone: America/Toronto}}
+  - id: of-model
+    applies_to: {{model: {limited}}}
+    limits:
+      - {{what: tokens, at_most: 9999999999, per: hour}}
 """
 
 
@@ -216,7 +237,7 @@ def accord_command(context, folder, port=0, workers=1):
     config = os.path.join(folder, "accord.yaml")
     with open(config, "w") as f:
         f.write(ACCORD.format(folder=folder, port=port, workers=workers, alias=ALIAS, translated=TRANSLATED,
-                              key=KEY, upstream=context.upstream_port,
+                              limited=LIMITED, limited_key=LIMITED_KEY, key=KEY, upstream=context.upstream_port,
                               upstream_model=UPSTREAM_MODEL, upstream_key=UPSTREAM_KEY))
     return [context.accord, "serve", "-c", config, "--json"]
 
