@@ -40,7 +40,8 @@ def type_of(schema):
         elif one["type"] == "array":
             name = "list of " + plural(one["items"])
         else:
-            name = {"string": "text", "boolean": "`true` \\| `false`", "object": "mapping"}[one["type"]]
+            name = {"string": "text", "boolean": "`true` \\| `false`", "object": "mapping",
+                    "number": "number"}[one["type"]]
         if name not in names:
             names.append(name)
     return ", or ".join(names)

@@ -66,11 +66,16 @@ static void usage(struct str object, struct usage *u)
         {QUOTED("thinking_tokens"), offsetof(struct told, u.reasoning), NULL},
         {{0}, 0, NULL},
     };
+    static const struct usage_row creation[] = {
+        {QUOTED("ephemeral_1h_input_tokens"), offsetof(struct told, u.cache_write_1h), NULL},
+        {{0}, 0, NULL},
+    };
     static const struct usage_row rows[] = {
         {QUOTED("input_tokens"), offsetof(struct told, fresh), NULL},
         {QUOTED("output_tokens"), offsetof(struct told, u.output), NULL},
         {QUOTED("cache_read_input_tokens"), offsetof(struct told, u.cache_read), NULL},
         {QUOTED("cache_creation_input_tokens"), offsetof(struct told, u.cache_write), NULL},
+        {QUOTED("cache_creation"), 0, creation},
         {QUOTED("output_tokens_details"), 0, output},
         {{0}, 0, NULL},
     };

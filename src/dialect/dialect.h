@@ -20,11 +20,12 @@ enum family {
 };
 
 /* Tokens, normalised: `input` includes what came from or went into a prompt cache, `output`
- * includes reasoning. -1: not told. */
+ * includes reasoning, `cache_write` what is cached for an hour; audio is a part of both. -1: not told. */
 struct usage {
     int64_t input, output, cache_read, cache_write, reasoning;
+    int64_t cache_write_1h, input_audio, output_audio;
 };
-#define USAGE_NONE ((struct usage){-1, -1, -1, -1, -1})
+#define USAGE_NONE ((struct usage){-1, -1, -1, -1, -1, -1, -1, -1})
 
 /* An error of our own, before it is put into a dialect's words. */
 struct api_error {

@@ -56,6 +56,35 @@ static unsigned status(unsigned s, struct str code)
     return s;
 }
 
+/* The tokens of {"modality": "AUDIO", "tokenCount": 3} in such a list of an object; -1: it has none. */
+static int64_t audio_of(struct str object, struct str list)
+{
+    static const struct usage_row rows[] = {{QUOTED("tokenCount"), 0, NULL}, {{0}, 0, NULL}};
+    struct str all;
+    int64_t n = -1;
+    ptrdiff_t at =
+        json_member(object, list, &all) == JSON_ARRAY ? str_find(all, STR("\"AUDIO\"")) : -1;
+    if (at < 0) {
+        return -1;
+    }
+    while (at > 0 && all.p[at] != '{') {
+        at--;
+    }
+    struct str rest = str_from(all, (size_t)at);
+    ptrdiff_t end = str_chr(rest, '}');
+    usage_read(str_first(rest, end < 0 ? rest.n : (size_t)end + 1), rows, &n);
+    return n;
+}
+
+/* Few calls have any, so most objects are looked at once. */
+static void usage_audio(struct str object, struct usage *u)
+{
+    if (str_find(object, STR("\"AUDIO\"")) >= 0) {
+        u->input_audio = audio_of(object, STR("promptTokensDetails"));
+        u->output_audio = audio_of(object, STR("candidatesTokensDetails"));
+    }
+}
+
 /* promptTokenCount includes the cached part; toolUsePromptTokenCount comes on top of it;
  * candidatesTokenCount excludes the thoughts. */
 static void usage(struct str object, struct usage *u)
@@ -72,6 +101,7 @@ static void usage(struct str object, struct usage *u)
         {{0}, 0, NULL},
     };
     usage_read(object, rows, &t);
+    usage_audio(object, u);
     u->cache_read = t.cached;
     if (t.prompt >= 0) {
         u->input = t.prompt + t.tool;

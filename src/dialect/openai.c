@@ -79,10 +79,12 @@ static void usage(struct str object, struct usage *u)
     static const struct usage_row input[] = {
         {QUOTED("cached_tokens"), offsetof(struct usage, cache_read), NULL},
         {QUOTED("cache_write_tokens"), offsetof(struct usage, cache_write), NULL},
+        {QUOTED("audio_tokens"), offsetof(struct usage, input_audio), NULL},
         {{0}, 0, NULL},
     };
     static const struct usage_row output[] = {
         {QUOTED("reasoning_tokens"), offsetof(struct usage, reasoning), NULL},
+        {QUOTED("audio_tokens"), offsetof(struct usage, output_audio), NULL},
         {{0}, 0, NULL},
     };
     static const struct usage_row rows[] = {

@@ -116,7 +116,9 @@ struct call {
     struct lacking *lacking;           /* an answer that is held back, lacking.c */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */
     uint64_t forwarded_us, answered_us;
-    uint32_t own_us; /* time spent by us, not waited */
+    uint32_t own_us;           /* time spent by us, not waited */
+    const struct price *price; /* that `cost_nusd` was made with; settle.c */
+    int64_t cost_nusd;         /* -1: not known */
     char id[32];
 };
 
@@ -165,6 +167,9 @@ void visit_end(struct call *c);
 /* admit.c: a model's limit, once the model is known; and giving back what was taken. */
 enum next admit_model(struct call *c);
 void admit_release(struct call *c);
+
+/* settle.c: what the present target asks for the model now; NULL: not known. */
+const struct price *call_price(struct call *c);
 
 /* conversation.c: waits for the calls on the same conversation that came before; and lets the next one go. */
 enum next conversation_enter(struct call *c);

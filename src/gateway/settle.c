@@ -1,8 +1,38 @@
 /* Stage 8: what the call cost, and what it held is given back. */
 #include "gateway/call.h"
+#include "ledger/price.h"
+
+const struct price *call_price(struct call *c)
+{
+    const struct snap_target *t = c->target;
+    if (!t) {
+        return NULL;
+    }
+    if (t->model.n || t->price) {
+        return price_at(t->price, loop_now_us(c->w->loop) + c->w->wall_offset_us);
+    }
+    /* A provider that takes any name: what the client named is known only now. */
+    struct price *p = arena_alloc(&c->req->arena, sizeof *p);
+    return facts_price(t->provider->vendor, call_upstream_model(c), p) ? p : NULL;
+}
+
+/* What was not sent to a provider, and what it refused, is not charged by it. An answer that broke off may have been. */
+static void settle_cost(struct call *c)
+{
+    bool told = c->usage.input >= 0 || c->usage.output >= 0;
+    if (!c->target || !c->forwarded_us ||
+        (!told && (c->outcome == OUTCOME_REFUSED || c->outcome == OUTCOME_UPSTREAM_ERROR ||
+                   c->outcome == OUTCOME_UPSTREAM_FAILED))) {
+        c->cost_nusd = 0;
+        return;
+    }
+    c->price = call_price(c);
+    c->cost_nusd = price_cost(c->price, &c->usage);
+}
 
 enum next stage_settle(struct call *c)
 {
+    settle_cost(c);
     if (c->admitted) {
         admit_release(c);
         c->w->metrics.inflight--;

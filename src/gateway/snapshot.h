@@ -53,6 +53,7 @@ struct snap_credential {
 
 struct snap_provider {
     struct str id;
+    struct str vendor; /* who sells there, as facts_vendor() knows it; empty: nobody knows */
     enum family family;
     enum provider_api api;
     uint32_t quirks; /* of the vendor, dialect/format.h */
@@ -82,6 +83,8 @@ struct snap_target {
     struct health *const *limits; /* of each credential for this model */
     uint32_t quirks;    /* of the provider and of this model: enum quirk, dialect/format.h */
     int64_t max_output; /* the model's, 0: unknown; both only where `model` is known */
+    const struct price
+        *price; /* the newest; NULL: not known, or the name is the client's (call_price) */
 };
 
 struct snap_model {

@@ -8,6 +8,7 @@
 #include "conflict/lifecycle.h"
 #include "dialect/format.h"
 #include "gateway/health_of.h"
+#include "gateway/snapshot_price.h"
 #include "gateway/snapshot_table.h"
 #include "http/query.h"
 #include "model/names.h"
@@ -220,6 +221,7 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
                    STR_ARG(from->id), STR_ARG(from->base_url));
         return -EINVAL;
     }
+    p->vendor = facts_vendor(p->target.host);
     p->quirks = vendor_quirks(p->family, p->target.host);
     if (connect_proxy_from_env(c->a, &p->target, &variable) < 0) {
         buf_printf(c->errors, "environment: %s is not a proxy's URL\n", variable);
@@ -320,7 +322,7 @@ static void compile_lifecycle(struct compiler *c, const struct config_model *fro
 
 static const struct model_facts *facts_of(const struct snap_target *t)
 {
-    return t->provider->sim ? NULL : facts_find(facts_vendor(t->provider->target.host), t->model);
+    return t->provider->sim ? NULL : facts_find(t->provider->vendor, t->model);
 }
 
 /* How a model at a provider has been doing, and what each credential may of it. */
@@ -358,6 +360,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
         targets[i].weight = (uint32_t)m->targets[i].weight;
         targets[i].priority = (uint32_t)m->targets[i].priority;
         compile_health(c, &targets[i], true);
+        targets[i].price = compile_price(c->a, &m->targets[i], &targets[i]);
     }
     qsort(targets, m->n_targets, sizeof *targets, by_priority);
     struct snap_model out = {.targets = targets,
@@ -389,6 +392,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
     struct snap_target *any = arena_zalloc(c->a, sizeof *any);
     *any = (struct snap_target){.provider = p, .weight = 1, .priority = 1};
     compile_health(c, any, false);
+    any->price = p->sim ? known_price(c->a, any) : NULL;
     insert_model(c, (struct snap_model){.name = arena_printf(c->a, "%.*s/", STR_ARG(p->id)),
                                         .targets = any,
                                         .n_targets = 1});
@@ -396,6 +400,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
         struct snap_target *t = arena_zalloc(c->a, sizeof *t);
         *t = target_for(c, p, from->models[i]);
         compile_health(c, t, true);
+        t->price = known_price(c->a, t);
         struct snap_model m = {
             .targets = t, .n_targets = 1, .listed = listed, .facts = facts_of(t)};
         m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/secret.h"
+#include "model/tariff.h"
 
 enum provider_dialect {
     PROVIDER_OPENAI,
@@ -44,11 +45,18 @@ struct config_provider {
                           "built in" */
 };
 
+struct config_price {
+    struct str rate[RATES]; /* US dollars per million tokens; empty: not known */
+    struct str from;        /* a time; empty: ever since */
+};
+
 struct config_target {
-    size_t provider;  /* index into config.providers */
-    struct str model; /* upstream name */
-    int64_t weight;   /* 0 to 1000, default 1 */
-    int64_t priority; /* default 1 */
+    size_t provider;             /* index into config.providers */
+    struct str model;            /* upstream name */
+    int64_t weight;              /* 0 to 1000, default 1 */
+    int64_t priority;            /* default 1 */
+    struct config_price *prices; /* instead of what is known of the model */
+    size_t n_prices;
     struct str provider_id;
 };
 

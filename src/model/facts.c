@@ -52,15 +52,35 @@ static unsigned find_name(struct str model)
     return low < FACTS && str_eq(facts[low].model, model) ? low : FACTS;
 }
 
-static const struct model_facts *find(struct str vendor, struct str model)
+static const struct model_facts *find_exactly(unsigned first, struct str vendor, struct str model)
 {
-    unsigned first = find_name(model);
     for (unsigned i = first; i < FACTS && str_eq(facts[i].model, model); i++) {
         if (str_eq(facts[i].vendor, vendor)) {
             return &facts[i];
         }
     }
-    return first < FACTS ? &facts[first] : NULL;
+    return NULL;
+}
+
+static const struct model_facts *find(struct str vendor, struct str model)
+{
+    unsigned first = find_name(model);
+    const struct model_facts *found = find_exactly(first, vendor, model);
+    return found || first == FACTS ? found : &facts[first];
+}
+
+bool facts_price(struct str vendor, struct str model, struct price *ret)
+{
+    const struct model_facts *f = find_exactly(find_name(model), vendor, model);
+    if (!f || (f->rate[RATE_INPUT] < 0 && f->rate[RATE_OUTPUT] < 0)) {
+        return false;
+    }
+    *ret = (struct price){.tiers = known_tiers + f->tier, .n_tiers = f->n_tiers};
+    for (unsigned i = 0; i < RATES; i++) {
+        ret->rate[i] = f->rate[i];
+    }
+    ret->version = price_version(ret);
+    return true;
 }
 
 const struct model_facts *facts_find(struct str vendor, struct str model)

@@ -80,7 +80,7 @@ static bool decode_text(struct kind_reader *r, const struct field *f, const stru
                         const struct path *path, struct str *ret)
 {
     struct str text, tidy;
-    if (j->type != JSON_STRING) {
+    if (j->type != JSON_STRING && !(f->number && j->type == JSON_NUMBER)) {
         struct str s = shown(r->arena, j);
         const char *quote = j->type == JSON_NUMBER || j->type == JSON_TRUE || j->type == JSON_FALSE
                                 ? "; put it in quotes if it is meant as one"

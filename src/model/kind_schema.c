@@ -53,6 +53,14 @@ static struct json *text_schema(struct arena *a, const struct rule *rule, bool p
     return or_variable(a, j, platform);
 }
 
+/* A number as such, or spelled as a text. */
+static struct json *number_schema(struct arena *a, const struct field *f, bool platform)
+{
+    struct json *number = typed(a, "number");
+    json_set(number, STR("minimum"), json_new_int(a, 0));
+    return either(a, number, text_schema(a, f->rule, platform));
+}
+
 static struct json *choice_schema(struct arena *a, const struct field *f, bool platform)
 {
     struct json *list = json_new(a, JSON_ARRAY);
@@ -114,7 +122,7 @@ static struct json *bare_schema(struct arena *a, const struct field *f, bool pla
     switch (f->type) {
     case FIELD_TEXT:
     case FIELD_REFERENCE:
-        return text_schema(a, f->rule, platform);
+        return f->number ? number_schema(a, f, platform) : text_schema(a, f->rule, platform);
     case FIELD_TEXTS:
         j = list_schema(a, f, text_schema(a, f->rule, platform));
         return f->one_or_many ? either(a, text_schema(a, f->rule, platform), j) : j;

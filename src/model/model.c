@@ -1,6 +1,42 @@
 #include "conflict/http_date.h"
 #include "model/resource_kind.h"
 
+#define RATE(which, member, text)                                                                  \
+    .name = (member), .help = (text), .type = FIELD_TEXT, .number = true, .rule = &rule_price,     \
+    .at = AT(config_price, rate) + (which) * sizeof(struct str)
+
+static const struct field price_fields[] = {
+    {RATE(RATE_INPUT, "input", "Of input tokens, in US dollars per million."), .required = true},
+    {RATE(RATE_OUTPUT, "output", "Of output tokens."),
+     .fallback_help = "not known, and so is the cost of a call that has any"},
+    {RATE(RATE_CACHE_READ, "cache_read", "Of input that a prompt cache had."),
+     .fallback_help = "that of input"},
+    {RATE(RATE_CACHE_WRITE, "cache_write", "Of input that went into one."),
+     .fallback_help = "that of input"},
+    {RATE(RATE_CACHE_WRITE_1H, "cache_write_1h", "Of input that went into one for an hour."),
+     .fallback_help = "twice that of input"},
+    {RATE(RATE_REASONING, "reasoning", "Of output that was thought."),
+     .fallback_help = "that of output"},
+    {RATE(RATE_INPUT_AUDIO, "input_audio", "Of input that was heard."),
+     .fallback_help = "that of input"},
+    {RATE(RATE_OUTPUT_AUDIO, "output_audio", "Of output that was spoken."),
+     .fallback_help = "that of output"},
+    {.name = "from",
+     .help = "From when on it counts; of several prices the latest one that has begun.",
+     .fallback_help = "ever since",
+     .type = FIELD_TEXT,
+     .unique = true,
+     .rule = &rule_time,
+     .at = AT(config_price, from)},
+};
+
+static const struct kind kind_price = {
+    .name = "price",
+    .help = "What tokens cost.",
+    .size = sizeof(struct config_price),
+    KIND_FIELDS(price_fields),
+};
+
 static const struct field target_fields[] = {
     {.name = "provider",
      .help = "The id of the provider that answers.",
@@ -31,6 +67,15 @@ static const struct field target_fields[] = {
      .max = 100,
      .fallback = "1",
      .at = AT(config_target, priority)},
+    {.name = "price",
+     .help = "What it costs, when that is not what its vendor asks of everybody; one price, or "
+             "several with dates.",
+     .type = FIELD_OBJECTS,
+     .kind = &kind_price,
+     .shorthand = "input",
+     .max = 100,
+     .at = AT(config_target, prices),
+     .at_n = AT(config_target, n_prices)},
 };
 
 static const struct kind kind_target = {

@@ -4,6 +4,7 @@
 #include <sys/un.h>
 
 #include "base/utf8.h"
+#include "model/tariff.h"
 
 static bool is_alnum(char c)
 {
@@ -308,4 +309,19 @@ const struct rule rule_key_secret = {
     .pattern = "^\\S{16,512}$",
     .example = "sk-accord-0123456789abcdef",
     .check = check_key_secret,
+};
+
+static bool check_price(struct arena *a, struct str s, struct str *ret)
+{
+    int64_t ignored;
+    (void)a;
+    *ret = s;
+    return price_parse(s, &ignored);
+}
+
+const struct rule rule_price = {
+    .allowed = "a number such as 0.05, up to 1000000, with at most 6 digits behind the point",
+    .pattern = "^[0-9]{1,7}(\\.[0-9]{1,6})?$",
+    .example = "0.05",
+    .check = check_price,
 };

@@ -24,6 +24,7 @@ extern const struct rule rule_listen;
 extern const struct rule rule_path;   /* of a file or directory */
 extern const struct rule rule_secret; /* a provider's: 1 to 8192 visible characters */
 extern const struct rule rule_database_url;
+extern const struct rule rule_price;      /* US dollars per million tokens */
 extern const struct rule rule_key_secret; /* of an application: 16 to 512 visible characters */
 
 /* What people write (rule_people.c). */

@@ -244,10 +244,14 @@ static void pings(void **state)
 static void usage_is(const struct usage *u, const struct usage *want, const char *text)
 {
     if (u->input != want->input || u->output != want->output || u->cache_read != want->cache_read ||
-        u->cache_write != want->cache_write || u->reasoning != want->reasoning) {
-        fail_msg("%s: input %ld output %ld cache_read %ld cache_write %ld reasoning %ld", text,
-                 (long)u->input, (long)u->output, (long)u->cache_read, (long)u->cache_write,
-                 (long)u->reasoning);
+        u->cache_write != want->cache_write || u->reasoning != want->reasoning ||
+        u->cache_write_1h != want->cache_write_1h || u->input_audio != want->input_audio ||
+        u->output_audio != want->output_audio) {
+        fail_msg("%s: input %ld output %ld cache_read %ld cache_write %ld reasoning %ld "
+                 "cache_write_1h %ld input_audio %ld output_audio %ld",
+                 text, (long)u->input, (long)u->output, (long)u->cache_read, (long)u->cache_write,
+                 (long)u->reasoning, (long)u->cache_write_1h, (long)u->input_audio,
+                 (long)u->output_audio);
     }
 }
 
@@ -256,10 +260,10 @@ static const struct {
     const char *text;
     struct usage want; /* input, output, cache_read, cache_write, reasoning */
 } usages[] = {
-    {FAMILY_OPENAI, "{}", {-1, -1, -1, -1, -1}},
+    {FAMILY_OPENAI, "{}", {-1, -1, -1, -1, -1, -1, -1, -1}},
     {FAMILY_OPENAI,
      "{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}",
-     {10, 5, -1, -1, -1}},
+     {10, 5, -1, -1, -1, -1, -1, -1}},
     /* the cached are in the prompt, the reasoning in the completion */
     {FAMILY_OPENAI,
      "{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_tokens\":"
@@ -267,53 +271,70 @@ static const struct {
      "\"cache_write_tokens\":7,\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_"
      "tokens\":30,"
      "\"audio_tokens\":1}}",
-     {100, 50, 80, 7, 30}},
+     {100, 50, 80, 7, 30, -1, 0, 1}},
     {FAMILY_OPENAI, /* responses */
      "{\"input_tokens\":100,\"input_tokens_details\":{\"cached_tokens\":80},\"output_tokens\":50,"
      "\"output_tokens_details\":{\"reasoning_tokens\":30},\"total_tokens\":150}",
-     {100, 50, 80, -1, 30}},
+     {100, 50, 80, -1, 30, -1, -1, -1}},
     {FAMILY_OPENAI,
      "{\"prompt_tokens\":8,\"total_tokens\":8}",
-     {8, -1, -1, -1, -1}}, /* embeddings */
-    {FAMILY_OPENAI, "{\"prompt_tokens\":null,\"completion_tokens\":\"5\"}", {-1, -1, -1, -1, -1}},
-    {FAMILY_OPENAI, "{\"prompt_tokens\":-3,\"completion_tokens\":1.5}", {-1, -1, -1, -1, -1}},
+     {8, -1, -1, -1, -1, -1, -1, -1}}, /* embeddings */
+    {FAMILY_OPENAI,
+     "{\"prompt_tokens\":null,\"completion_tokens\":\"5\"}",
+     {-1, -1, -1, -1, -1, -1, -1, -1}},
+    {FAMILY_OPENAI,
+     "{\"prompt_tokens\":-3,\"completion_tokens\":1.5}",
+     {-1, -1, -1, -1, -1, -1, -1, -1}},
     {FAMILY_OPENAI,
      "{\"prompt_tokens\":99999999999999999999,\"completion_tokens\":0}",
-     {-1, 0, -1, -1, -1}},
+     {-1, 0, -1, -1, -1, -1, -1, -1}},
     {FAMILY_OPENAI,
      "{\"prompt_tokens_details\":null,\"x\":{\"prompt_tokens\":7}}",
-     {-1, -1, -1, -1, -1}},
-    {FAMILY_OPENAI, "{\"prompt_tokens\":1,\"prompt_tokens\":2}", {2, -1, -1, -1, -1}},
-    {FAMILY_ANTHROPIC, "{}", {-1, -1, -1, -1, -1}},
-    {FAMILY_ANTHROPIC, "{\"input_tokens\":10,\"output_tokens\":5}", {10, 5, -1, -1, -1}},
+     {-1, -1, -1, -1, -1, -1, -1, -1}},
+    {FAMILY_OPENAI, "{\"prompt_tokens\":1,\"prompt_tokens\":2}", {2, -1, -1, -1, -1, -1, -1, -1}},
+    {FAMILY_ANTHROPIC, "{}", {-1, -1, -1, -1, -1, -1, -1, -1}},
+    {FAMILY_ANTHROPIC,
+     "{\"input_tokens\":10,\"output_tokens\":5}",
+     {10, 5, -1, -1, -1, -1, -1, -1}},
     /* what the cache read and wrote comes on top */
     {FAMILY_ANTHROPIC,
      "{\"input_tokens\":10,\"cache_creation_input_tokens\":200,\"cache_read_input_tokens\":3000,"
      "\"cache_creation\":{\"ephemeral_5m_input_tokens\":200,\"ephemeral_1h_input_tokens\":0},"
      "\"output_tokens\":5,\"service_tier\":\"standard\"}",
-     {3210, 5, 3000, 200, -1}},
+     {3210, 5, 3000, 200, -1, 0, -1, -1}},
     {FAMILY_ANTHROPIC,
      "{\"cache_read_input_tokens\":0,\"input_tokens\":4,\"output_tokens\":1}",
-     {4, 1, 0, -1, -1}},
+     {4, 1, 0, -1, -1, -1, -1, -1}},
     {FAMILY_ANTHROPIC,
      "{\"input_tokens\":4,\"output_tokens\":100,\"output_tokens_details\":{\"thinking_tokens\":60}"
      "}",
-     {4, 100, -1, -1, 60}},
-    {FAMILY_ANTHROPIC, "{\"output_tokens\":7}", {-1, 7, -1, -1, -1}},
-    {FAMILY_GEMINI, "{}", {-1, -1, -1, -1, -1}},
+     {4, 100, -1, -1, 60, -1, -1, -1}},
+    {FAMILY_ANTHROPIC,
+     "{\"input_tokens\":10,\"cache_creation_input_tokens\":200,\"cache_creation\":{"
+     "\"ephemeral_5m_input_tokens\":50,\"ephemeral_1h_input_tokens\":150},\"output_tokens\":5}",
+     {210, 5, -1, 200, -1, 150, -1, -1}},
+    {FAMILY_ANTHROPIC, "{\"output_tokens\":7}", {-1, 7, -1, -1, -1, -1, -1, -1}},
+    {FAMILY_GEMINI, "{}", {-1, -1, -1, -1, -1, -1, -1, -1}},
     {FAMILY_GEMINI,
      "{\"promptTokenCount\":10,\"candidatesTokenCount\":5,\"totalTokenCount\":15}",
-     {10, 5, -1, -1, -1}},
+     {10, 5, -1, -1, -1, -1, -1, -1}},
     /* the cached are in the prompt; tool use comes on top; thoughts on top of the candidates */
     {FAMILY_GEMINI,
      "{\"promptTokenCount\":100,\"cachedContentTokenCount\":80,\"toolUsePromptTokenCount\":7,"
      "\"candidatesTokenCount\":20,\"thoughtsTokenCount\":30,\"totalTokenCount\":157,"
      "\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":100}]}",
-     {107, 50, 80, -1, 30}},
-    {FAMILY_GEMINI, "{\"promptTokenCount\":10,\"thoughtsTokenCount\":30}", {10, 30, -1, -1, 30}},
-    {FAMILY_GEMINI, "{\"promptTokenCount\":10}", {10, -1, -1, -1, -1}},
-    {FAMILY_OLLAMA, "{\"prompt_eval_count\":10}", {10, -1, -1, -1, -1}},
-    {FAMILY_COHERE, "{\"tokens\":{\"input_tokens\":10}}", {10, -1, -1, -1, -1}},
+     {107, 50, 80, -1, 30, -1, -1, -1}},
+    {FAMILY_GEMINI,
+     "{\"promptTokenCount\":10,\"thoughtsTokenCount\":30}",
+     {10, 30, -1, -1, 30, -1, -1, -1}},
+    {FAMILY_GEMINI,
+     "{\"promptTokenCount\":40,\"candidatesTokenCount\":9,\"promptTokensDetails\":[{\"modality\":"
+     "\"TEXT\",\"tokenCount\":8},{\"tokenCount\":32,\"modality\":\"AUDIO\"}],"
+     "\"candidatesTokensDetails\":[{\"modality\":\"AUDIO\",\"tokenCount\":7}]}",
+     {40, 9, -1, -1, -1, -1, 32, 7}},
+    {FAMILY_GEMINI, "{\"promptTokenCount\":10}", {10, -1, -1, -1, -1, -1, -1, -1}},
+    {FAMILY_OLLAMA, "{\"prompt_eval_count\":10}", {10, -1, -1, -1, -1, -1, -1, -1}},
+    {FAMILY_COHERE, "{\"tokens\":{\"input_tokens\":10}}", {10, -1, -1, -1, -1, -1, -1, -1}},
 };
 
 static void usage_of_answers(void **state)
@@ -353,17 +374,17 @@ static void stream_of_chat(void **state)
     static const struct step s[] = {
         {"{\"choices\":[{\"delta\":{\"role\":\"assistant\"}}],\"usage\":null}",
          false,
-         {-1, -1, -1, -1, -1}},
+         {-1, -1, -1, -1, -1, -1, -1, -1}},
         {"{\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\":{\\\"prompt_tokens\\\":9}\"}}]}",
          false,
-         {-1, -1, -1, -1, -1}},
+         {-1, -1, -1, -1, -1, -1, -1, -1}},
         {"{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}",
          false,
-         {3, 1, -1, -1, -1}},
+         {3, 1, -1, -1, -1, -1, -1, -1}},
         {"{\"choices\":[],\"usage\":{\"completion_tokens\":2,\"completion_tokens_details\":"
          "{\"reasoning_tokens\":1}}}",
          false,
-         {3, 2, -1, -1, 1}}, /* cumulative, and what was told stays */
+         {3, 2, -1, -1, 1, -1, -1, -1}}, /* cumulative, and what was told stays */
     };
     RUN(FAMILY_OPENAI, s);
 }
@@ -374,18 +395,18 @@ static void stream_of_responses(void **state)
     static const struct step s[] = {
         {"{\"type\":\"response.created\",\"response\":{\"usage\":null}}",
          false,
-         {-1, -1, -1, -1, -1}},
+         {-1, -1, -1, -1, -1, -1, -1, -1}},
         {"{\"type\":\"response.output_text.delta\",\"delta\":\"response.completed\"}",
          false,
-         {-1, -1, -1, -1, -1}},
+         {-1, -1, -1, -1, -1, -1, -1, -1}},
         {"{\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":2,\"input_tokens_"
          "details\":"
          "{\"cached_tokens\":4}}},\"type\":\"response.completed\"}",
          true,
-         {5, 2, 4, -1, -1}},
-        {"{\"type\":\"response.incomplete\"}", true, {5, 2, 4, -1, -1}},
-        {"{\"type\":\"response.failed\"}", true, {5, 2, 4, -1, -1}},
-        {"{\"type\":\"error\"}", false, {5, 2, 4, -1, -1}},
+         {5, 2, 4, -1, -1, -1, -1, -1}},
+        {"{\"type\":\"response.incomplete\"}", true, {5, 2, 4, -1, -1, -1, -1, -1}},
+        {"{\"type\":\"response.failed\"}", true, {5, 2, 4, -1, -1, -1, -1, -1}},
+        {"{\"type\":\"error\"}", false, {5, 2, 4, -1, -1, -1, -1, -1}},
     };
     RUN(FAMILY_OPENAI, s);
 }
@@ -398,24 +419,24 @@ static void stream_of_messages(void **state)
          "\"cache_read_input_tokens\":100,\"cache_creation_input_tokens\":20,\"output_tokens\":1}}"
          "}",
          false,
-         {130, 1, 100, 20, -1}},
+         {130, 1, 100, 20, -1, -1, -1, -1}},
         {"{\"type\":\"content_block_delta\",\"delta\":{\"text\":\"message_stop\"}}",
          false,
-         {130, 1, 100, 20, -1}},
-        {"{\"type\":\"ping\"}", false, {130, 1, 100, 20, -1}},
+         {130, 1, 100, 20, -1, -1, -1, -1}},
+        {"{\"type\":\"ping\"}", false, {130, 1, 100, 20, -1, -1, -1, -1}},
         {"{\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":15}}",
          false,
-         {130, 15, 100, 20, -1}},
+         {130, 15, 100, 20, -1, -1, -1, -1}},
         /* cumulative: the input once more, without counting the cache twice */
         {"{\"type\":\"message_delta\",\"usage\":{\"input_tokens\":10,\"output_tokens\":16}}",
          false,
-         {130, 16, 100, 20, -1}},
+         {130, 16, 100, 20, -1, -1, -1, -1}},
         {"{\"type\":\"message_delta\",\"usage\":{\"input_tokens\":12,\"cache_read_input_tokens\":"
          "110,"
          "\"cache_creation_input_tokens\":0,\"output_tokens\":17}}",
          false,
-         {122, 17, 110, 0, -1}},
-        {"{\"type\":\"message_stop\"}", true, {122, 17, 110, 0, -1}},
+         {122, 17, 110, 0, -1, -1, -1, -1}},
+        {"{\"type\":\"message_stop\"}", true, {122, 17, 110, 0, -1, -1, -1, -1}},
     };
     RUN(FAMILY_ANTHROPIC, s);
 }
@@ -428,15 +449,15 @@ static void stream_of_gemini(void **state)
          "\"usageMetadata\":"
          "{\"promptTokenCount\":4,\"thoughtsTokenCount\":6}}",
          false,
-         {4, 6, -1, -1, 6}},
-        {"{\"candidates\":[{\"finishReason\":null},7]}", false, {4, 6, -1, -1, 6}},
+         {4, 6, -1, -1, 6, -1, -1, -1}},
+        {"{\"candidates\":[{\"finishReason\":null},7]}", false, {4, 6, -1, -1, 6, -1, -1, -1}},
         {"{\"candidates\":[{},{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":"
          "4,"
          "\"candidatesTokenCount\":3,\"thoughtsTokenCount\":6}}",
          true,
-         {4, 9, -1, -1, 6}},
-        {"{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}", true, {4, 9, -1, -1, 6}},
-        {"{\"error\":{\"code\":500}}", false, {4, 9, -1, -1, 6}},
+         {4, 9, -1, -1, 6, -1, -1, -1}},
+        {"{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}", true, {4, 9, -1, -1, 6, -1, -1, -1}},
+        {"{\"error\":{\"code\":500}}", false, {4, 9, -1, -1, 6, -1, -1, -1}},
     };
     RUN(FAMILY_GEMINI, s);
 }

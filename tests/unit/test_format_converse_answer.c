@@ -304,7 +304,7 @@ static struct str frames(struct arena *a, struct str s)
 }
 
 static const struct ir_event answer[] = {
-    {.type = IR_START, .usage = {7, -1, -1, -1, -1}},
+    {.type = IR_START, .usage = {7, -1, -1, -1, -1, -1, -1, -1}},
     {.type = IR_BLOCK_START, .kind = IR_THINKING},
     {.type = IR_DELTA, .kind = IR_THINKING, .text = {"h\\\"m", 4}},
     {.type = IR_SIGNATURE, .kind = IR_THINKING, .signature = {"c2ln", 4}, .issuer = FAMILY_BEDROCK},
@@ -333,8 +333,8 @@ static const struct ir_event answer[] = {
      .redacted = true},
     {.type = IR_BLOCK_STOP, .kind = IR_THINKING, .block = 5},
     {.type = IR_FINISH, .finish = IR_FINISH_TOOLS},
-    {.type = IR_USAGE, .usage = {15, 5, 3, 2, -1}},
-    {.type = IR_END, .usage = {15, 5, 3, 2, -1}},
+    {.type = IR_USAGE, .usage = {15, 5, 3, 2, -1, -1, -1, -1}},
+    {.type = IR_END, .usage = {15, 5, 3, 2, -1, -1, -1, -1}},
 };
 
 struct writing {

@@ -316,7 +316,7 @@ static void answer(struct ir_in *in, enum ir_finish finish)
     ir_text(in, IR_REFUSAL, STR("no"));
     ir_text(in, IR_TEXT, STR("He"));
     ir_text(in, IR_TEXT, STR("llo"));
-    in->usage = (struct usage){10, 7, 4, -1, 3};
+    in->usage = (struct usage){10, 7, 4, -1, 3, -1, -1, -1};
     ir_finish(in, finish, (struct str){0});
 }
 

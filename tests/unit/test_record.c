@@ -58,7 +58,7 @@ static void all_members(void **state)
     (void)state;
     struct arena a = {0};
     struct record r = a_record();
-    r.usage = (struct usage){100, 50, 80, 0, 30};
+    r.usage = (struct usage){100, 50, 80, 0, 30, 0, 0, 0};
     r.bytes_in = 1234;
     r.bytes_out = UINT64_MAX;
     r.total_us = 1234567;
@@ -183,7 +183,8 @@ static void longest_line(void **state)
         memset(&r, bytes[i], sizeof r);
         memset(r.request_id, 'r', sizeof r.request_id);
         r.ended_us = 253402300799999999; /* the last of the year 9999 */
-        r.usage = (struct usage){INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+        r.usage = (struct usage){INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX,
+                                 INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
         r.bytes_in = r.bytes_out = UINT64_MAX;
         r.total_us = r.ttft_us = r.own_us = UINT32_MAX;
         r.status = UINT16_MAX;

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "gateway/snapshot.h"
 
@@ -474,14 +475,90 @@ static void many_keys_and_models(void **state)
     }
 }
 
+/* ---- prices ---- */
+
+static const char prices_text[] =
+    "providers:\n"
+    "  - {id: openai, dialect: openai, base_url: 'https://api.openai.com/v1', models: [gpt-4o]}\n"
+    "  - {id: groq, dialect: openai, base_url: 'https://api.groq.com/openai/v1', models: "
+    "[gpt-4o]}\n"
+    "models:\n"
+    "  - id: smart\n"
+    "    targets:\n"
+    "      - {provider: openai, model: gpt-4o}\n"
+    "      - {provider: groq, model: gpt-4o}\n"
+    "      - {provider: groq, model: other, price: {input: 0.05, output: '0.4'}}\n"
+    "      - provider: openai\n"
+    "        model: gpt-4o\n"
+    "        price:\n"
+    "          - {input: 9, output: 9, from: '2030-01-01T00:00:00Z'}\n"
+    "          - {input: 7, output: 7, from: '2020-01-01T00:00:00Z'}\n";
+
+static void prices_of_targets(void **state)
+{
+    (void)state;
+    struct snapshot *s = compile(prices_text, NULL, 0);
+    struct str rest;
+    const struct snap_target *t = model(s, "smart", &rest)->targets;
+    const uint64_t y2020 = 1577836800000000, y2030 = 1893456000000000;
+    assert_int_equal(t[0].price->rate[RATE_INPUT], 2500000);
+    assert_null(t[1].price); /* another vendor's price of that name is none */
+    assert_int_equal(t[2].price->rate[RATE_INPUT], 50000);
+    assert_int_equal(t[2].price->rate[RATE_OUTPUT], 400000);
+    assert_int_equal(t[2].price->rate[RATE_CACHE_READ], -1);
+    /* The vendor's own, until the first date. */
+    assert_ptr_equal(price_at(t[3].price, y2030), t[3].price);
+    assert_int_equal(price_at(t[3].price, y2030)->rate[RATE_INPUT], 9000000);
+    assert_int_equal(price_at(t[3].price, y2030 - 1)->rate[RATE_INPUT], 7000000);
+    assert_int_equal(price_at(t[3].price, y2020 - 1)->version, t[0].price->version);
+    assert_int_equal(model(s, "openai/gpt-4o", &rest)->targets->price->version,
+                     t[0].price->version);
+    assert_null(
+        model(s, "openai/gpt-5", &rest)->targets->price); /* the name is known at the call */
+    assert_int_equal(model(s, "sim/x", &rest)->targets->price->rate[RATE_INPUT], 0);
+    snapshot_unref(s);
+}
+
+static void prices_that_are_none(void **state)
+{
+    static const char *const wrong[] = {
+        "{output: 1}",
+        "{input: -1}",
+        "{input: 1e3}",
+        "{input: 0.0000001}",
+        "{input: a}",
+        "[{input: 1, from: '2030-01-01T00:00:00Z'}, {input: 2, from: "
+        "'2030-01-01T00:00:00Z'}]"};
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct arena a = {0};
+        struct buf errors = {0};
+        struct config *c = NULL;
+        struct str text = arena_printf(
+            &a, "models: [{id: m, targets: [{provider: sim, model: echo, price: %s}]}]", wrong[i]);
+        assert_int_equal(config_load_text(&a, STR("a.yaml"), text, &over, &c, &errors), -EINVAL);
+        buf_addc(&errors, 0);
+        assert_non_null(strstr(errors.p, "models[0].targets[0].price"));
+        buf_free(&errors);
+        arena_reset(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(models_by_name), cmocka_unit_test(targets_by_priority),
-        cmocka_unit_test(listed_models),  cmocka_unit_test(providers_taken_apart),
-        cmocka_unit_test(keys_by_secret), cmocka_unit_test(patterns_of_keys),
-        cmocka_unit_test(limits),         cmocka_unit_test(references),
-        cmocka_unit_test(refusals),       cmocka_unit_test(many_keys_and_models),
+        cmocka_unit_test(models_by_name),
+        cmocka_unit_test(targets_by_priority),
+        cmocka_unit_test(listed_models),
+        cmocka_unit_test(providers_taken_apart),
+        cmocka_unit_test(keys_by_secret),
+        cmocka_unit_test(patterns_of_keys),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(references),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(many_keys_and_models),
+        cmocka_unit_test(prices_of_targets),
+        cmocka_unit_test(prices_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

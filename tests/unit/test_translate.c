@@ -343,7 +343,10 @@ static void make_answer(ir_event_fn *emit, void *arg)
 {
     struct usage u = {.input = 30, .output = 20, .cache_read = 8, .cache_write = 0, .reasoning = 0};
     static const struct ir_event events[] = {
-        {.type = IR_START, .id = {"x", 1}, .model = {"m", 1}, .usage = {-1, -1, -1, -1, -1}},
+        {.type = IR_START,
+         .id = {"x", 1},
+         .model = {"m", 1},
+         .usage = {-1, -1, -1, -1, -1, -1, -1, -1}},
         {.type = IR_BLOCK_START, .kind = IR_TEXT, .block = 0},
         {.type = IR_DELTA, .kind = IR_TEXT, .block = 0, .text = {"Hello \\\"", 8}},
         {.type = IR_DELTA, .kind = IR_TEXT, .block = 0, .text = {"w\\u00f6rld", 10}},
