@@ -25,7 +25,8 @@ struct keyfile_entry {
     uint8_t digest[KEY_DIGEST_SIZE];
     struct str *models;
     size_t n_models;
-    uint64_t expires_us; /* wall clock; 0: never. Not of the file */
+    uint64_t expires_us;          /* wall clock; 0: never. Not of the file, */
+    struct str application, team; /* nor are these; empty: of nobody on the platform */
 };
 
 /* Reads all entries; a file that is not there is an empty one. -EBADMSG with a line in `errors`. */

@@ -30,7 +30,8 @@ struct snap_key {
     uint8_t digest[KEY_DIGEST_SIZE];
     uint64_t expires_us; /* wall clock; 0: never */
     struct str id;
-    const struct str *models; /* patterns */
+    struct str application, team; /* whose it is; empty: of nobody on the platform */
+    const struct str *models;     /* patterns */
     size_t n_models;
     const struct snap_limit *limit; /* NULL: none */
     struct snap_retry retry;

@@ -488,6 +488,8 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             continue; /* what the configuration says of a key counts */
         }
         struct snap_key k = {.id = from->id,
+                             .application = from->application,
+                             .team = from->team,
                              .models = from->models,
                              .n_models = from->n_models,
                              .expires_us = from->expires_us,

@@ -1,9 +1,5 @@
 #include "model/resource_kind.h"
 
-struct application {
-    struct str name, team, description;
-};
-
 static const struct field fields[] = {
     {.name = "name",
      .help = "What people call it.",

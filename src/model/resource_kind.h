@@ -59,6 +59,11 @@ extern const struct resource_kind *const resource_kinds[]; /* NULL-terminated */
 const struct resource_kind *resource_kind_named(struct str name);     /* "team", or NULL */
 const struct resource_kind *resource_kind_by_path(struct str plural); /* "teams", or NULL */
 
+/* An application, decoded. */
+struct application {
+    struct str name, team, description;
+};
+
 /* A credential that is a resource of its own, decoded. */
 struct pool_credential {
     struct str provider;

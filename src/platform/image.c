@@ -8,7 +8,8 @@
 #include "store/resource.h"
 
 static const struct resource_kind *const kinds[IMAGE_KINDS] = {
-    &resource_provider, &resource_credential, &resource_model, &resource_key, &resource_policy};
+    &resource_provider,    &resource_credential, &resource_model,
+    &resource_application, &resource_key,        &resource_policy};
 
 /* A resource as it was read; without a document it is gone. */
 struct seen {
@@ -285,7 +286,7 @@ static struct image_item *key_item(const struct seen *s, struct buf *errors)
     struct arena scratch = {0};
     const struct config_key none = {0}, *k = decoded(&scratch, s, errors);
     const struct config_key *from = k ? k : &none;
-    size_t text = s->r.id.n, n_models = from->n_models;
+    size_t text = s->r.id.n + from->application.n, n_models = from->n_models;
     for (size_t i = 0; i < n_models; i++) {
         text += from->models[i].n;
     }
@@ -300,8 +301,26 @@ static struct image_item *key_item(const struct seen *s, struct buf *errors)
         to->models[i] = str_make(put(&at, from->models[i].p, from->models[i].n), from->models[i].n);
     }
     to->n_models = n_models;
+    to->application =
+        str_make(put(&at, from->application.p, from->application.n), from->application.n);
     item->n_digests = s->n_digests;
     item->decoded = k ? to : NULL;
+    arena_reset(&scratch);
+    return item;
+}
+
+/* Likewise; only whose it is matters. */
+static struct image_item *application_item(const struct seen *s, struct buf *errors)
+{
+    struct arena scratch = {0};
+    const struct application none = {0}, *a = decoded(&scratch, s, errors);
+    struct str id = s->r.id, team = a ? a->team : none.team;
+    struct image_item *item = new_item(s, sizeof none + id.n + team.n);
+    char *at = (char *)(item + 1);
+    struct application *to = (void *)put(&at, &none, sizeof none);
+    item->id = str_make(put(&at, id.p, id.n), id.n);
+    to->team = str_make(put(&at, team.p, team.n), team.n);
+    item->decoded = a ? to : NULL;
     arena_reset(&scratch);
     return item;
 }
@@ -310,6 +329,9 @@ static struct image_item *item_of(struct store *store, const struct seen *s, str
 {
     if (s->kind == IMAGE_KEYS) {
         return key_item(s, errors);
+    }
+    if (s->kind == IMAGE_APPLICATIONS) {
+        return application_item(s, errors);
     }
     struct image_item *i = new_item(s, 0);
     i->id = arena_dup(&i->_arena, s->r.id);
@@ -347,6 +369,13 @@ static size_t place_of(const struct image_list *l, struct str id)
         }
     }
     return low;
+}
+
+const struct image_item *image_find(const struct image *m, enum image_kind kind, struct str id)
+{
+    const struct image_list *l = &m->all[kind];
+    size_t at = place_of(l, id);
+    return at < l->n && str_eq(l->items[at]->id, id) ? l->items[at] : NULL;
 }
 
 /* `i` in place of what has its id; NULL: nothing is there any more. */

@@ -1,4 +1,4 @@
-/* What calls depend on, decoded: the resources of five kinds, kept from one compilation to the next,
+/* What calls depend on, decoded: the resources of six kinds, kept from one compilation to the next,
  * so that a change costs what it changed and not what there is. Belongs to the control thread; an
  * item is shared with the snapshots that were compiled from it. */
 #ifndef PLATFORM_IMAGE_H
@@ -15,6 +15,7 @@ enum image_kind {
     IMAGE_PROVIDERS,
     IMAGE_CREDENTIALS,
     IMAGE_MODELS,
+    IMAGE_APPLICATIONS,
     IMAGE_KEYS,
     IMAGE_POLICIES,
     IMAGE_KINDS
@@ -27,10 +28,12 @@ struct image_digest {
 
 struct image_item {
     _Atomic uint32_t _refs;
-    struct arena _arena; /* of a key: empty, everything lies behind the item */
+    struct arena _arena; /* of keys and applications: empty, everything lies behind the item */
     struct str id;
     bool declared; /* elsewhere: world.h */
-    void *decoded; /* the kind's struct, secrets unsealed; NULL: it cannot be used */
+    void *
+        decoded; /* the kind's struct, secrets unsealed, of keys and applications what calls depend on; NULL: it
+                      cannot be used */
     const struct image_digest *digests; /* of a key: none once it is revoked, two while a rotation
                                            overlaps */
     size_t n_digests;
@@ -54,6 +57,8 @@ struct image {
 __attribute__((warn_unused_result)) int image_refresh(struct image *m, struct store *s,
                                                       bool *ret_matters, struct buf *errors);
 void image_free(struct image *m);
+/* The item with that id, or NULL. */
+const struct image_item *image_find(const struct image *m, enum image_kind kind, struct str id);
 
 /* A snapshot holds the items that it points into. Dropping is for any thread. */
 struct image_item *image_hold(struct image_item *i);

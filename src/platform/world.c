@@ -127,7 +127,10 @@ static void join_models(struct joining *j)
  * have to touch each of them. One counts as often as it has secrets. */
 static void join_key(struct joining *j, const struct image_item *i, const struct config_key *k)
 {
-    struct str id = arena_dup(j->a, k->id);
+    struct str id = arena_dup(j->a, k->id), application = arena_dup(j->a, k->application);
+    const struct image_item *of = image_find(&j->w->image, IMAGE_APPLICATIONS, k->application);
+    const struct application *a = of ? of->decoded : NULL;
+    struct str team = a ? arena_dup(j->a, a->team) : (struct str){0};
     struct str *models = arena_alloc(j->a, (k->n_models + 1) * sizeof *models);
     for (size_t m = 0; m < k->n_models; m++) {
         models[m] = arena_dup(j->a, k->models[m]);
@@ -135,6 +138,8 @@ static void join_key(struct joining *j, const struct image_item *i, const struct
     for (size_t d = 0; d < i->n_digests; d++) {
         struct keyfile_entry *e = &j->keys[j->n_keys++];
         *e = (struct keyfile_entry){.id = id,
+                                    .application = application,
+                                    .team = team,
                                     .models = models,
                                     .n_models = k->n_models,
                                     .expires_us = i->digests[d].expires_us};
