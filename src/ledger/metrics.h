@@ -21,8 +21,9 @@ struct series {
     uint8_t route_n, provider_n, model_n;
     uint64_t by_class[6]; /* [1] 1xx ... [5] 5xx, [0] the client left before an answer */
     struct histogram duration, overhead, ttft;
-    uint64_t tokens[5]; /* input, output, cache_read, cache_write, reasoning */
-    uint64_t no_usage;  /* calls that ended well but told no tokens */
+    uint64_t tokens[5];          /* input, output, cache_read, cache_write, reasoning */
+    uint64_t no_usage;           /* calls that ended well but told no tokens */
+    uint64_t cost_nusd, no_cost; /* what is known; calls of which it is not */
 };
 
 /* Why a response was not kept that was to be. */
