@@ -11,13 +11,23 @@ static const uint64_t edge_us[METRIC_BUCKETS - 1] = {
     640000, 1280000, 2560000, 5120000, 10240000, 20480000, 81920000,
 };
 
-void histogram_add(struct histogram *h, uint64_t us)
+unsigned histogram_bucket(uint64_t us)
 {
     unsigned i = 0;
     while (i < METRIC_BUCKETS - 1 && us > edge_us[i]) {
         i++;
     }
-    h->bucket[i]++;
+    return i;
+}
+
+uint64_t histogram_edge_us(unsigned bucket)
+{
+    return bucket < METRIC_BUCKETS - 1 ? edge_us[bucket] : 0;
+}
+
+void histogram_add(struct histogram *h, uint64_t us)
+{
+    h->bucket[histogram_bucket(us)]++;
     h->sum_us += us;
 }
 

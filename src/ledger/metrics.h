@@ -52,6 +52,9 @@ struct metrics {
 struct series *metrics_series(struct metrics *m, struct str route, struct str provider,
                               struct str model);
 void histogram_add(struct histogram *h, uint64_t us);
+/* The bucket that a duration belongs to; and its upper edge, 0 for the last one, which has none. */
+unsigned histogram_bucket(uint64_t us);
+uint64_t histogram_edge_us(unsigned bucket);
 void metrics_merge(struct metrics *into, const struct metrics *from);
 void metrics_free(struct metrics *m);
 

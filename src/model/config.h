@@ -156,6 +156,12 @@ struct config_database {
     int64_t connections; /* to it */
 };
 
+struct config_ledger {
+    int64_t keep_days;   /* 0: no call is recorded */
+    int64_t max_bytes;   /* 0: no bound */
+    int64_t spool_bytes; /* 0: nothing is spooled */
+};
+
 struct config_responses {
     int64_t keep_days; /* 0: none is kept */
 };
@@ -174,6 +180,7 @@ struct config {
     struct config_fetch fetch;
     struct config_database database;
     struct config_responses responses;
+    struct config_ledger ledger;
     struct config_provider *providers;
     size_t n_providers;
     struct config_model *models;

@@ -324,7 +324,7 @@ static void through_the_ledger(void **state)
         memset(rings[i], 0, sizeof **rings);
     }
     struct ledger *l = NULL;
-    assert_int_equal(ledger_start(path, rings, 2, &l), 0);
+    assert_int_equal(ledger_start(path, NULL, rings, 2, &l), 0);
     enum { EACH = 3000 };
     for (unsigned i = 0; i < EACH; i++) {
         for (int w = 0; w < 2; w++) {
