@@ -113,7 +113,8 @@ static void push(struct call *c, uint64_t now_us, uint64_t total_us, uint64_t tt
     r->outcome = c->outcome;
     r->attempts = c->attempts;
     r->stream = c->stream;
-    r->known_model = c->model != NULL;
+    /* Behind a provider's name any other may stand: it is one when the upstream has taken it. */
+    r->known_model = c->model && (!c->suffix.n || (c->status && c->status < 400));
     tell_who(c, r);
     tell_target(c, r);
     tell_failed(c, r);

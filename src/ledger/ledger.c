@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/must.h"
+#include "ledger/reader.h"
 #include "ledger/record.h"
 #include "ledger/writer.h"
 
@@ -22,6 +23,7 @@ struct ledger {
     char *path;            /* NULL: stderr */
     int fd;                /* -1: off */
     struct writer *writer; /* NULL: no record is kept */
+    struct reader *reader; /* likewise */
     _Atomic uint64_t lost;
     char *out;
     size_t out_n, out_lines;
@@ -138,6 +140,7 @@ int ledger_start(const char *log, struct writer *writer, struct record_ring **ri
     l->n_rings = n_rings;
     l->fd = STDERR_FILENO;
     l->writer = writer;
+    l->reader = writer ? reader_new(writer_archive(writer)) : NULL;
     if (strcmp(log, "off") == 0) {
         l->fd = -1;
     } else if (strcmp(log, "stderr") != 0) {
@@ -181,6 +184,11 @@ struct writer *ledger_writer(const struct ledger *l)
     return l ? l->writer : NULL;
 }
 
+struct reader *ledger_reader(const struct ledger *l)
+{
+    return l ? l->reader : NULL;
+}
+
 uint64_t ledger_lost(const struct ledger *l)
 {
     return l ? atomic_load_explicit(&l->lost, memory_order_relaxed) : 0;
@@ -196,6 +204,7 @@ void ledger_stop(struct ledger *l)
     pthread_cond_signal(&l->wake);
     pthread_mutex_unlock(&l->lock);
     pthread_join(l->thread, NULL);
+    reader_free(l->reader);
     writer_stop(l->writer);
     if (l->path) {
         close(l->fd);

@@ -217,6 +217,7 @@ int partition_index(const char *dir, struct partition_name n)
                         "CREATE INDEX IF NOT EXISTS calls_model ON calls(model);"
                         "CREATE INDEX IF NOT EXISTS calls_bad ON calls(seq) WHERE bad = 1;"
                         "CREATE INDEX IF NOT EXISTS calls_request ON calls(request);"
+                        "INSERT OR REPLACE INTO meta SELECT 'min_us', min(ended_us) FROM calls;"
                         "PRAGMA user_version=2; COMMIT;"
                         "PRAGMA wal_checkpoint(TRUNCATE);");
     }

@@ -94,6 +94,7 @@ size_t record_print(const struct record *r, char *to);
 /* The ledger thread: drains the rings fifty times a second while there are calls, ten times when there were none for a
  * second, or sooner when one fills up; appends to the access log, and hands records on to the writer. */
 struct writer;
+struct reader;
 /* `log` is "stderr", "off" or a path (opened for appending, mode 0640). `writer`: taken over; NULL: no record is kept.
  * 0 or -errno. */
 __attribute__((warn_unused_result)) int ledger_start(const char *log, struct writer *writer,
@@ -101,6 +102,8 @@ __attribute__((warn_unused_result)) int ledger_start(const char *log, struct wri
                                                      struct ledger **ret);
 /* NULL: no record is kept. */
 struct writer *ledger_writer(const struct ledger *l);
+/* For questions about what is kept; NULL: nothing is. */
+struct reader *ledger_reader(const struct ledger *l);
 /* Drain now. Any thread; costs a system call only while the ledger sleeps. */
 void ledger_wake(struct ledger *l);
 /* Reopens the log file (after a rotation). Any thread. */

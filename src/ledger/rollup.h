@@ -54,6 +54,8 @@ const char *measure_name(unsigned measure, char *to);
 
 enum rollup_level { ROLLUP_MINUTE, ROLLUP_HOUR, ROLLUP_DAY, ROLLUP_LEVELS };
 extern const int64_t rollup_seconds[ROLLUP_LEVELS];
+/* How long minutes and hours are kept. */
+enum { ROLLUP_MINUTE_DAYS = 8, ROLLUP_HOUR_DAYS = 400 };
 
 struct rollup;
 

@@ -12,14 +12,12 @@
 
 enum {
     SECONDS_PER_DAY = 86400,
-    IDLE_MS = 1000,   /* looked after roll-ups and the day at least so often */
+    IDLE_MS = 1000,   /* roll-ups and the day are looked after at least so often */
     RETRY_MS = 1000,  /* after a failed write */
     ROLLUP_MS = 1000, /* from a call to the roll-ups */
     ROLLUP_ROWS = 8192,
     CATCH_UP = 5000, /* calls per turn */
     CARE_MS = 60000,
-    KEEP_MINUTES_DAYS = 8,
-    KEEP_HOURS_DAYS = 400,
 };
 
 struct writer {
@@ -199,8 +197,8 @@ static void flush_rollup(struct writer *w)
     int r = rollup_flush(w->rollup);
     if (r == 0 && w->forgot_day != today()) {
         int64_t day = today();
-        r = rollup_forget(w->rollup, (day - KEEP_MINUTES_DAYS) * SECONDS_PER_DAY,
-                          (day - KEEP_HOURS_DAYS) * SECONDS_PER_DAY);
+        r = rollup_forget(w->rollup, (day - ROLLUP_MINUTE_DAYS - 1) * SECONDS_PER_DAY,
+                          (day - ROLLUP_HOUR_DAYS - 1) * SECONDS_PER_DAY);
         w->forgot_day = (int32_t)day;
     }
     if (r < 0) {
