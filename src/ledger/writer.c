@@ -14,7 +14,10 @@ enum {
     SECONDS_PER_DAY = 86400,
     IDLE_MS = 1000,   /* roll-ups and the day are looked after at least so often */
     RETRY_MS = 1000,  /* after a failed write */
-    ROLLUP_MS = 1000, /* from a call to the roll-ups */
+    ROLLUP_MS = 1000, /* from a call to the roll-ups; */
+    ROLLUP_LATE_MS =
+        5000, /* when there are many rows of them: it costs less to write each seldom */
+    ROLLUP_MANY = 100,
     ROLLUP_ROWS = 8192,
     CATCH_UP = 5000, /* calls per turn */
     CARE_MS = 60000,
@@ -250,8 +253,9 @@ static bool catch_up(struct writer *w)
 
 static void look_after_rollup(struct writer *w)
 {
-    bool due = now_ms() - w->rolled_ms >= ROLLUP_MS;
-    if (due || (w->rollup && rollup_waiting(w->rollup) >= ROLLUP_ROWS)) {
+    size_t waiting = w->rollup ? rollup_waiting(w->rollup) : 0;
+    uint64_t after = waiting > ROLLUP_MANY ? ROLLUP_LATE_MS : ROLLUP_MS;
+    if (now_ms() - w->rolled_ms >= after || waiting >= ROLLUP_ROWS) {
         flush_rollup(w);
     }
 }
