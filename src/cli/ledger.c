@@ -184,7 +184,7 @@ static int follow(struct asking *q, struct str query)
 {
     struct following f = {.q = q};
     int r = CLI_OK;
-    struct str path = arena_printf(&q->rest.arena, "/calls/tail?%.*s", STR_ARG(query));
+    struct str path = arena_printf(&q->rest.arena, "/calls/watch?%.*s", STR_ARG(query));
     for (unsigned tries = 0; tries < RECONNECTS_MAX; tries++) {
         struct str from = arena_printf(&q->rest.arena, "Last-Event-ID: %s\r\n", f.id);
         r = rest_stream(&q->rest, path, f.id[0] ? from : (struct str){0}, on_line, &f);

@@ -4,7 +4,7 @@
 
 #include "ledger/row.h"
 
-enum { SEARCH_US = 150000 };
+enum { SEARCH_US = 30000 };
 
 #define US_PER_DAY (INT64_C(86400) * 1000000)
 

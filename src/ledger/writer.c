@@ -327,7 +327,7 @@ static void *writer_main(void *arg)
     flush_rollup(w);
     w->error = look_after_partition(w);
     for (;;) {
-        bool more = catch_up(w);
+        bool more = catch_up(w) || !spool_is_empty(&w->spool);
         const struct chunk *c = queue_peek(&w->queue, more ? 0 : IDLE_MS);
         if (!c && is_stopping(w)) {
             break;

@@ -53,7 +53,7 @@ const struct route routes[] = {
     {M_GET, "/calls", PERMISSION("call.read"), list_calls, 0, "listCalls",
      "List what was called, newest first",
      "limit cursor format from to key application team provider model route status outcome errors"},
-    {M_GET, "/calls/tail", PERMISSION("call.read"), tail_calls, ROUTE_STREAM, "tailCalls",
+    {M_GET, "/calls/watch", PERMISSION("call.read"), watch_calls, ROUTE_STREAM, "watchCalls",
      "Follow calls as they end", "key application team provider model route status outcome errors"},
     {M_GET, "/calls/{id}", PERMISSION("call.read"), read_call, 0, "readCall",
      "Read what is known of a call, by its request id", ""},

@@ -1,4 +1,4 @@
-/* GET /api/v1/calls/tail: calls as they end, as server-sent events, from Last-Event-ID or from now on. The id of an event
+/* GET /api/v1/calls/watch: calls as they end, as server-sent events, from Last-Event-ID or from now on. The id of an event
  * is the call's number.
  *
  * After a commit of the ledger the reader is asked for what is new; at most ten times a second, and not while the client
@@ -267,7 +267,7 @@ static int64_t newest_call(const struct visit *v)
     return newest;
 }
 
-int tail_calls(struct visit *v, struct db *db)
+int watch_calls(struct visit *v, struct db *db)
 {
     struct str last = str_trim(visit_field(v, STR("last-event-id")));
     struct calls_filter f;
