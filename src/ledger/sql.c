@@ -18,6 +18,8 @@ int sql_error(sqlite3 *db)
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return -EAGAIN;
+    case SQLITE_ERROR: /* our statements are right: a table is not there, because the process died before it was made */
+        return -ENOENT;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return -EBADMSG;

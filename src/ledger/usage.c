@@ -175,5 +175,6 @@ int usage_find(struct reader *reader, const struct usage_query *q, usage_take *t
     sqlite3 *db;
     int r = reader_usage(reader, &db);
     *ret_more = false;
-    return r == -ENOENT ? 0 : r < 0 ? r : run(db, q, take, arg, ret_more);
+    r = r < 0 ? r : run(db, q, take, arg, ret_more);
+    return r == -ENOENT ? 0 : r; /* they are just being made */
 }

@@ -13,7 +13,7 @@
 enum {
     SECONDS_PER_DAY = 86400,
     IDLE_MS = 1000,   /* roll-ups and the day are looked after at least so often */
-    RETRY_MS = 1000,  /* after a failed write */
+    RETRY_MS = 1000,  /* after a failed write, or when nothing is known yet */
     ROLLUP_MS = 1000, /* from a call to the roll-ups; */
     ROLLUP_LATE_MS =
         5000, /* when there are many rows of them: it costs less to write each seldom */
@@ -34,7 +34,7 @@ struct writer {
     int64_t next_seq, applied;
     uint64_t rolled_ms;
     int32_t forgot_day;
-    bool ready; /* next_seq is known */
+    _Atomic bool ready; /* next_seq is known, and which partition is open */
     /* Of both. */
     pthread_mutex_t lock;
     pthread_cond_t wake; /* of the care thread */
@@ -225,7 +225,7 @@ static int64_t take_piece(struct writer *w, struct partition_name n)
         got = scan_after(db, w->applied, CATCH_UP, take_old, w);
         sql_close(db);
     }
-    return got == -EBADMSG ? 0 : got; /* what is broken cannot be added up */
+    return got == -EBADMSG || got == -ENOENT ? 0 : got; /* what is broken cannot be added up */
 }
 
 /* Some of the calls that are in partitions and not in the roll-ups. Whether there are more. */
@@ -382,6 +382,10 @@ static void *care_main(void *arg)
     int64_t indexed = 0, days, bytes;
     pthread_setname_np(pthread_self(), "accord-care");
     while (!is_stopping(w)) {
+        if (!w->ready) { /* the last one may go on */
+            pause_ms(w, RETRY_MS);
+            continue;
+        }
         pthread_mutex_lock(&w->lock);
         days = w->keep_days;
         bytes = w->max_bytes;
