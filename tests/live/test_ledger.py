@@ -293,6 +293,30 @@ def test_attempts_are_told_with_their_reasons(tmp_path, upstream):
         server.stop()
 
 
+def test_an_answer_that_was_an_error_is_an_attempt(tmp_path, upstream):
+    asked = []
+
+    def twice(peer, request):
+        asked.append(request)
+        if len(asked) < 2:
+            peer.send(answers.whole(b'{"error":{"message":"later"}}', status=503))
+        else:
+            answers.usual(peer, request)
+
+    upstream.answer = twice
+    server = start(tmp_path / "a", priced(upstream.url))
+    api = api_of(server)
+    try:
+        assert server.post("/v1/chat/completions", {**ECHO, "model": "m"}).status == 200
+        call = wait_calls(api, 1)[0]
+        assert call["attempts"] == 2 and call["outcome"] == "ok"
+        failed = call["failed_attempts"][0]
+        assert (failed["provider"], failed["reason"], failed["status"]) == ("up", "error_status", 503)
+        assert call["cost_nusd"] == 7 * 2500 + 3 * 10000  # of the answer that was one
+    finally:
+        server.stop()
+
+
 # ---- who may see it ----
 
 def test_who_reads_for_a_team_sees_its_calls_only(tmp_path):
