@@ -1,5 +1,6 @@
 /* Partitions, roll-ups and the spool: what goes in comes out once, whatever happens in between. */
 #include <errno.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -113,7 +114,7 @@ struct question {
     struct record call;
     bool more;
     int result;
-    pthread_mutex_t lock;
+    sem_t done;
 };
 
 static void take_call(void *arg, int64_t seq, const struct record *r)
@@ -150,7 +151,7 @@ static void run_question(struct reader_job *j, struct reader *r)
 static void on_done(struct loop_task *t)
 {
     struct question *q = (struct question *)((char *)t - offsetof(struct question, job.done));
-    pthread_mutex_unlock(&q->lock);
+    sem_post(&q->done);
 }
 
 static void ask(struct writer *w, struct question *q)
@@ -160,11 +161,9 @@ static void ask(struct writer *w, struct question *q)
     q->sum = q->first = q->last = q->next = 0;
     q->total = (struct usage_line){0};
     q->job = (struct reader_job){.run = run_question, .done.run = on_done};
-    pthread_mutex_init(&q->lock, NULL);
-    pthread_mutex_lock(&q->lock);
+    sem_init(&q->done, 0, 0);
     reader_submit(r, &q->job);
-    pthread_mutex_lock(&q->lock);
-    pthread_mutex_unlock(&q->lock);
+    sem_wait(&q->done);
     reader_free(r);
 }
 
