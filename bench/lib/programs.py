@@ -182,11 +182,15 @@ def start_haproxy(context):
     return Running("haproxy", process, port, [process.pid])
 
 
+# The ledger is other threads' work, whose figures are those of the program `ledger`; --ledger has it on.
+KEEP_DAYS = 0
+
 ACCORD = """\
 listen: 127.0.0.1:{port}
 data: {folder}/data
 workers: {workers}
 access_log: {folder}/access.log
+ledger: {{keep_days: {keep_days}}}
 providers:
   - id: mock
     dialect: openai
@@ -236,7 +240,8 @@ def accord_command(context, folder, port=0, workers=1):
     os.makedirs(folder, exist_ok=True)
     config = os.path.join(folder, "accord.yaml")
     with open(config, "w") as f:
-        f.write(ACCORD.format(folder=folder, port=port, workers=workers, alias=ALIAS, translated=TRANSLATED,
+        f.write(ACCORD.format(folder=folder, port=port, keep_days=KEEP_DAYS, workers=workers, alias=ALIAS,
+                              translated=TRANSLATED,
                               limited=LIMITED, limited_key=LIMITED_KEY, key=KEY, upstream=context.upstream_port,
                               upstream_model=UPSTREAM_MODEL, upstream_key=UPSTREAM_KEY))
     return [context.accord, "serve", "-c", config, "--json"]

@@ -9,18 +9,19 @@ static const struct str owner[] = {P("*")};
 static const struct str admin[] = {
     P("*.read"),     P("team.*"),   P("user.*"),         P("membership.*"),  P("token.*"),
     P("provider.*"), P("model.*"),  P("credential.*"),   P("application.*"), P("key.*"),
-    P("service.*"),  P("policy.*"), P("subscription.*"), P("explain.*"),
+    P("service.*"),  P("policy.*"), P("subscription.*"), P("explain.*"),     P("call.*"),
 };
 static const struct str developer[] = {
     P("application.*"), P("key.*"),           P("service.*"),     P("subscription.*"),
     P("team.read"),     P("membership.read"), P("user.read"),     P("provider.read"),
     P("model.read"),    P("policy.read"),     P("conflict.read"), P("status.read"),
-    P("explain.read"),
+    P("explain.read"),  P("call.read"),
 };
 static const struct str viewer[] = {
     P("application.read"), P("key.read"),        P("service.read"),  P("subscription.read"),
     P("team.read"),        P("membership.read"), P("user.read"),     P("provider.read"),
     P("model.read"),       P("policy.read"),     P("conflict.read"), P("status.read"),
+    P("call.read"),
 };
 static const struct str auditor[] = {P("*.read")};
 static const struct str everybody[] = {

@@ -117,6 +117,38 @@ const struct cli_command cli_commands[] = {
      "\n"
      "Lists refused writes that you may read; with an ID, the whole answer to one.\n",
      cli_conflicts},
+    {"logs", "calls, as they were and as they end",
+     "accord logs [FIELD=VALUE ...] [-f] [-n NUMBER] [--since TIME] [--until TIME] [--json]\n"
+     "\n"
+     "The last calls, the newest at the end: when, status, key, model, provider, tokens in and "
+     "out,\n"
+     "cost, milliseconds, error, request id. FIELD is key, application, team, provider, model, "
+     "route,\n"
+     "status (429, 4xx), outcome or errors (errors=true).\n"
+     "\n"
+     "  -f, --follow        go on with those that end from now on\n"
+     "  -n, --number N      how many; default: 50\n"
+     "  --since, --until    90s, 15m, 6h or 7d ago, or a time such as 2027-01-31T18:00:00Z\n"
+     "  --json              a line of JSON for each\n",
+     cli_logs},
+    {"usage", "what calls add up to: tokens and cost",
+     "accord usage [FIELD=VALUE ...] [--by A,B] [--interval hour] [--since TIME] [--until TIME]\n"
+     "             [-o table|json|csv]\n"
+     "\n"
+     "Of the last 24 hours, or of another time. FIELD is key, application, team, provider or "
+     "model.\n"
+     "\n"
+     "  --by A,B            a row for each: key, application, team, provider, model\n"
+     "  --interval WORD     a row for each minute, hour, day or month\n"
+     "  --since, --until    90s, 15m, 6h or 7d ago, or a time such as 2027-01-31T18:00:00Z\n",
+     cli_usage},
+    {"top", "who and what costs most just now",
+     "accord top [FIELD=VALUE ...] [--by A,B] [--since TIME] [--once]\n"
+     "\n"
+     "What the last 15 minutes cost by model, or by key, application, team or provider, the "
+     "dearest\n"
+     "first; on a terminal anew every two seconds, else (or with --once) once.\n",
+     cli_top},
     {"backup", "copy the state into one file",
      "accord backup FILE [-c FILE] [--data DIR]\n"
      "\n"

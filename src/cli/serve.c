@@ -18,6 +18,7 @@
 #include "cli/startup.h"
 #include "gateway/counter_journal.h"
 #include "gateway/worker.h"
+#include "ledger/writer.h"
 #include "platform/housekeeping.h"
 #include "platform/world.h"
 
@@ -99,6 +100,8 @@ static void warn_of_restart(const struct config *old, const struct config *new)
         {"workers", old->workers == new->workers},
         {"data", str_eq(old->data, new->data)},
         {"access_log", str_eq(old->access_log, new->access_log)},
+        {"ledger (on or off)", !old->ledger.keep_days == !new->ledger.keep_days},
+        {"ledger.spool_bytes", old->ledger.spool_bytes == new->ledger.spool_bytes},
         {"tls (on or off)", !old->tls.certificate.n == !new->tls.certificate.n},
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
@@ -142,6 +145,14 @@ static void take(struct server *s, struct snapshot *snap, struct tls_ctx *tls)
     platform_applied(&s->platform, s->world.image.seq);
 }
 
+static void retain(struct server *s, const struct config_ledger *l)
+{
+    struct writer *w = ledger_writer(s->gateway.ledger);
+    if (w && l->keep_days) {
+        writer_retain(w, l->keep_days, l->max_bytes);
+    }
+}
+
 /* SIGHUP: read everything again; what is wrong changes nothing. */
 static void reload(struct server *s)
 {
@@ -177,6 +188,7 @@ static void reload(struct server *s)
         return;
     }
     warn_of_restart(s->snap->config, snap->config);
+    retain(s, &snap->config->ledger);
     take(s, snap, s->tls ? tls : NULL);
     tls_ctx_unref(tls);
     s->gateway.reload_ok = true;
@@ -306,6 +318,18 @@ static void *run_worker(void *arg)
     return NULL;
 }
 
+/* NULL: no record is kept. */
+static struct writer *start_writer(struct server *s, const struct config *c)
+{
+    const struct writer_options o = {
+        .dir = arena_dupz(&s->start.arena,
+                          arena_printf(&s->start.arena, "%.*s/ledger", STR_ARG(c->data))),
+        .keep_days = c->ledger.keep_days,
+        .max_bytes = c->ledger.max_bytes,
+        .spool_bytes = c->ledger.spool_bytes};
+    return o.keep_days ? writer_start(&o) : NULL;
+}
+
 static int start_workers(struct server *s, const struct config *c, int fds[WORKERS_MAX][LISTEN_MAX])
 {
     struct gateway *g = &s->gateway;
@@ -323,7 +347,7 @@ static int start_workers(struct server *s, const struct config *c, int fds[WORKE
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the control thread's */
     counter_journal_start(s->journal);
-    int r = ledger_start(log, s->rings, g->n_workers, &g->ledger);
+    int r = ledger_start(log, start_writer(s, c), s->rings, g->n_workers, &g->ledger);
     for (unsigned i = 0; r == 0 && i < g->n_workers; i++) {
         r = -pthread_create(&s->threads[i], NULL, run_worker, &g->workers[i]);
     }

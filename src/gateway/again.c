@@ -113,6 +113,23 @@ static void run(struct call *c, enum stage stage, uint64_t delay_ms)
     }
 }
 
+/* What a record says of it. */
+static const char *reason(const struct fault *f)
+{
+    switch (f->at) {
+    case FAULT_HOST:
+        return "unreachable";
+    case FAULT_CREDENTIAL:
+        return "credential_refused";
+    case FAULT_LIMIT:
+        return f->status == 403 ? "not_permitted" : "rate_limited";
+    case FAULT_LOCK:
+        return "locked";
+    default:
+        return f->status ? "error_status" : f->same ? "no_answer" : "too_slow";
+    }
+}
+
 bool again(struct call *c, const struct fault *f)
 {
     struct worker *w = c->w;
@@ -136,6 +153,7 @@ bool again(struct call *c, const struct fault *f)
     }
     w->metrics.retries[connecting ? RETRY_CONNECT : RETRY_ANSWER]++;
     w->metrics.fallbacks += target;
+    call_failed_attempt(c, f->why ? f->why : reason(f), f->status);
     run(c, target ? STAGE_route : STAGE_forward, same ? pause + 1 : 0);
     return true;
 }

@@ -277,6 +277,7 @@ enum next call_fail(struct call *c, const struct call_error *e, const char *fmt,
     d->error(&body, &err);
     c->status = (uint16_t)err.status;
     c->outcome = (uint8_t)e->outcome;
+    c->code = e->code;
     http_head(c->req, err.status, (int64_t)body.n);
     http_field(c->req, STR("content-type"), STR("application/json"));
     http_field(c->req, STR("date"), http_date(http_server_of(c->req)));

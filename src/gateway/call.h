@@ -29,14 +29,13 @@ enum next {
     DONE, /* the answer is on its way or complete: settle and record */
 };
 
-enum outcome {
-    OUTCOME_OK,
-    OUTCOME_REFUSED,         /* by us, before any upstream was asked */
-    OUTCOME_UPSTREAM_ERROR,  /* the upstream's own error was passed on */
-    OUTCOME_UPSTREAM_FAILED, /* no upstream answered */
-    OUTCOME_CUT,             /* the upstream's answer broke off */
-    OUTCOME_CLIENT_GONE,
-    OUTCOME_TIMEOUT,
+/* An attempt that failed, and was followed by another. */
+struct failed_attempt {
+    struct failed_attempt *before;
+    const struct snap_target *target;
+    const char *why; /* a code */
+    uint64_t at_us;
+    uint16_t status; /* that the upstream answered; 0: nothing */
 };
 
 /* A span of the request's body that goes out as something else. */
@@ -118,7 +117,12 @@ struct call {
     bool translated;        /* the present target speaks another dialect */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */
     uint64_t forwarded_us, answered_us;
-    uint32_t own_us;       /* time spent by us, not waited */
+    uint64_t
+        connecting_us;   /* since when the present attempt waits for a connection; 0: it does not */
+    uint32_t connect_us; /* what was waited for connections */
+    uint32_t own_us;     /* time spent by us, not waited */
+    const char *code;    /* of an error of ours; NULL: none */
+    struct failed_attempt *failed; /* the last one; in req->arena */
     struct charge *charge; /* what is reserved of limits and budgets, limits.h; NULL: nothing */
     const struct snap_limit *crowded; /* a soft limit of calls at once that is exceeded */
     const struct price *price;        /* that `cost_nusd` was made with; settle.c */
@@ -172,6 +176,9 @@ void visit_end(struct call *c);
  * or settling it. */
 enum next admit_model(struct call *c);
 void admit_release(struct call *c);
+
+/* record.c: the present attempt has failed, and another follows; `why` is a constant. */
+void call_failed_attempt(struct call *c, const char *why, unsigned status);
 
 /* settle.c: what the present target asks for the model now; NULL: not known. */
 const struct price *call_price(struct call *c);

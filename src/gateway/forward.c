@@ -366,12 +366,22 @@ static struct fault fault_of_failure(enum http_failure why)
                                          : fault_of_silence();
 }
 
+/* The wait for a connection is over. */
+static void connected(struct call *c)
+{
+    if (c->connecting_us) {
+        c->connect_us += (uint32_t)(loop_now_us(c->w->loop) - c->connecting_us);
+        c->connecting_us = 0;
+    }
+}
+
 static void on_failed(void *owner, enum http_failure why, enum connect_failure connect,
                       const char *detail)
 {
     struct call *c = owner;
     c->up = NULL;
     c->up_ready = false;
+    connected(c);
     if (c->status) {
         relay_failed(c, why, detail);
         return;
@@ -379,11 +389,13 @@ static void on_failed(void *owner, enum http_failure why, enum connect_failure c
     if (why == HTTP_FAIL_STALE && !c->body_streams) {
         /* A dead pooled connection is followed by a fresh one, once: that needs no budget. */
         c->w->metrics.retries[RETRY_STALE]++;
+        call_failed_attempt(c, "connection_died", 0);
         call_back_to(c, STAGE_forward);
         call_run(c);
         return;
     }
     struct fault f = fault_of_failure(why);
+    f.why = why == HTTP_FAIL_CONNECT ? connect_code(connect) : NULL;
     if (again(c, &f)) {
         return;
     }
@@ -396,6 +408,7 @@ static void on_ready(void *owner)
 {
     struct call *c = owner;
     c->up_ready = true;
+    connected(c);
     send_request(c);
 }
 
@@ -436,6 +449,8 @@ enum next stage_forward(struct call *c)
     c->up = http_up_open(o, c->attempts > 1, &up_ops, c, &c->up_ready);
     if (c->up_ready) {
         send_request(c);
+    } else {
+        c->connecting_us = loop_now_us(c->w->loop);
     }
     return NEXT;
 }

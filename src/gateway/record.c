@@ -1,27 +1,6 @@
 /* Stage 9: what is remembered of the call: a record in the ring, and the metrics. */
 #include "gateway/call.h"
 
-static struct str outcome_name(const struct call *c)
-{
-    switch ((enum outcome)c->outcome) {
-    case OUTCOME_OK:
-        return STR("ok");
-    case OUTCOME_REFUSED:
-        return STR("refused");
-    case OUTCOME_UPSTREAM_ERROR:
-        return STR("upstream_error");
-    case OUTCOME_UPSTREAM_FAILED:
-        return STR("upstream_failed");
-    case OUTCOME_CUT:
-        return STR("upstream_cut");
-    case OUTCOME_CLIENT_GONE:
-        return STR("client_gone");
-    case OUTCOME_TIMEOUT:
-        return STR("timeout");
-    }
-    return STR("");
-}
-
 static uint32_t clip_us(uint64_t us)
 {
     return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
@@ -54,6 +33,11 @@ static void count_tokens(struct series *s, const struct call *c)
     if (c->outcome == OUTCOME_OK && c->usage.input < 0 && c->usage.output < 0 && c->target) {
         s->no_usage++;
     }
+    if (c->cost_nusd < 0) {
+        s->no_cost++;
+    } else {
+        s->cost_nusd += (uint64_t)c->cost_nusd;
+    }
 }
 
 static void count(struct call *c, uint64_t total_us, uint64_t ttft_us)
@@ -69,6 +53,42 @@ static void count(struct call *c, uint64_t total_us, uint64_t ttft_us)
     count_tokens(s, c);
 }
 
+#define TEXT(r, field, text) (r)->field##_n = record_text((r)->field, sizeof(r)->field, (text))
+
+static void tell_who(const struct call *c, struct record *r)
+{
+    if (c->key) {
+        TEXT(r, key, c->key->id);
+        TEXT(r, application, c->key->application);
+        TEXT(r, team, c->key->team);
+    }
+}
+
+static void tell_target(const struct call *c, struct record *r)
+{
+    r->dialect_in = (uint8_t)c->ep.endpoint->family;
+    r->dialect_out = FAMILY_COUNT;
+    if (c->target) {
+        r->dialect_out = (uint8_t)c->target->provider->family;
+        TEXT(r, provider, c->target->provider->id);
+        TEXT(r, upstream_model, call_upstream_model(c));
+    }
+}
+
+/* The last RECORD_FAILED of them, the newest first. */
+static void tell_failed(const struct call *c, struct record *r)
+{
+    for (const struct failed_attempt *f = c->failed; f && r->failed_n < RECORD_FAILED;
+         f = f->before) {
+        struct record_attempt *a = &r->failed[r->failed_n++];
+        a->at_us = clip_us(f->at_us > c->req->begun_us ? f->at_us - c->req->begun_us : 0);
+        a->status = f->status;
+        TEXT(a, provider, f->target->provider->id);
+        TEXT(a, why, str_of(f->why));
+    }
+}
+
+/* The slot holds what was there before: every member is set, texts by their length. */
 static void push(struct call *c, uint64_t now_us, uint64_t total_us, uint64_t ttft_us)
 {
     struct worker *w = c->w;
@@ -77,28 +97,44 @@ static void push(struct call *c, uint64_t now_us, uint64_t total_us, uint64_t tt
         w->metrics.records_dropped++;
         return;
     }
+    memset(r, 0, offsetof(struct record, key));
     r->ended_us = now_us + w->wall_offset_us;
     memcpy(r->request_id, c->id, sizeof r->request_id);
     r->usage = c->usage;
+    r->cost_nusd = c->cost_nusd;
+    r->price_version = c->price ? c->price->version : 0;
     r->bytes_in = c->req->bytes_in;
     r->bytes_out = c->req->bytes_out;
     r->total_us = clip_us(total_us);
     r->ttft_us = clip_us(ttft_us);
     r->own_us = c->own_us;
+    r->connect_us = c->connect_us;
     r->status = c->status;
+    r->outcome = c->outcome;
     r->attempts = c->attempts;
     r->stream = c->stream;
-    r->key_n = record_text(r->key, sizeof r->key, c->key ? c->key->id : (struct str){0});
-    r->model_n = record_text(r->model, sizeof r->model, c->asked);
-    r->provider_n = record_text(r->provider, sizeof r->provider, provider_of(c));
-    r->upstream_model_n = record_text(r->upstream_model, sizeof r->upstream_model,
-                                      !c->target           ? (struct str){0}
-                                      : c->target->model.n ? c->target->model
-                                      : c->suffix.n        ? c->suffix
-                                                           : c->asked);
-    r->route_n = record_text(r->route, sizeof r->route, c->ep.endpoint->route);
-    r->outcome_n = record_text(r->outcome, sizeof r->outcome, outcome_name(c));
+    /* Behind a provider's name any other may stand: it is one when the upstream has taken it. */
+    r->known_model = c->model && (!c->suffix.n || (c->status && c->status < 400));
+    tell_who(c, r);
+    tell_target(c, r);
+    tell_failed(c, r);
+    TEXT(r, model, c->asked);
+    TEXT(r, route, c->ep.endpoint->route);
+    if (c->code) {
+        TEXT(r, code, str_of(c->code));
+    }
     record_push(w->ring);
+}
+
+void call_failed_attempt(struct call *c, const char *why, unsigned status)
+{
+    struct failed_attempt *f = arena_alloc(&c->req->arena, sizeof *f);
+    *f = (struct failed_attempt){.before = c->failed,
+                                 .target = c->target,
+                                 .why = why,
+                                 .at_us = loop_now_us(c->w->loop),
+                                 .status = (uint16_t)status};
+    c->failed = f;
 }
 
 enum next stage_record(struct call *c)

@@ -280,6 +280,7 @@ void relay_break_off(struct call *c, const char *code, struct str message, enum 
                           .sequence = next_number(c)};
     struct buf text = {.arena = &c->req->arena};
     c->outcome = (uint8_t)outcome;
+    c->code = code;
     if (outcome == OUTCOME_CUT) {
         c->w->metrics.upstream_cut++;
     }

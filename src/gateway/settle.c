@@ -16,18 +16,24 @@ const struct price *call_price(struct call *c)
     return facts_price(t->provider->vendor, call_upstream_model(c), p) ? p : NULL;
 }
 
-/* Once: where a budget is charged before the last bytes go out, the rest of the call changes nothing in it. What was
- * not sent to a provider, and what it refused, is not charged by it. An answer that broke off may have been. */
+/* What was not sent to a provider, and what it refused, is not charged by it, nor is the counting of tokens by any
+ * vendor. An answer that broke off may have been. */
+static bool is_free(const struct call *c)
+{
+    bool told = c->usage.input >= 0 || c->usage.output >= 0;
+    return !c->target || !c->forwarded_us || c->ep.endpoint->work == WORK_COUNT ||
+           (!told && (c->outcome == OUTCOME_REFUSED || c->outcome == OUTCOME_UPSTREAM_ERROR ||
+                      c->outcome == OUTCOME_UPSTREAM_FAILED));
+}
+
+/* Once: where a budget is charged before the last bytes go out, the rest of the call changes nothing in it. */
 void call_settle_cost(struct call *c)
 {
     if (c->cost_settled) {
         return;
     }
     c->cost_settled = true;
-    bool told = c->usage.input >= 0 || c->usage.output >= 0;
-    if (!c->target || !c->forwarded_us ||
-        (!told && (c->outcome == OUTCOME_REFUSED || c->outcome == OUTCOME_UPSTREAM_ERROR ||
-                   c->outcome == OUTCOME_UPSTREAM_FAILED))) {
+    if (is_free(c)) {
         c->cost_nusd = 0;
         return;
     }

@@ -7,9 +7,11 @@
 
 #include "base/arena.h"
 #include "base/must.h"
+#include "ledger/reader.h"
 #include "ledger/record.h"
+#include "ledger/writer.h"
 
-enum { OUT_CAP = 64 * 1024, PERIOD_MS = 100, IDLE_PERIODS = 10 };
+enum { OUT_CAP = 64 * 1024, PERIOD_MS = 20, IDLE_PERIODS = 50, IDLE_MS = 100, PIECE = 256 };
 
 struct ledger {
     pthread_t thread;
@@ -18,8 +20,10 @@ struct ledger {
     bool stop, reopen;
     struct record_ring **rings;
     size_t n_rings;
-    char *path; /* NULL: stderr */
-    int fd;     /* -1: off */
+    char *path;            /* NULL: stderr */
+    int fd;                /* -1: off */
+    struct writer *writer; /* NULL: no record is kept */
+    struct reader *reader; /* likewise */
     _Atomic uint64_t lost;
     char *out;
     size_t out_n, out_lines;
@@ -49,21 +53,34 @@ static void flush(struct ledger *l)
     l->out_n = l->out_lines = 0;
 }
 
+static void print(struct ledger *l, const struct record *r)
+{
+    if (OUT_CAP - l->out_n < RECORD_LINE_MAX) {
+        flush(l);
+    }
+    l->out_n += record_print(r, l->out + l->out_n);
+    l->out_lines++;
+}
+
 /* Empties one ring; returns how many records there were. */
 static size_t drain(struct ledger *l, struct record_ring *r)
 {
     uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
     uint32_t head = atomic_load_explicit(&r->head, memory_order_acquire);
     size_t n = head - tail;
-    for (; tail != head; tail++) {
-        if (l->fd >= 0) {
-            if (OUT_CAP - l->out_n < RECORD_LINE_MAX) {
-                flush(l);
-            }
-            l->out_n += record_print(&r->slot[tail % RING_RECORDS], l->out + l->out_n);
-            l->out_lines++;
+    while (tail != head) {
+        size_t left = RING_RECORDS - tail % RING_RECORDS;
+        size_t piece = head - tail < left ? head - tail : left;
+        piece = piece < PIECE ? piece : PIECE;
+        const struct record *all = &r->slot[tail % RING_RECORDS];
+        for (size_t i = 0; l->fd >= 0 && i < piece; i++) {
+            print(l, &all[i]);
         }
-        atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
+        if (l->writer) {
+            writer_put(l->writer, all, piece);
+        }
+        tail += (uint32_t)piece;
+        atomic_store_explicit(&r->tail, tail, memory_order_release);
     }
     return n;
 }
@@ -107,7 +124,7 @@ static void *ledger_main(void *arg)
         quiet = drain_all(l) ? 0 : quiet + 1;
         pthread_mutex_lock(&l->lock);
         if (!l->stop) {
-            wait_ms(l, quiet > IDLE_PERIODS ? 2 * PERIOD_MS : PERIOD_MS);
+            wait_ms(l, quiet > IDLE_PERIODS ? IDLE_MS : PERIOD_MS);
         }
     }
     pthread_mutex_unlock(&l->lock);
@@ -115,12 +132,15 @@ static void *ledger_main(void *arg)
     return NULL;
 }
 
-int ledger_start(const char *log, struct record_ring **rings, size_t n_rings, struct ledger **ret)
+int ledger_start(const char *log, struct writer *writer, struct record_ring **rings, size_t n_rings,
+                 struct ledger **ret)
 {
     struct ledger *l = mem_zalloc(sizeof *l);
     l->rings = rings;
     l->n_rings = n_rings;
     l->fd = STDERR_FILENO;
+    l->writer = writer;
+    l->reader = writer ? reader_new(writer_archive(writer)) : NULL;
     if (strcmp(log, "off") == 0) {
         l->fd = -1;
     } else if (strcmp(log, "stderr") != 0) {
@@ -159,6 +179,16 @@ void ledger_reopen(struct ledger *l)
     pthread_mutex_unlock(&l->lock);
 }
 
+struct writer *ledger_writer(const struct ledger *l)
+{
+    return l ? l->writer : NULL;
+}
+
+struct reader *ledger_reader(const struct ledger *l)
+{
+    return l ? l->reader : NULL;
+}
+
 uint64_t ledger_lost(const struct ledger *l)
 {
     return l ? atomic_load_explicit(&l->lost, memory_order_relaxed) : 0;
@@ -174,6 +204,8 @@ void ledger_stop(struct ledger *l)
     pthread_cond_signal(&l->wake);
     pthread_mutex_unlock(&l->lock);
     pthread_join(l->thread, NULL);
+    reader_free(l->reader);
+    writer_stop(l->writer);
     if (l->path) {
         close(l->fd);
     }

@@ -11,13 +11,23 @@ static const uint64_t edge_us[METRIC_BUCKETS - 1] = {
     640000, 1280000, 2560000, 5120000, 10240000, 20480000, 81920000,
 };
 
-void histogram_add(struct histogram *h, uint64_t us)
+unsigned histogram_bucket(uint64_t us)
 {
     unsigned i = 0;
     while (i < METRIC_BUCKETS - 1 && us > edge_us[i]) {
         i++;
     }
-    h->bucket[i]++;
+    return i;
+}
+
+uint64_t histogram_edge_us(unsigned bucket)
+{
+    return bucket < METRIC_BUCKETS - 1 ? edge_us[bucket] : 0;
+}
+
+void histogram_add(struct histogram *h, uint64_t us)
+{
+    h->bucket[histogram_bucket(us)]++;
     h->sum_us += us;
 }
 
@@ -107,6 +117,8 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
                 t->tokens[k] += s->tokens[k];
             }
             t->no_usage += s->no_usage;
+            t->cost_nusd += s->cost_nusd;
+            t->no_cost += s->no_cost;
             merge_histogram(&t->duration, &s->duration);
             merge_histogram(&t->overhead, &s->overhead);
             merge_histogram(&t->ttft, &s->ttft);
@@ -256,6 +268,30 @@ static void print_tokens(struct buf *b, const struct metrics *m)
     }
 }
 
+static void print_cost(struct buf *b, const struct metrics *m)
+{
+    head(b, "cost_usd_total", "counter", "What calls cost in US dollars, where that is known.");
+    EACH_SERIES(m, s)
+    {
+        if (s->cost_nusd) {
+            buf_add(b, STR("accord_cost_usd_total"));
+            labels(b, s);
+            buf_printf(b, "} %llu.%09llu\n", (unsigned long long)(s->cost_nusd / 1000000000),
+                       (unsigned long long)(s->cost_nusd % 1000000000));
+        }
+    }
+    head(b, "cost_unknown_total", "counter",
+         "Calls whose cost is not known: their model has no price, or no tokens were told.");
+    EACH_SERIES(m, s)
+    {
+        if (s->no_cost) {
+            buf_add(b, STR("accord_cost_unknown_total"));
+            labels(b, s);
+            buf_printf(b, "} %llu\n", (unsigned long long)s->no_cost);
+        }
+    }
+}
+
 static void single(struct buf *b, const char *name, const char *type, const char *help, uint64_t v)
 {
     head(b, name, type, help);
@@ -294,6 +330,7 @@ void metrics_print(struct buf *b, const struct metrics *m)
         print_histogram(b, s, "time_to_first_token_seconds", &s->ttft);
     }
     print_tokens(b, m);
+    print_cost(b, m);
     head(b, "retries_total", "counter", "Attempts beyond the first.");
     buf_printf(b, "accord_retries_total{reason=\"stale_connection\"} %llu\n",
                (unsigned long long)m->retries[RETRY_STALE]);

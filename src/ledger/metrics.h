@@ -21,8 +21,9 @@ struct series {
     uint8_t route_n, provider_n, model_n;
     uint64_t by_class[6]; /* [1] 1xx ... [5] 5xx, [0] the client left before an answer */
     struct histogram duration, overhead, ttft;
-    uint64_t tokens[5]; /* input, output, cache_read, cache_write, reasoning */
-    uint64_t no_usage;  /* calls that ended well but told no tokens */
+    uint64_t tokens[5];          /* input, output, cache_read, cache_write, reasoning */
+    uint64_t no_usage;           /* calls that ended well but told no tokens */
+    uint64_t cost_nusd, no_cost; /* what is known; calls of which it is not */
 };
 
 /* Why a response was not kept that was to be. */
@@ -52,6 +53,9 @@ struct metrics {
 struct series *metrics_series(struct metrics *m, struct str route, struct str provider,
                               struct str model);
 void histogram_add(struct histogram *h, uint64_t us);
+/* The bucket that a duration belongs to; and its upper edge, 0 for the last one, which has none. */
+unsigned histogram_bucket(uint64_t us);
+uint64_t histogram_edge_us(unsigned bucket);
 void metrics_merge(struct metrics *into, const struct metrics *from);
 void metrics_free(struct metrics *m);
 

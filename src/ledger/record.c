@@ -7,6 +7,12 @@
 
 #include "base/buf.h"
 
+const char *const outcome_name[OUTCOMES] = {
+#define NAME_OF(upper, name) name,
+    OUTCOME_LIST(NAME_OF)
+#undef NAME_OF
+};
+
 struct record *record_next(struct record_ring *r)
 {
     uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
@@ -157,6 +163,12 @@ size_t record_print(const struct record *r, char *to)
     at = put(at, r->request_id, strnlen(r->request_id, sizeof r->request_id));
     at = PUT(at, "\",\"key_id\":\"");
     at = put_text(at, r->key, r->key_n);
+    if (r->application_n) {
+        at = PUT(at, "\",\"application\":\"");
+        at = put_text(at, r->application, r->application_n);
+        at = PUT(at, "\",\"team\":\"");
+        at = put_text(at, r->team, r->team_n);
+    }
     at = PUT(at, "\",\"route\":\"");
     at = put_text(at, r->route, r->route_n);
     at = PUT(at, "\",\"provider\":\"");
@@ -168,7 +180,11 @@ size_t record_print(const struct record *r, char *to)
     at = PUT(at, "\",\"status\":");
     at = put_u64(at, r->status);
     at = PUT(at, ",\"outcome\":\"");
-    at = put_text(at, r->outcome, r->outcome_n);
+    at = put(at, outcome_name[r->outcome], strlen(outcome_name[r->outcome]));
+    if (r->code_n) {
+        at = PUT(at, "\",\"error\":\"");
+        at = put_text(at, r->code, r->code_n);
+    }
     at = r->stream ? PUT(at, "\",\"stream\":true,\"dur_ms\":")
                    : PUT(at, "\",\"stream\":false,\"dur_ms\":");
     at = put_ms(at, r->total_us);
@@ -181,6 +197,9 @@ size_t record_print(const struct record *r, char *to)
     at = PUT_COUNT(at, ",\"cache_read_tokens\":", r->usage.cache_read);
     at = PUT_COUNT(at, ",\"cache_write_tokens\":", r->usage.cache_write);
     at = PUT_COUNT(at, ",\"reasoning_tokens\":", r->usage.reasoning);
+    if (r->price_version) {
+        at = PUT_COUNT(at, ",\"cost_nusd\":", r->cost_nusd);
+    }
     at = PUT(at, ",\"attempts\":");
     at = put_u64(at, r->attempts);
     at = PUT(at, ",\"bytes_in\":");

@@ -8,19 +8,62 @@
 
 #include "dialect/dialect.h"
 
-enum { RECORD_TEXT = 48, RING_RECORDS = 2048, RING_PAGE = 4096 };
+enum {
+    RECORD_ID = 64,    /* ids of ours: they have no more */
+    RECORD_NAME = 96,  /* names of models; longer ones are cut */
+    RECORD_WORD = 32,  /* routes, codes of errors */
+    RECORD_FAILED = 4, /* attempts that are told one by one */
+    RING_RECORDS = 2048,
+    RING_PAGE = 4096
+};
+
+/* How a call ended. */
+#define OUTCOME_LIST(X)                                                                            \
+    X(OK, "ok")                                                                                    \
+    X(REFUSED, "refused")                 /* by us, before any upstream was asked */               \
+    X(UPSTREAM_ERROR, "upstream_error")   /* the upstream's own error was passed on */             \
+    X(UPSTREAM_FAILED, "upstream_failed") /* no upstream answered */                               \
+    X(CUT, "upstream_cut")                /* the upstream's answer broke off */                    \
+    X(CLIENT_GONE, "client_gone")                                                                  \
+    X(TIMEOUT, "timeout")
+
+enum outcome {
+#define OUTCOME_NAME(upper, name) OUTCOME_##upper,
+    OUTCOME_LIST(OUTCOME_NAME)
+#undef OUTCOME_NAME
+        OUTCOMES
+};
+extern const char *const outcome_name[OUTCOMES];
+
+/* An attempt that was not the last one. */
+struct record_attempt {
+    uint32_t at_us;  /* from the call's begin to its failure */
+    uint16_t status; /* 0: there was no answer */
+    uint8_t provider_n, why_n;
+    char provider[RECORD_WORD], why[24];
+};
 
 struct record {
     uint64_t ended_us;   /* wall clock */
     char request_id[32]; /* "req_" and 26 characters, NUL behind */
     struct usage usage;
+    int64_t cost_nusd;         /* -1: not known */
+    uint32_t price_version;    /* that it was made with; 0: none */
+    uint32_t total_us, own_us; /* whole call; our share */
+    uint32_t connect_us,
+        ttft_us; /* for connections to upstreams; to the first byte of the answer */
     uint64_t bytes_in, bytes_out;
-    uint32_t total_us, ttft_us, own_us; /* whole call; to the first byte of the answer; our share */
-    uint16_t status;
-    uint8_t attempts, stream;
-    uint8_t key_n, model_n, provider_n, outcome_n, route_n, upstream_model_n;
-    char key[RECORD_TEXT], model[RECORD_TEXT], provider[RECORD_TEXT];
-    char upstream_model[RECORD_TEXT], route[32], outcome[32];
+    uint16_t status;            /* 0: the client left before an answer */
+    uint8_t outcome;            /* enum outcome */
+    uint8_t attempts, failed_n; /* how many; how many of them are told below */
+    uint8_t stream;
+    uint8_t dialect_in, dialect_out; /* enum family; FAMILY_COUNT: none */
+    uint8_t known_model; /* `model` is a name of ours, and not just any that a client made up */
+    uint8_t key_n, application_n, team_n, model_n, provider_n, upstream_model_n, route_n, code_n;
+    char key[RECORD_ID], application[RECORD_ID], team[RECORD_ID], provider[RECORD_ID];
+    char model[RECORD_NAME], upstream_model[RECORD_NAME];
+    char route[RECORD_WORD], code[RECORD_WORD]; /* code: of an error of ours */
+    struct record_attempt failed[RECORD_FAILED];
 };
 
 struct ledger;
@@ -45,14 +88,22 @@ uint8_t record_text(char *to, size_t cap, struct str from);
 
 /* One line of JSON for the access log, LF included, at `to` (RECORD_LINE_MAX of room); its length.
  * The longest one is all names in escapes and all numbers with twenty digits. */
-enum { RECORD_LINE_MAX = 2560 };
+enum { RECORD_LINE_MAX = 5120 };
 size_t record_print(const struct record *r, char *to);
 
-/* The ledger thread: drains the rings ten times a second, or sooner when one fills up, and appends
- * to the access log. */
-/* `log` is "stderr", "off" or a path (opened for appending, mode 0640). 0 or -errno. */
-__attribute__((warn_unused_result)) int ledger_start(const char *log, struct record_ring **rings,
-                                                     size_t n_rings, struct ledger **ret);
+/* The ledger thread: drains the rings fifty times a second while there are calls, ten times when there were none for a
+ * second, or sooner when one fills up; appends to the access log, and hands records on to the writer. */
+struct writer;
+struct reader;
+/* `log` is "stderr", "off" or a path (opened for appending, mode 0640). `writer`: taken over; NULL: no record is kept.
+ * 0 or -errno. */
+__attribute__((warn_unused_result)) int ledger_start(const char *log, struct writer *writer,
+                                                     struct record_ring **rings, size_t n_rings,
+                                                     struct ledger **ret);
+/* NULL: no record is kept. */
+struct writer *ledger_writer(const struct ledger *l);
+/* For questions about what is kept; NULL: nothing is. */
+struct reader *ledger_reader(const struct ledger *l);
 /* Drain now. Any thread; costs a system call only while the ledger sleeps. */
 void ledger_wake(struct ledger *l);
 /* Reopens the log file (after a rotation). Any thread. */

@@ -182,6 +182,12 @@ struct config_database {
     int64_t connections; /* to it */
 };
 
+struct config_ledger {
+    int64_t keep_days;   /* 0: no call is recorded */
+    int64_t max_bytes;   /* 0: no bound */
+    int64_t spool_bytes; /* 0: nothing is spooled */
+};
+
 struct config_responses {
     int64_t keep_days; /* 0: none is kept */
 };
@@ -200,6 +206,7 @@ struct config {
     struct config_fetch fetch;
     struct config_database database;
     struct config_responses responses;
+    struct config_ledger ledger;
     struct config_provider *providers;
     size_t n_providers;
     struct config_model *models;

@@ -158,6 +158,39 @@ static const struct kind kind_responses = {
     KIND_FIELDS(responses_fields),
 };
 
+static const struct field ledger_fields[] = {
+    {.name = "keep_days",
+     .help = "How many days the records of calls are kept; 0 means that none is made. What they "
+             "add up to is kept by "
+             "minute for 8 days, by hour for 400, by day for good.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 36500,
+     .fallback = "30",
+     .at = AT(config_ledger, keep_days)},
+    {.name = "max_bytes",
+     .help = "How much of the disk they may take; the oldest go first. 0 means no bound.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = INT64_C(1) << 50,
+     .fallback = "10737418240",
+     .at = AT(config_ledger, max_bytes)},
+    {.name = "spool_bytes",
+     .help = "How much room is taken for records that cannot be written in time; 0 means none.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = INT64_C(1) << 36,
+     .fallback = "33554432",
+     .at = AT(config_ledger, spool_bytes)},
+};
+
+static const struct kind kind_ledger = {
+    .name = "setting of the ledger",
+    .help = "What is kept of calls: the records of them, never their bodies.",
+    .size = sizeof(struct config_ledger),
+    KIND_FIELDS(ledger_fields),
+};
+
 static const struct field settings_fields[] = {
     {.name = "listen",
      .help = "Where it listens; one address or a list.",
@@ -224,6 +257,11 @@ static const struct field settings_fields[] = {
      .type = FIELD_OBJECT,
      .kind = &kind_responses,
      .at = AT(config, responses)},
+    {.name = "ledger",
+     .help = "What is kept of calls: the records of them, never their bodies.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_ledger,
+     .at = AT(config, ledger)},
     {.name = "providers",
      .help = "Who answers model calls.",
      .type = FIELD_OBJECTS,

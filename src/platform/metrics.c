@@ -1,4 +1,5 @@
 /* What /metrics tells of the platform: refused writes by kind and by why, and the store. */
+#include "ledger/writer.h"
 #include "platform/platform.h"
 #include "platform/visit.h"
 
@@ -57,9 +58,38 @@ static void print_store(struct buf *b, const struct platform *p)
     }
 }
 
+static void print_ledger(struct buf *b, const struct platform *p)
+{
+    struct writer *w = ledger_writer(p->gateway->ledger);
+    struct writer_state s = {0};
+    if (w) {
+        writer_state(w, &s);
+    }
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } all[] = {
+        {"accord_ledger_writable", "gauge", "Whether the last records could be written.",
+         w && s.error == 0},
+        {"accord_ledger_waiting", "gauge", "Records in memory that are to be written.", s.waiting},
+        {"accord_ledger_written_total", "counter", "Records that were written.", s.written},
+        {"accord_ledger_spooled_total", "counter", "Records that could not wait in memory.",
+         s.spooled},
+        {"accord_ledger_dropped_total", "counter",
+         "Records that are lost because neither partitions nor spool could take them.", s.dropped},
+        {"accord_ledger_commits_total", "counter", "Transactions; many records share one.",
+         s.commits},
+    };
+    for (size_t i = 0; w && i < sizeof all / sizeof *all; i++) {
+        buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", all[i].name, all[i].help,
+                   all[i].name, all[i].type, all[i].name, (unsigned long long)all[i].value);
+    }
+}
+
 void platform_metrics(void *arg, struct buf *b)
 {
     const struct platform *p = arg;
     print_conflicts(b, p);
     print_store(b, p);
+    print_ledger(b, p);
 }

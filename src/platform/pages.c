@@ -1,7 +1,9 @@
 /* What the platform tells about itself: the audit trail, refused writes, its state. */
 #include <errno.h>
+#include <string.h>
 
 #include "conflict/http_date.h"
+#include "ledger/writer.h"
 #include "platform/route.h"
 #include "platform/write.h"
 
@@ -234,6 +236,26 @@ int read_conflict(struct visit *v, struct db *db)
 
 /* ---- the server's state ---- */
 
+static struct json *ledger_status(struct arena *a, const struct ledger *l)
+{
+    struct json *j = json_new(a, JSON_OBJECT);
+    struct writer *w = ledger_writer(l);
+    struct writer_state s = {0};
+    json_set(j, STR("lines_lost"), json_new_int(a, (int64_t)ledger_lost(l)));
+    json_set(j, STR("recording"), json_new_bool(a, w != NULL));
+    if (w) {
+        writer_state(w, &s);
+        json_set(j, STR("written"), json_new_int(a, (int64_t)s.written));
+        json_set(j, STR("waiting"), json_new_int(a, (int64_t)s.waiting));
+        json_set(j, STR("spooled"), json_new_int(a, (int64_t)s.spooled));
+        json_set(j, STR("dropped"), json_new_int(a, (int64_t)s.dropped));
+    }
+    if (s.error < 0) {
+        json_set(j, STR("error"), json_new_str(a, str_of(strerror(-s.error))));
+    }
+    return j;
+}
+
 int read_status(struct visit *v, struct db *db)
 {
     struct arena *a = &v->work;
@@ -267,9 +289,7 @@ int read_status(struct visit *v, struct db *db)
     json_set(store, STR("reads"), json_new_int(a, (int64_t)s.reads));
     json_set(store, STR("reruns"), json_new_int(a, (int64_t)s.reruns));
     json_set(j, STR("store"), store);
-    struct json *ledger = json_new(a, JSON_OBJECT);
-    json_set(ledger, STR("lines_lost"), json_new_int(a, (int64_t)ledger_lost(g->ledger)));
-    json_set(j, STR("ledger"), ledger);
+    json_set(j, STR("ledger"), ledger_status(a, g->ledger));
     answer_json(v, 200, j);
     answer_line(v, "cache-control", "no-store");
     return 0;

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conflict/http_date.h"
 #include "http/negotiate.h"
 #include "platform/route.h"
-#include "platform/watch.h"
 
 void platform_init(struct platform *p, struct store *s, struct gateway *g, bool tls)
 {
@@ -23,7 +23,9 @@ void visit_free(struct visit *v)
 {
     arena_reset(&v->work);
     arena_reset(&v->in);
-    free(v->watch);
+    if (v->stream) {
+        v->stream->free(v);
+    }
     buf_free(&v->late);
     free(v);
 }
@@ -222,6 +224,7 @@ static int run(struct store_job *j, struct db *db)
     arena_reset(&v->work);
     v->answer = (struct answer){0};
     v->refusal = (struct refusal){0};
+    v->question = NULL;
     int r = v->route->access == ACCESS_PUBLIC ? 0 : identify(v, db);
     if (r < 0) {
         return r;
@@ -277,6 +280,40 @@ static void take_body(struct visit *v)
     }
 }
 
+/* ---- the ledger's part ---- */
+
+static void run_question(struct reader_job *j, struct reader *r)
+{
+    struct visit *v = (struct visit *)((char *)j - offsetof(struct visit, ask));
+    int e = v->question(v, r);
+    if (e < 0) {
+        v->answer = (struct answer){0};
+        refuse(v, PROBLEM_UNAVAILABLE, "The ledger cannot be read: %s.", strerror(-e));
+        v->refusal.retry_after_ms = 5000;
+    }
+    if (v->refusal.set) {
+        refusal_answer(v, NULL);
+    }
+}
+
+static void on_answered(struct loop_task *t)
+{
+    struct visit *v = (struct visit *)((char *)t - offsetof(struct visit, ask.done));
+    let_go(v);
+    if (v->call) {
+        send_answer(v);
+    } else {
+        visit_free(v);
+    }
+}
+
+static void ask(struct visit *v)
+{
+    v->ask = (struct reader_job){.run = run_question, .loop = v->loop, .done.run = on_answered};
+    hold(v);
+    reader_submit(ledger_reader(v->platform->gateway->ledger), &v->ask);
+}
+
 static void on_done(struct loop_task *t)
 {
     struct visit *v = (struct visit *)((char *)t - offsetof(struct visit, job.done));
@@ -294,8 +331,10 @@ static void on_done(struct loop_task *t)
         v->early = false;
         v->late.limit = VISIT_BODY_MAX;
         http_stream(v->call->req);
-    } else if (v->watch && v->job.result == 0) {
-        watch_begin(v);
+    } else if (v->stream && v->job.result == 0) {
+        v->stream->begin(v);
+    } else if (v->question && v->job.result == 0) {
+        ask(v);
     } else if (!must_wait(v)) {
         send_answer(v);
     }
@@ -423,8 +462,8 @@ static void gone(struct call *c)
     struct visit *v = c->visit;
     c->visit = NULL;
     v->call = NULL;
-    if (v->watch && !v->busy) {
-        watch_end(v); /* frees it when the store is done with it */
+    if (v->stream && !v->busy) {
+        v->stream->end(v);
     } else if (!v->busy) {
         visit_free(v);
     }
@@ -432,23 +471,23 @@ static void gone(struct call *c)
 
 static void drained(struct call *c)
 {
-    if (c->visit->watch) {
-        watch_drained(c->visit);
+    if (c->visit->stream) {
+        c->visit->stream->drained(c->visit);
     }
 }
 
 static void probe(struct call *c)
 {
-    if (c->visit->watch) {
-        watch_ping(c->visit);
+    if (c->visit->stream) {
+        c->visit->stream->ping(c->visit);
     }
 }
 
 static void stop(struct call *c)
 {
     struct visit *v = c->visit;
-    if (v->watch) {
-        watch_stop(v);
+    if (v->stream) {
+        v->stream->stop(v);
     }
     /* All others end with the store's answer. */
 }

@@ -15,6 +15,7 @@
 #include "conflict/request_fields.h"
 #include "gateway/call.h"
 #include "http/query.h"
+#include "ledger/reader.h"
 #include "model/resource_kind.h"
 #include "platform/platform.h"
 #include "platform/problem.h"
@@ -22,6 +23,20 @@
 #include "store/resource.h"
 
 struct route;
+struct visit;
+
+/* An answer that goes on; all on the worker's thread. */
+struct visit_stream {
+    void (*begin)(struct visit *v); /* what was asked for is there and allowed */
+    void (*end)(struct visit *v);   /* the client has left: frees the visit, now or later */
+    void (*drained)(struct visit *v);
+    void (*ping)(struct visit *v);
+    void (*stop)(struct visit *v); /* the server stops; the client comes again with Last-Event-ID */
+    void (*free)(struct visit *v);
+};
+
+/* Asks the ledger, on its reader's thread: sets v->answer or a refusal. Negative: it could not be asked. */
+typedef int visit_question(struct visit *v, struct reader *r);
 
 enum { VISIT_ARGS = 4, VISIT_BODY_MAX = 1 << 20 };
 
@@ -87,7 +102,11 @@ struct visit {
     bool busy;    /* the store has it, or it waits for the workers */
     struct visit *next_waiting;
     struct loop_task applied;
-    struct watch *watch; /* a stream of changes, watch.c */
+    const struct visit_stream *stream; /* NULL: one answer */
+    struct watch *watch;               /* a stream of changes, watch.c */
+    struct tail *tail;                 /* a stream of calls, tail.c */
+    visit_question *question; /* for the ledger, once the store has said who asks; NULL: none */
+    struct reader_job ask;
 };
 
 /* 0, with v->answer or a refusal set; or the store's error, by which nothing is kept: -EAGAIN runs it

@@ -1,5 +1,6 @@
-#include "platform/watch.h"
-
+/* GET /api/v1/{kind}/watch: the changes of a kind as server-sent events, from Last-Event-ID or from
+ * now on. The id of an event is its number in the change feed, its name the action, its data the
+ * resource as it is now (of a deletion: its id and revision). */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -157,20 +158,20 @@ static void on_commit(struct loop_task *t)
     }
 }
 
-static void on_ping(struct timer *t)
-{
-    struct watch *w = (struct watch *)((char *)t - offsetof(struct watch, ping));
-    watch_ping(w->v);
-}
-
-void watch_ping(struct visit *v)
+static void watch_ping(struct visit *v)
 {
     struct watch *w = v->watch;
     http_send_str(v->call->req, STR(": ping\n\n"), false);
     loop_timer(v->loop, &w->ping, PING_MS);
 }
 
-void watch_begin(struct visit *v)
+static void on_ping(struct timer *t)
+{
+    struct watch *w = (struct watch *)((char *)t - offsetof(struct watch, ping));
+    watch_ping(w->v);
+}
+
+static void watch_begin(struct visit *v)
 {
     struct watch *w = v->watch;
     struct call *c = v->call;
@@ -189,7 +190,7 @@ void watch_begin(struct visit *v)
     read_on(w);
 }
 
-void watch_end(struct visit *v)
+static void watch_end(struct visit *v)
 {
     struct watch *w = v->watch;
     store_unwatch(v->platform->store, &w->watcher);
@@ -203,7 +204,7 @@ void watch_end(struct visit *v)
     }
 }
 
-void watch_drained(struct visit *v)
+static void watch_drained(struct visit *v)
 {
     struct watch *w = v->watch;
     if (w->full && http_queued(v->call->req) == 0) {
@@ -214,10 +215,18 @@ void watch_drained(struct visit *v)
     }
 }
 
-void watch_stop(struct visit *v)
+static void watch_stop(struct visit *v)
 {
     finish(v->watch);
 }
+
+static void watch_free(struct visit *v)
+{
+    free(v->watch);
+}
+
+static const struct visit_stream watch_stream = {watch_begin, watch_end,  watch_drained,
+                                                 watch_ping,  watch_stop, watch_free};
 
 int watch_resources(struct visit *v, struct db *db)
 {
@@ -236,6 +245,7 @@ int watch_resources(struct visit *v, struct db *db)
     if (!v->watch) {
         v->watch = mem_zalloc(sizeof *v->watch);
     }
+    v->stream = &watch_stream;
     v->watch->v = v;
     v->watch->after = last.n && (int64_t)n < after ? (int64_t)n : after;
     v->watch->id = query_get(&v->query, STR("id"));

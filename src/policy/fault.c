@@ -39,7 +39,7 @@ static struct fault conflict(const struct fault_answer *a)
         .at = lock ? FAULT_LOCK : FAULT_REQUEST, .same = lock, .wait_ms = a->retry_after_ms};
 }
 
-struct fault fault_of_answer(const struct fault_answer *a)
+static struct fault judge(const struct fault_answer *a)
 {
     switch (a->status) {
     case 401:
@@ -68,6 +68,13 @@ struct fault fault_of_answer(const struct fault_answer *a)
         }
         return (struct fault){.at = FAULT_REQUEST};
     }
+}
+
+struct fault fault_of_answer(const struct fault_answer *a)
+{
+    struct fault f = judge(a);
+    f.status = (uint16_t)a->status;
+    return f;
 }
 
 struct fault fault_of_connecting(void)

@@ -25,6 +25,8 @@ struct fault {
     uint32_t rest_ms; /* how long what is at fault is left alone; 0: failures are only counted */
     uint32_t wait_ms; /* the least pause before `same`; 0: none was asked for */
     bool told;        /* rest_ms is the vendor's own word */
+    uint16_t status;  /* that was answered; 0: nothing was */
+    const char *why;  /* a code that says more than `at`, for records; NULL: none */
 };
 
 struct fault_answer {

@@ -72,7 +72,12 @@ static void all_members(void **state)
     r.provider_n = record_text(r.provider, sizeof r.provider, STR("openai"));
     r.upstream_model_n = record_text(r.upstream_model, sizeof r.upstream_model, STR("gpt-5-2026"));
     r.route_n = record_text(r.route, sizeof r.route, STR("openai.chat"));
-    r.outcome_n = record_text(r.outcome, sizeof r.outcome, STR("ok"));
+    r.outcome = OUTCOME_CUT;
+    r.application_n = record_text(r.application, sizeof r.application, STR("shop"));
+    r.team_n = record_text(r.team, sizeof r.team, STR("core"));
+    r.code_n = record_text(r.code, sizeof r.code, STR("upstream_cut"));
+    r.cost_nusd = 450000;
+    r.price_version = 7;
     struct json *j = print(&a, &r);
     static const struct {
         const char *name;
@@ -89,7 +94,11 @@ static void all_members(void **state)
         {"model", JSON_STRING, "gpt-5"},
         {"upstream_model", JSON_STRING, "gpt-5-2026"},
         {"status", JSON_NUMBER, "503"},
-        {"outcome", JSON_STRING, "ok"},
+        {"outcome", JSON_STRING, "upstream_cut"},
+        {"application", JSON_STRING, "shop"},
+        {"team", JSON_STRING, "core"},
+        {"error", JSON_STRING, "upstream_cut"},
+        {"cost_nusd", JSON_NUMBER, "450000"},
         {"stream", JSON_TRUE, ""},
         {"dur_ms", JSON_NUMBER, "1234.567"},
         {"ttft_ms", JSON_NUMBER, "1.000"},
@@ -155,16 +164,16 @@ static void hostile_bytes(void **state)
 {
     (void)state;
     for (unsigned c = 0; c < 256; c++) {
-        for (size_t at = 0; at < RECORD_TEXT; at++) {
+        for (size_t at = 0; at < RECORD_NAME; at++) {
             struct arena a = {0};
             struct record r = a_record();
             memset(r.model, 'm', sizeof r.model);
             r.model[at] = (char)c;
-            r.model_n = RECORD_TEXT;
+            r.model_n = RECORD_NAME;
             struct json *j = print(&a, &r);
             const struct json *m = json_get(j, STR("model"));
             assert_int_equal(m->type, JSON_STRING);
-            assert_true(m->text.n == RECORD_TEXT || (c >= 0x80 && m->text.n == RECORD_TEXT + 1));
+            assert_true(m->text.n == RECORD_NAME || (c >= 0x80 && m->text.n == RECORD_NAME + 1));
             assert_int_equal((unsigned char)m->text.p[at], c < 0x80 ? c : 0xC0 | c >> 6);
             assert_int_equal(m->text.p[0], at ? 'm' : m->text.p[0]);
             arena_reset(&a);
@@ -188,10 +197,14 @@ static void longest_line(void **state)
         r.bytes_in = r.bytes_out = UINT64_MAX;
         r.total_us = r.ttft_us = r.own_us = UINT32_MAX;
         r.status = UINT16_MAX;
+        r.outcome = OUTCOME_UPSTREAM_FAILED;
         r.attempts = 255;
         r.stream = 0;
-        r.key_n = r.model_n = r.provider_n = r.upstream_model_n = RECORD_TEXT;
-        r.route_n = r.outcome_n = 32;
+        r.key_n = r.application_n = r.team_n = r.provider_n = RECORD_ID;
+        r.model_n = r.upstream_model_n = RECORD_NAME;
+        r.route_n = r.code_n = RECORD_WORD;
+        r.cost_nusd = INT64_MAX;
+        r.price_version = 1;
         struct json *j = print(&a, &r);
         member_is(j, "dur_ms", JSON_NUMBER, "4294967.295");
         member_is(j, "input_tokens", JSON_NUMBER, "9223372036854775807");
@@ -204,14 +217,14 @@ static void longest_line(void **state)
 static void lengths_of_text(void **state)
 {
     (void)state;
-    for (size_t n = 0; n <= 2 * RECORD_TEXT; n++) {
+    for (size_t n = 0; n <= 2 * RECORD_NAME; n++) {
         struct arena a = {0};
         struct record r = a_record();
-        char text[2 * RECORD_TEXT];
+        char text[2 * RECORD_NAME];
         memset(text, 'x', sizeof text);
         memset(r.model, '"', sizeof r.model); /* what stands behind the text is not printed */
         r.model_n = record_text(r.model, sizeof r.model, str_make(text, n));
-        assert_int_equal(r.model_n, n < RECORD_TEXT ? n : RECORD_TEXT);
+        assert_int_equal(r.model_n, n < RECORD_NAME ? n : RECORD_NAME);
         assert_int_equal(json_get(print(&a, &r), STR("model"))->text.n, r.model_n);
         arena_reset(&a);
     }
@@ -311,7 +324,7 @@ static void through_the_ledger(void **state)
         memset(rings[i], 0, sizeof **rings);
     }
     struct ledger *l = NULL;
-    assert_int_equal(ledger_start(path, rings, 2, &l), 0);
+    assert_int_equal(ledger_start(path, NULL, rings, 2, &l), 0);
     enum { EACH = 3000 };
     for (unsigned i = 0; i < EACH; i++) {
         for (int w = 0; w < 2; w++) {

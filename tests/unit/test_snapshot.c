@@ -616,8 +616,8 @@ static void prices_that_are_none(void **state)
         "{input: 1e3}",
         "{input: 0.0000001}",
         "{input: a}",
-        "[{input: 1, from: '2030-01-01T00:00:00Z'}, {input: 2, from: "
-        "'2030-01-01T00:00:00Z'}]"};
+        ("[{input: 1, from: '2030-01-01T00:00:00Z'}, {input: 2, from: "
+         "'2030-01-01T00:00:00Z'}]")};
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct arena a = {0};
