@@ -44,6 +44,12 @@ bool again_possible(const struct call *c)
 
 /* ---- whose fault it was ---- */
 
+static struct health *limit_of(const struct call *c)
+{
+    const struct snap_target *t = c->target;
+    return snap_limit_on(t, c->suffix, (size_t)(c->credential - t->provider->credentials));
+}
+
 static void note(struct call *c, const struct fault *f)
 {
     uint64_t now = loop_now_ms(c->w->loop);
@@ -60,7 +66,7 @@ static void note(struct call *c, const struct fault *f)
         h = c->credential->health;
         break;
     case FAULT_LIMIT:
-        h = t->limits[c->credential - t->provider->credentials];
+        h = limit_of(c);
         break;
     default:
         break;
@@ -76,7 +82,7 @@ void again_worked(struct call *c)
     retry_succeeded(&c->hold->retries[t->provider->index]);
     health_worked(t->provider->health);
     health_worked(c->credential->health);
-    health_worked(t->limits[c->credential - t->provider->credentials]);
+    health_worked(limit_of(c));
     if (t->lane) {
         health_worked(t->lane);
     }

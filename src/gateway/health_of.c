@@ -66,3 +66,20 @@ struct health *health_of(struct str name)
     }
     return &(*slot)->health;
 }
+
+void health_of_target(struct arena *a, struct arena *scratch, struct snap_target *t)
+{
+    const struct snap_provider *p = t->provider;
+    bool any = !t->model.n;
+    uint32_t places = any ? SNAP_LIMIT_PLACES : 1, n = p->n_credentials;
+    struct health **limits = arena_zalloc(a, places * n * sizeof(struct health *));
+    for (uint32_t i = 0; i < places * n; i++) {
+        /* No model's name holds a blank. */
+        struct str model = any ? arena_printf(scratch, "any %u", i / n) : t->model;
+        limits[i] = health_of(arena_printf(scratch, "%.*s limit %.*s %.*s", STR_ARG(p->id),
+                                           STR_ARG(p->credentials[i % n].id), STR_ARG(model)));
+    }
+    struct str lane = arena_printf(scratch, "%.*s lane %.*s", STR_ARG(p->id), STR_ARG(t->model));
+    t->limits = limits;
+    t->lane = any ? NULL : health_of(lane);
+}

@@ -12,9 +12,11 @@ static bool usable(const struct call *c, const struct snap_target *t)
 
 /* ---- credentials ---- */
 
-static bool credential_rests(const struct snap_target *t, uint32_t i, uint64_t now)
+static bool credential_rests(const struct call *c, const struct snap_target *t, uint32_t i,
+                             uint64_t now)
 {
-    return health_rests(t->provider->credentials[i].health, now) || health_rests(t->limits[i], now);
+    return health_rests(t->provider->credentials[i].health, now) ||
+           health_rests(snap_limit_on(t, c->suffix, i), now);
 }
 
 /* Of those that are not in `without` one of the best priority that does not rest, by lot; NULL: all rest. */
@@ -26,12 +28,12 @@ static const struct snap_credential *pick_credential(struct call *c, const struc
     const struct snap_credential *best = NULL;
     uint32_t n = 0;
     if (p->n_credentials == 1) {
-        return (without & 1) || credential_rests(t, 0, now) ? NULL : p->credentials;
+        return (without & 1) || credential_rests(c, t, 0, now) ? NULL : p->credentials;
     }
     for (uint32_t i = 0; i < p->n_credentials; i++) {
         const struct snap_credential *k = &p->credentials[i];
         if ((without >> i & 1) || (best && k->priority != best->priority) ||
-            credential_rests(t, i, now)) {
+            credential_rests(c, t, i, now)) {
             continue;
         }
         n++;
@@ -49,13 +51,13 @@ static const struct snap_credential *soonest(const struct call *c, const struct 
     const struct snap_credential *best = p->credentials;
     *ret_left_ms = UINT64_MAX;
     for (uint32_t i = 0; i < p->n_credentials; i++) {
-        uint64_t limit = health_left_ms(t->limits[i], now);
+        const struct health *h = snap_limit_on(t, c->suffix, i);
+        uint64_t limit = health_left_ms(h, now);
         uint64_t own = health_left_ms(p->credentials[i].health, now);
         uint64_t left = limit > own ? limit : own;
         if (left < *ret_left_ms) {
             *ret_left_ms = left;
-            *ret_told =
-                limit >= own && atomic_load_explicit(&t->limits[i]->told, memory_order_relaxed);
+            *ret_told = limit >= own && atomic_load_explicit(&h->told, memory_order_relaxed);
             best = &p->credentials[i];
         }
     }

@@ -101,3 +101,9 @@ const struct snap_model *snapshot_model(const struct snapshot *s, struct str nam
     }
     return m;
 }
+
+struct health *snap_limit_on(const struct snap_target *t, struct str name, size_t credential)
+{
+    size_t place = t->model.n ? 0 : table_hash(0, name) % SNAP_LIMIT_PLACES;
+    return t->limits[place * t->provider->n_credentials + credential];
+}

@@ -100,12 +100,16 @@ struct snap_target {
     struct str quoted; /* the same as a JSON string */
     uint32_t weight, priority;
     struct health *lane;          /* the model there; NULL: any model of the provider */
-    struct health *const *limits; /* of each credential for this model */
+    struct health *const *limits; /* snap_limit_on() */
     uint32_t quirks;    /* of the provider and of this model: enum quirk, dialect/format.h */
     int64_t max_output; /* the model's, 0: unknown; both only where `model` is known */
     const struct price
         *price; /* the newest; NULL: not known, or the name is the client's (call_price) */
 };
+
+/* Models that nobody has listed find their limits by their name, and there are so many places for them: two that
+ * share one rest together. With a single place a limit of one model would keep all others of its provider. */
+enum { SNAP_LIMIT_PLACES = 64 };
 
 struct snap_model {
     struct str name;                   /* what clients ask for */
@@ -184,5 +188,9 @@ bool snap_key_may(const struct snap_key *k, struct str model);
  * name behind the slash and the answer the provider's wildcard. NULL: unknown. */
 const struct snap_model *snapshot_model(const struct snapshot *s, struct str name,
                                         struct str *ret_name);
+
+/* How the provider's credential of that index is doing with the target's model; `name`: the one behind the slash,
+ * when the target is a wildcard's. */
+struct health *snap_limit_on(const struct snap_target *t, struct str name, size_t credential);
 
 #endif

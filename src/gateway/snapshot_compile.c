@@ -318,31 +318,18 @@ static const struct model_facts *facts_of(const struct snap_target *t)
     return t->provider->sim ? NULL : facts_find(t->provider->vendor, t->model);
 }
 
-/* How a model at a provider has been doing, and what each credential may of it. */
-static void compile_health(struct compiler *c, struct snap_target *t, bool lane)
-{
-    const struct snap_provider *p = t->provider;
-    struct health **limits = arena_zalloc(c->a, p->n_credentials * sizeof(struct health *));
-    for (uint32_t i = 0; i < p->n_credentials; i++) {
-        limits[i] = health_of(arena_printf(&c->scratch, "%.*s limit %.*s %.*s", STR_ARG(p->id),
-                                           STR_ARG(p->credentials[i].id), STR_ARG(t->model)));
-    }
-    t->limits = limits;
-    t->lane = lane ? health_of(arena_printf(&c->scratch, "%.*s lane %.*s", STR_ARG(p->id),
-                                            STR_ARG(t->model)))
-                   : NULL;
-}
-
 static struct snap_target target_for(struct compiler *c, const struct snap_provider *p,
                                      struct str model)
 {
-    return (struct snap_target){.provider = p,
-                                .model = model,
-                                .quoted = quote(c, model),
-                                .quirks = p->quirks | vendor_model_quirks(p->family, model),
-                                .max_output = vendor_model_output(model),
-                                .weight = 1,
-                                .priority = 1};
+    struct snap_target t = {.provider = p,
+                            .model = model,
+                            .quoted = quote(c, model),
+                            .quirks = p->quirks | vendor_model_quirks(p->family, model),
+                            .max_output = vendor_model_output(model),
+                            .weight = 1,
+                            .priority = 1};
+    health_of_target(c->a, &c->scratch, &t);
+    return t;
 }
 
 static void compile_declared(struct compiler *c, const struct config_model *m)
@@ -352,7 +339,6 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
         targets[i] = target_for(c, &c->providers[m->targets[i].provider], m->targets[i].model);
         targets[i].weight = (uint32_t)m->targets[i].weight;
         targets[i].priority = (uint32_t)m->targets[i].priority;
-        compile_health(c, &targets[i], true);
         targets[i].price = compile_price(c->a, &m->targets[i], &targets[i]);
     }
     qsort(targets, m->n_targets, sizeof *targets, by_priority);
@@ -384,7 +370,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
 {
     struct snap_target *any = arena_zalloc(c->a, sizeof *any);
     *any = (struct snap_target){.provider = p, .weight = 1, .priority = 1};
-    compile_health(c, any, false);
+    health_of_target(c->a, &c->scratch, any);
     any->price = p->sim ? known_price(c->a, any) : NULL;
     insert_model(c, (struct snap_model){.name = arena_printf(c->a, "%.*s/", STR_ARG(p->id)),
                                         .targets = any,
@@ -392,7 +378,6 @@ static void compile_names(struct compiler *c, const struct config_provider *from
     for (size_t i = 0; i < from->n_models; i++) {
         struct snap_target *t = arena_zalloc(c->a, sizeof *t);
         *t = target_for(c, p, from->models[i]);
-        compile_health(c, t, true);
         t->price = known_price(c->a, t);
         struct snap_model m = {
             .targets = t, .n_targets = 1, .listed = listed, .facts = facts_of(t)};

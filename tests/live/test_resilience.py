@@ -211,6 +211,17 @@ def test_a_limit_that_nobody_can_evade_is_told_with_its_end(accord, upstream):
     assert second.json()["error"]["code"] == "upstream_rate_limited"
 
 
+def test_a_limit_of_a_model_that_nobody_listed_leaves_the_others_alone(accord, upstream):
+    def answer(peer, request):
+        limited = json.loads(request.body)["model"] == "busy"
+        peer.send(error(429, "rate_limit_exceeded", headers=[("retry-after", "30")]) if limited else OK)
+
+    upstream.answer = answer
+    assert ask(accord, "one-key/busy").status == 429
+    assert ask(accord, "one-key/busy").json()["error"]["code"] == "upstream_rate_limited"
+    assert ask(accord, "one-key/idle").status == 200
+
+
 def test_a_short_limit_is_waited_for(accord, upstream):
     script = play(upstream, error(429, "rate_limit_exceeded", headers=[("retry-after-ms", "200")]), OK)
     assert ask(accord, "solo").status == 200
