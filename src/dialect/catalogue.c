@@ -107,6 +107,26 @@ static void put_words(struct buf *b, const struct catalogue_model *m)
 
 /* ---- OpenAI ---- */
 
+static void put_ability(struct buf *b, const char *name, bool is)
+{
+    ir_put_value(b, name, is ? STR("true") : STR("false"));
+}
+
+/* Mistral's SDKs check type and capabilities. Of what is not known, only that it may converse is said. */
+static void put_mistral(struct buf *b, const struct catalogue_model *m)
+{
+    ir_put_text(b, "type", STR("base"));
+    put_number(b, "max_context_length", m->context);
+    ir_put_name(b, "capabilities");
+    buf_addc(b, '{');
+    put_ability(b, "completion_chat", converses(m));
+    put_ability(b, "function_calling", can(m, CAN_TOOLS));
+    put_ability(b, "reasoning", can(m, CAN_THINKING));
+    put_ability(b, "vision", can(m, CAN_VISION));
+    put_ability(b, "audio", can(m, CAN_AUDIO));
+    buf_addc(b, '}');
+}
+
 /* OpenAI's own four members, and what its SDKs pass on of others': clients ask them what a model holds. */
 static void put_openai(struct buf *b, const struct catalogue_model *m)
 {
@@ -116,7 +136,9 @@ static void put_openai(struct buf *b, const struct catalogue_model *m)
     ir_put_plain(b, "owned_by", m->owner);
     put_number(b, "context_window", m->context);
     put_number(b, "max_output_tokens", m->max_output);
-    if (m->known) {
+    if (m->as_mistral) {
+        put_mistral(b, m);
+    } else if (m->known) {
         put_words(b, m);
     }
 }

@@ -16,6 +16,7 @@ struct catalogue_model {
     bool known;                     /* `can` says something; else nothing is claimed */
     uint32_t can;                   /* bits of enum model_can */
     int64_t deprecated_s, sunset_s; /* wall clock; 0: it stays */
+    bool as_mistral;                /* FAMILY_OPENAI: with what Mistral's own SDKs insist on */
 };
 
 /* Which part of a long list is wanted: `limit`, `after_id`, `before_id` of Anthropic, pageSize and pageToken of

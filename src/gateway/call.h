@@ -272,6 +272,8 @@ enum next page_version(struct call *c);
 /* The name under which Claude Code's picker shows a model, and the way back from it: `name` itself when it is
  * none of those. */
 struct str call_picker_name(struct arena *a, struct str name);
+/* Whether one of Mistral's own SDKs asks: they insist on more than others do. */
+bool call_by_mistral(const struct call *c);
 struct str call_picked_model(struct str name);
 enum next page_metrics(struct call *c);
 void page_metrics_forget(struct gather *g); /* the asker has left */

@@ -33,11 +33,18 @@ static enum next not_known(struct call *c, struct str name)
     return call_fail(c, &e, "The model \"%.*s\" is not known here.", STR_ARG(name));
 }
 
-static struct catalogue_model describe(const struct snap_model *m, struct str name)
+bool call_by_mistral(const struct call *c)
+{
+    return str_find(h1_find(c->req->head, STR("user-agent")), STR("mistral")) >= 0;
+}
+
+static struct catalogue_model describe(const struct call *c, const struct snap_model *m,
+                                       struct str name)
 {
     const struct model_facts *f = m->facts;
     struct catalogue_model out = {.name = name,
                                   .owner = m->targets[0].provider->id,
+                                  .as_mistral = call_by_mistral(c),
                                   .deprecated_s = (int64_t)(m->deprecated_us / 1000000),
                                   .sunset_s = (int64_t)(m->sunset_us / 1000000)};
     if (f) {
@@ -75,7 +82,7 @@ static enum next one_model(struct call *c, enum family shape)
         return not_known(c, name);
     }
     c->model = m; /* its lifecycle is told */
-    struct catalogue_model one = describe(m, name);
+    struct catalogue_model one = describe(c, m, name);
     catalogue_put_model(&b, shape, &one);
     return reply(c, &b);
 }
@@ -98,7 +105,7 @@ enum next page_show(struct call *c)
         return not_known(c, c->asked);
     }
     c->model = m;
-    struct catalogue_model one = describe(m, name);
+    struct catalogue_model one = describe(c, m, name);
     catalogue_put_show(&b, &one);
     return reply(c, &b);
 }
@@ -189,9 +196,9 @@ enum next page_models(struct call *c)
             !snap_key_may(c->key, m->name)) {
             continue;
         }
-        all[n++] = describe(m, m->name);
+        all[n++] = describe(c, m, m->name);
         if (picker && !picker_shows(m->name)) {
-            all[n] = describe(m, call_picker_name(&c->req->arena, m->name));
+            all[n] = describe(c, m, call_picker_name(&c->req->arena, m->name));
             all[n++].display_name = m->name;
         }
     }

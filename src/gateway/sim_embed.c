@@ -138,8 +138,7 @@ static void write_vector(struct sim_call *c, struct buf *b)
 
 static void list_open(struct sim_call *c, struct buf *b)
 {
-    (void)c;
-    buf_add(b, STR("{\"object\":\"list\",\"data\":["));
+    buf_printf(b, "{\"object\":\"list\",\"id\":\"sim-embd-%.*s\",\"data\":[", STR_ARG(c->id));
 }
 
 static void list_item(struct sim_call *c, struct buf *b)

@@ -214,8 +214,7 @@ static bool asks_for_sse(const struct call *c)
 /* Mistral's own SDKs, whatever the language, check that each piece of a call has the call's name. */
 static bool takes_whole_calls(const struct call *c)
 {
-    return c->stream && c->tr->caller == format_of(FORMAT_CHAT) &&
-           str_find(h1_find(c->req->head, STR("user-agent")), STR("mistral")) >= 0;
+    return c->stream && c->tr->caller == format_of(FORMAT_CHAT) && call_by_mistral(c);
 }
 
 static void start(struct call *c)

@@ -255,6 +255,13 @@ def test_mistral_tool_loop(mistral, model, stream):
     assert second.choices[0].message.content == RESULT
 
 
+def test_mistral_lists_models_and_embeds(mistral, gateway):
+    names = [m.id for m in mistral.models.list().data]
+    assert {"m", "sim/echo"} <= set(names)
+    assert mistral.models.retrieve(model_id="sim/echo").capabilities.completion_chat
+    assert len(mistral.embeddings.create(model="sim/echo", inputs=["a", "b"]).data) == 2
+
+
 @others_than("m")
 def test_mistral_error(mistral, model):
     errors = require_python("mistralai.client.errors")
