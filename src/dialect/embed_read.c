@@ -455,6 +455,18 @@ int embed_read_cohere(struct embed_call *c, struct str body)
     return must_hold_text(c, "texts");
 }
 
+/* What InvokeModel carries is the model's own; of those only embeddings are known here. */
+int embed_read_invoke(struct embed_call *c, struct str body)
+{
+    if (!embed_member(body, STR("texts")).n && !embed_member(body, STR("images")).n) {
+        return ir_bad(c->call,
+                      "must hold inputText or texts: only embeddings are translated from "
+                      "InvokeModel; send conversations to /converse or /converse-stream",
+                      "body");
+    }
+    return embed_read_cohere(c, body);
+}
+
 /* ---- ollama.embed, and the older /api/embeddings with its one prompt ---- */
 
 int embed_read_ollama(struct embed_call *c, struct str body)

@@ -7,6 +7,7 @@
 
 int embed_read_openai(struct embed_call *c, struct str body);
 int embed_read_gemini(struct embed_call *c, struct str body);
+int embed_read_invoke(struct embed_call *c, struct str body);
 int embed_read_cohere(struct embed_call *c, struct str body);
 int embed_read_ollama(struct embed_call *c, struct str body);
 int embed_read_titan(struct embed_call *c, struct str body);

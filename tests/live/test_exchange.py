@@ -98,6 +98,13 @@ def test_embeddings(accord, vendors, caller, model):
             assert vectors == [vector(t) for t in texts]
 
 
+def test_a_conversation_by_invoke_is_told_where_it_is_spoken(accord):
+    body = json.dumps({"max_tokens": 9, "messages": []}).encode()
+    answer = accord.call("POST", "/model/sim%2Fecho/invoke", body)
+    assert answer.status == 400
+    assert "/converse" in answer.json()["message"] and "embeddings" in answer.json()["message"]
+
+
 @pytest.mark.parametrize("model, calls", [("cohere-m", 3), ("gemini-m", 3), ("titan-m", 210), ("m", 1)])
 def test_more_texts_than_a_request_holds_go_in_several(accord, vendors, model, calls):
     texts = [str(n) * (1 + n % 5) for n in range(210)]
