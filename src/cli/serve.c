@@ -394,7 +394,8 @@ static void print_start(const struct server *s)
     if (key.n) {
         printf("First key:   %.*s   (shown once; it has all models)\n", STR_ARG(key));
     } else {
-        printf("Keys:        as made before; \"accord key create\" makes another\n");
+        printf("Keys:        those that are declared or were made before; \"accord key create\" "
+               "makes another\n");
     }
     if (link.n) {
         printf("Administrator: admin@localhost; set the password with this one-time link:\n"

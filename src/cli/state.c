@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "auth/keyfile.h"
 #include "cli/args.h"
@@ -80,6 +81,17 @@ static int end(struct request *q, int r, struct buf *errors)
     return r < 0 ? CLI_FAILED : CLI_OK;
 }
 
+/* SQLite would only say that it cannot open the file. */
+static bool is_there(const struct request *q, struct buf *errors)
+{
+    if (access(q->state, F_OK) == 0) {
+        return true;
+    }
+    buf_printf(errors, "there is no state in %.*s; --data DIR, or -c FILE, says where it is\n",
+               STR_ARG(q->dir));
+    return false;
+}
+
 int cli_backup(int argc, char **argv)
 {
     struct request q = {.name = "backup"};
@@ -89,7 +101,9 @@ int cli_backup(int argc, char **argv)
         arena_reset(&q.arena);
         return r - 1;
     }
-    r = is_shared(&q, &errors, "pg_dump") ? -EINVAL : backup_save(q.state, q.file, &errors);
+    r = is_shared(&q, &errors, "pg_dump") ? -EINVAL
+        : !is_there(&q, &errors)          ? -ENOENT
+                                          : backup_save(q.state, q.file, &errors);
     if (r == 0) {
         fprintf(stderr,
                 "The state is in %s. Secrets in it are sealed: keep %.*s/master.key, too, at "
@@ -141,7 +155,9 @@ int cli_audit_verify(int argc, char **argv)
     }
     const struct store_options o = {
         .data_dir = q.dir, .url = q.url, .master_key = str_of(getenv("ACCORD_MASTER_KEY"))};
-    r = sodium_init() < 0 ? -EIO : store_open(&o, &s, &errors);
+    r = sodium_init() < 0                    ? -EIO
+        : !q.url.n && !is_there(&q, &errors) ? -ENOENT
+                                             : store_open(&o, &s, &errors);
     r = r < 0 ? r : store_run(s, &v.job);
     if (r == 0) {
         printf("%lld entries, none changed, none missing\n", (long long)v.seq);

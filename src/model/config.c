@@ -171,6 +171,23 @@ static const char *nearest_id(struct load *l, const struct reference *x, size_t 
     return n_before < 20 ? nearest_word(x->at->text, ids_of(l, x->kind)) : NULL;
 }
 
+/* What follows "there is no provider "opnai"": what was probably meant, or what would make it be there. */
+static struct str advice(struct load *l, const struct reference *x, size_t n_before)
+{
+    struct arena *a = l->reader.arena;
+    const char *near = nearest_id(l, x, n_before);
+    struct str variable = {0};
+    if (near) {
+        return arena_printf(a, "; did you mean \"%s\"?", near);
+    }
+    if (x->kind == &kind_provider && l->config->environment_providers) {
+        variable = environment_variable(x->id);
+    }
+    return variable.n
+               ? arena_printf(a, "; declare it, or set %.*s in the environment", STR_ARG(variable))
+               : variable;
+}
+
 static void check_references(struct load *l)
 {
     size_t n = 0;
@@ -185,13 +202,12 @@ static void check_references(struct load *l)
             }
             continue;
         }
-        const char *near = nearest_id(l, x, n++);
+        struct str hint = advice(l, x, n++);
         struct buf shown = {.arena = l->reader.arena};
         buf_add_json(&shown, str_first(x->at->text, 80));
         mistake_add_at(l->reader.mistakes, x->at->line, x->at->column,
-                       "%.*s: there is no %s \"%.*s\"%s%s%s", STR_ARG(x->path), x->kind->name,
-                       STR_ARG(shown), near ? "; did you mean \"" : "", near ? near : "",
-                       near ? "\"?" : "");
+                       "%.*s: there is no %s \"%.*s\"%.*s", STR_ARG(x->path), x->kind->name,
+                       STR_ARG(shown), STR_ARG(hint));
     }
 }
 

@@ -23,6 +23,18 @@ size_t environment_max(void)
     return KNOWN;
 }
 
+struct str environment_variable(struct str id)
+{
+    struct str names, first = {0};
+    for (size_t i = 0; i < KNOWN; i++) {
+        if (str_eq(id, str_of(known_providers[i].id))) {
+            names = str_of(known_providers[i].variables);
+            str_cut(&names, ',', &first);
+        }
+    }
+    return first;
+}
+
 /* A key made by Accord is in the environment of an application that calls Accord; it opens no
  * provider, and sending it there would give it away. */
 static bool is_usable(struct arena *a, struct str secret)

@@ -10,5 +10,7 @@
  * environment that cannot be used is a mistake. */
 size_t environment_providers(struct arena *a, struct mistakes *m, struct config_provider *to);
 size_t environment_max(void);
+/* The variable that would make the provider of that id; empty: none does. */
+struct str environment_variable(struct str id);
 
 #endif

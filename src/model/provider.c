@@ -123,6 +123,21 @@ static const struct field provider_fields[] = {
     {.name = "origin", .type = FIELD_ORIGIN, .at = AT(config_provider, origin)},
 };
 
+/* What calls are sent to below the base URL: whoever copies a whole address out of a vendor's page has it at the end. */
+static struct str doubled_end(const struct config_provider *p)
+{
+    static const struct str ends[] = {
+        {"/chat/completions", 17}, {"/completions", 12}, {"/embeddings", 11}, {"/responses", 10},
+        {"/messages", 9},          {"/api/chat", 9},     {"/v2/chat", 8}};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (str_ends(p->base_url, ends[i])) {
+            return ends[i];
+        }
+    }
+    bool api = p->dialect == PROVIDER_OLLAMA && str_ends(p->base_url, STR("/api"));
+    return api ? STR("/api") : (struct str){0};
+}
+
 /* The best first; those of one priority stay in the order of the file. */
 static void sort_credentials(struct config_provider *p)
 {
@@ -151,6 +166,15 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
         struct path at = {.up = path, .name = STR("base_url")};
         mistake_add(r->mistakes, j, &at, "missing: the dialect %s has no official address",
                     dialects[p->dialect]);
+    }
+    struct str end = doubled_end(p);
+    if (end.n) {
+        struct path at = {.up = path, .name = STR("base_url")};
+        const struct json *url = json_get(j, STR("base_url"));
+        mistake_add(
+            r->mistakes, url ? url : j, &at,
+            "leave out \"%.*s\": it is what stands before that, and calls add it themselves",
+            STR_ARG(end));
     }
 }
 

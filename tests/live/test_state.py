@@ -25,6 +25,8 @@ def test_backup_and_restore_of_a_running_server(start, tmp_path):
     assert restored.returncode == 0, restored.stderr
     wait_for(lambda: api.get(path).status_code == 200, timeout=5)
     assert api.etag(path) == team["etag"]
+    nowhere = run(["backup", tmp_path / "none.db", "--data", tmp_path], tmp_path)
+    assert nowhere.returncode == 1 and "there is no state in" in nowhere.stderr
     (tmp_path / "not.db").write_bytes(b"nonsense" * 1000)
     bad = run(["restore", tmp_path / "not.db", "--data", data], tmp_path)
     assert bad.returncode == 1
