@@ -7,6 +7,7 @@ static const struct sim_format *const formats[] = {
     &sim_chat,           &sim_messages,      &sim_generate,       &sim_stream_generate,
     &sim_responses,      &sim_completions,   &sim_embeddings,     &sim_moderations,
     &sim_count_messages, &sim_embed_content, &sim_count_contents, &sim_batch_embed,
+    &sim_rerank,
 };
 
 static const struct {

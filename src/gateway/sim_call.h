@@ -81,7 +81,7 @@ struct sim_format {
 
 extern const struct sim_format sim_chat, sim_completions, sim_responses, sim_embeddings,
     sim_moderations, sim_messages, sim_count_messages, sim_generate, sim_stream_generate,
-    sim_count_contents, sim_embed_content, sim_batch_embed;
+    sim_count_contents, sim_embed_content, sim_batch_embed, sim_rerank;
 
 /* A tool that the request offers, taken out of its dialect's shape. */
 struct sim_tool {
@@ -113,6 +113,8 @@ struct sim_call {
     size_t n_items;
     int64_t dims; /* of vectors */
     bool base64;
+    int64_t top_n; /* results of a reranking */
+    bool with_documents;
     int64_t wish[SIM_WISH_COUNT]; /* -1: not said */
     bool cut_bytes, stall_bytes;  /* the number counts bytes, not events */
     struct api_error error;       /* why it is refused: status 0 when it is not */

@@ -1,6 +1,8 @@
-/* Embeddings of OpenAI and Gemini. A vector counts words: each falls by its hash into one
+/* Embeddings of OpenAI and Gemini, and reranking by them. A vector counts words: each falls by its hash into one
  * dimension, up or down, and the whole has length 1. So the same text has the same vector
  * everywhere, and texts that share words are near each other. */
+#include <stdlib.h>
+
 #include "gateway/sim_call.h"
 
 enum { DIMS_DEFAULT = 8, DIMS_MAX = 3072, ITEMS_MAX = 2048 };
@@ -221,6 +223,108 @@ static bool read_embeddings(struct sim_call *c, const struct json *body)
 }
 
 const struct sim_format sim_embeddings = {.path = {"/embeddings", 11}, .read = read_embeddings};
+
+/* ---- reranking, which others have put beside OpenAI's ---- */
+
+struct ranked {
+    double score;
+    size_t index;
+};
+
+static int best_first(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    return x->score > y->score   ? -1
+           : x->score < y->score ? 1
+                                 : (x->index > y->index) - (x->index < y->index);
+}
+
+/* The document's text: it is a string, or an object with one. */
+static const struct json *text_in(const struct json *document)
+{
+    const struct json *text =
+        document->type == JSON_OBJECT ? json_get(document, STR("text")) : document;
+    return text && text->type == JSON_STRING ? text : NULL;
+}
+
+/* The cosine, as far as it is above 0: both have length 1. */
+static double likeness(const float *query, const struct json *document)
+{
+    float v[DIMS_MAX];
+    double sum = 0;
+    make_vector(v, DIMS_MAX, text_in(document));
+    for (int i = 0; i < DIMS_MAX; i++) {
+        sum += (double)v[i] * (double)query[i];
+    }
+    return sum < 0 ? 0 : sum > 1 ? 1 : sum;
+}
+
+/* items[0] is the query. */
+static void write_ranking(struct sim_call *c, struct buf *b)
+{
+    float query[DIMS_MAX];
+    size_t n = c->n_items - 1;
+    struct ranked *order = arena_alloc(&c->req->arena, n * sizeof *order);
+    make_vector(query, DIMS_MAX, c->items[0]);
+    for (size_t i = 0; i < n; i++) {
+        order[i] = (struct ranked){likeness(query, c->items[i + 1]), i};
+    }
+    qsort(order, n, sizeof *order, best_first);
+    buf_printf(b, "{\"id\":\"sim-rank-%.*s\",\"model\":\"%.*s\",\"results\":[", STR_ARG(c->id),
+               STR_ARG(c->name));
+    for (size_t i = 0; i < n && i < (size_t)c->top_n; i++) {
+        buf_printf(b, "%s{\"index\":%zu,\"relevance_score\":%.6g", i ? "," : "", order[i].index,
+                   order[i].score);
+        if (c->with_documents) {
+            buf_add(b, STR(",\"document\":{\"text\":"));
+            sim_string(b, text_in(c->items[order[i].index + 1])->text);
+            buf_addc(b, '}');
+        }
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+    if (sim_tells_usage(c)) {
+        buf_printf(b, ",\"usage\":{\"total_tokens\":%llu}", (unsigned long long)c->input_tokens);
+    }
+    buf_addc(b, '}');
+}
+
+static const struct sim_part ranking_whole[] = {{SIM_ONCE, write_ranking}};
+
+static bool read_rerank(struct sim_call *c, const struct json *body)
+{
+    const struct json *query = json_get(body, STR("query")), *document;
+    if (!query || query->type != JSON_STRING) {
+        return sim_refuse(c, 400, "invalid_value", "query", "\"query\" must be a string.");
+    }
+    if (!sim_read_array(c, body, "documents", &document)) {
+        return false;
+    }
+    size_t n = json_count(json_get(body, STR("documents")));
+    if (n == 0 || n > ITEMS_MAX) {
+        return sim_refuse(c, 400, "invalid_value", "documents",
+                          "\"documents\" must hold 1 to %d documents.", ITEMS_MAX);
+    }
+    c->keep_input = true;
+    c->items = arena_alloc(&c->req->arena, (n + 1) * sizeof *c->items);
+    c->items[c->n_items++] = query;
+    sim_turn(c, false);
+    sim_hear(c, query->text, true);
+    for (; document; document = document->next) {
+        if (!text_in(document)) {
+            return sim_refuse(c, 400, "invalid_value", "documents",
+                              "A document must be a string, or an object with a \"text\".");
+        }
+        sim_hear(c, text_in(document)->text, false);
+        c->items[c->n_items++] = document;
+    }
+    c->top_n = ITEMS_MAX;
+    c->with_documents = sim_true(json_get(body, STR("return_documents")));
+    sim_answer(c, SIM_WHOLE, ranking_whole);
+    return sim_read_count(c, body, "top_n", INT32_MAX, &c->top_n);
+}
+
+const struct sim_format sim_rerank = {.path = {"/rerank", 7}, .read = read_rerank};
 
 /* ---- Gemini ---- */
 

@@ -324,6 +324,12 @@ static bool read_tools(struct sim_call *c, const struct json *body)
 
 static bool read_response(struct sim_call *c, const struct json *body)
 {
+    const struct json *previous = json_get(body, STR("previous_response_id"));
+    if (previous && previous->type != JSON_NULL) {
+        return sim_refuse(c, 400, "previous_response_not_found", "previous_response_id",
+                          "The simulated provider keeps no responses: send the conversation itself "
+                          "as \"input\".");
+    }
     sim_hear_content(c, json_get(body, STR("instructions")), false);
     if (!read_input(c, json_get(body, STR("input"))) ||
         !sim_read_count(c, body, "max_output_tokens", INT32_MAX, &c->max_tokens) ||

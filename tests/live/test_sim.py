@@ -213,3 +213,23 @@ def test_tool_that_is_asked_for_is_called(sim):
         {"role": "user", "content": 'call get_weather {"city": "Oslo"}'}]}).json()
     call = answer["choices"][0]["message"]["tool_calls"][0]["function"]
     assert (call["name"], json.loads(call["arguments"])) == ("get_weather", {"city": "Oslo"})
+
+
+@pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank"])
+def test_documents_that_share_words_with_the_query_come_first(sim, path):
+    documents = ["a horse", "the quick brown fox", {"text": "the fox"}]
+    body = {"model": "sim/echo", "query": "the fox", "documents": documents}
+    results = sim.post(path, body).json()["results"]
+    assert [r["index"] for r in results] == [2, 1, 0]
+    assert results[0]["relevance_score"] > results[1]["relevance_score"] > results[2]["relevance_score"] == 0
+    assert results[0]["relevance_score"] == pytest.approx(1)
+    assert [r["index"] for r in sim.post(path, body | {"top_n": 1}).json()["results"]] == [2]
+    assert sim.post(path, body | {"documents": []}).status == 400
+
+
+def test_a_response_that_nobody_keeps_is_not_continued(sim):
+    first = sim.post("/v1/responses", {"model": "sim/echo", "input": "one"}).json()
+    second = sim.post("/v1/responses", {"model": "sim/echo", "input": "two",
+                                        "previous_response_id": first["id"]})
+    assert second.status == 400
+    assert second.json()["error"]["code"] == "previous_response_not_found"
