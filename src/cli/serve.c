@@ -16,6 +16,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/startup.h"
+#include "cli/welcome.h"
 #include "gateway/counter_journal.h"
 #include "gateway/worker.h"
 #include "ledger/writer.h"
@@ -166,6 +167,9 @@ static void reload(struct server *s)
     }
     if (r == 0) {
         r = startup_keys(&s->start, &in);
+        welcome_print_made(s->start.made,
+                           s->json); /* they are kept, whatever becomes of the rest */
+        s->start.made = NULL;
     }
     if (r == 0) {
         r = world_declare(&s->world, base_of(&in), &errors);
@@ -358,60 +362,16 @@ static int start_workers(struct server *s, const struct config *c, int fds[WORKE
     return r;
 }
 
-/* ---- words for the user ---- */
-
-static void print_start(const struct server *s)
+static void welcome(struct server *s)
 {
-    struct str a = s->addresses[0], key = secret_reveal(s->start.first_key);
-    struct str link = secret_reveal(s->admin_link);
-    const char *scheme = s->tls ? "https" : "http";
-    bool is_unix = str_starts(a, STR("unix:"));
-    struct str base = is_unix ? a
-                              : arena_printf((struct arena *)(uintptr_t)&s->start.arena,
-                                             "%s://%.*s", scheme, STR_ARG(a));
-    if (s->json) {
-        struct buf b = {0};
-        buf_add(&b, STR("{\"address\":\""));
-        buf_add_json(&b, base);
-        buf_add(&b, key.n ? STR("\",\"key\":\"") : STR("\",\"key\":null"));
-        buf_add_json(&b, key);
-        if (key.n) {
-            buf_addc(&b, '"');
-        }
-        if (link.n) {
-            buf_printf(&b, ",\"admin_link\":\"%.*s\"", STR_ARG(link));
-        }
-        buf_printf(&b, ",\"pid\":%ld}\n", (long)getpid());
-        fwrite(b.p, 1, b.n, stdout);
-        buf_free(&b);
-        fflush(stdout);
-        return;
-    }
-    printf("Accord %s listens on %.*s\n", ACCORD_VERSION, STR_ARG(base));
-    for (size_t i = 1; i < s->n_addresses; i++) {
-        printf("                and on %.*s\n", STR_ARG(s->addresses[i]));
-    }
-    if (key.n) {
-        printf("First key:   %.*s   (shown once; it has all models)\n", STR_ARG(key));
-    } else {
-        printf("Keys:        those that are declared or were made before; \"accord key create\" "
-               "makes another\n");
-    }
-    if (link.n) {
-        printf("Administrator: admin@localhost; set the password with this one-time link:\n"
-               "  %s login --address %.*s --link %.*s\n",
-               program_invocation_name, STR_ARG(base), STR_ARG(link));
-    }
-    /* Single quotes around a key that is known, double ones where the shell is to fill it in. */
-    const char *quote = key.n ? "'" : "\"";
-    printf("Try it:\n  curl %s%.*s%s/v1/chat/completions -H %sAuthorization: Bearer %.*s%s \\\n"
-           "    -H 'Content-Type: application/json' \\\n"
-           "    -d "
-           "'{\"model\":\"sim/echo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n",
-           is_unix ? "--unix-socket " : "", is_unix ? (int)a.n - 5 : (int)base.n,
-           is_unix ? a.p + 5 : base.p, is_unix ? " http://localhost" : "", quote,
-           key.n ? (int)key.n : 11, key.n ? key.p : "$ACCORD_KEY", quote);
-    fflush(stdout);
+    const struct welcome w = {.addresses = s->addresses,
+                              .n_addresses = s->n_addresses,
+                              .tls = s->tls,
+                              .json = s->json,
+                              .admin_link = secret_reveal(s->admin_link),
+                              .made = s->start.made};
+    welcome_print(&w);
+    s->start.made = NULL;
 }
 
 /* ---- the command ---- */
@@ -526,7 +486,7 @@ static int run(struct server *s)
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
         loop_on_signal(s->control, watched[i], on_signal, s);
     }
-    print_start(s);
+    welcome(s);
     loop_run(s->control);
     for (unsigned i = 0; i < s->gateway.n_workers; i++) {
         pthread_join(s->threads[i], NULL);

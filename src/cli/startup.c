@@ -92,15 +92,14 @@ int startup_data(struct startup *s, struct str data)
     return 0;
 }
 
-/* A key that was made at this start or reload: shown now, and never again. */
 static void remember_made(struct startup *s, struct str id, struct secret secret)
 {
-    if (secret_empty(s->first_key)) {
-        s->first_key = secret;
-    } else {
-        printf("Key %.*s: %.*s   (shown once)\n", STR_ARG(id), STR_ARG(secret_reveal(secret)));
-        fflush(stdout);
+    struct made_key **end = &s->made, *key = arena_zalloc(&s->arena, sizeof *key);
+    *key = (struct made_key){.id = arena_dup(&s->arena, id), .secret = secret};
+    while (*end) {
+        end = &(*end)->next;
     }
+    *end = key;
 }
 
 static const struct keyfile_entry *kept_key(const struct snapshot_input *in, struct str id)
@@ -163,8 +162,7 @@ int startup_keys(struct startup *s, struct snapshot_input *in)
         struct keyfile_entry first = {
             .id = STR("first"), .models = (struct str *)(uintptr_t)all, .n_models = 1};
         key_digest(given, first.digest);
-        put_key(in, &first);
-        s->first_key = secret_of(given);
+        put_key(in, &first); /* whoever set it knows it: it is not printed */
     }
     for (size_t i = 0; r == 0 && i < c->n_keys; i++) {
         const struct config_key *k = &c->keys[i];

@@ -6,13 +6,20 @@
 #include "auth/keyfile.h"
 #include "gateway/snapshot.h"
 
+/* A key that was made, until it is shown: once, and never again. */
+struct made_key {
+    struct str id;
+    struct secret secret;
+    struct made_key *next;
+};
+
 struct startup {
     const char *config_path; /* NULL: none */
     struct config_overrides over;
-    uint64_t generation;     /* of the snapshot that runs */
-    int pid_fd;              /* holds the lock of the data directory; -1: none yet */
-    struct secret first_key; /* a key that was made or given at this start */
-    struct arena arena;      /* of texts that live as long as the process */
+    uint64_t generation;   /* of the snapshot that runs */
+    int pid_fd;            /* holds the lock of the data directory; -1: none yet */
+    struct made_key *made; /* in the order in which they were made; who shows them takes them off */
+    struct arena arena;    /* of texts that live as long as the process */
 };
 
 /* Reads configuration and key file, and looks for an Ollama. 0 or -Exxx with lines in `errors`; the
@@ -27,7 +34,7 @@ __attribute__((warn_unused_result)) int startup_tls(struct startup *s, const str
 /* Makes the data directory and takes it for this process; says what is wrong. */
 __attribute__((warn_unused_result)) int startup_data(struct startup *s, struct str data);
 
-/* Completes the keys: ACCORD_FIRST_KEY, declared keys without a secret (made and shown once), and a
+/* Completes the keys: ACCORD_FIRST_KEY, declared keys without a secret, which are made, and a
  * first key when there is none at all. Says what is wrong. */
 __attribute__((warn_unused_result)) int startup_keys(struct startup *s, struct snapshot_input *in);
 

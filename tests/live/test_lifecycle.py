@@ -238,8 +238,24 @@ def test_start_needs_no_file_and_prints_what_scripts_need(start):
 
 def test_first_key_comes_from_the_environment(start):
     accord = start(None, env={"ACCORD_FIRST_KEY": KEY})
-    assert accord.key == KEY
+    assert accord.started["key"] is None, "whoever set it knows it; it belongs in no journal"
     assert accord.get("/v1/models").status == 200
+
+
+def test_every_key_that_is_made_is_shown_once(start, upstream):
+    config = config_for(upstream.url)
+    accord = start(config | {"keys": [{"id": "a"}, {"id": "b"}]})
+    keys = accord.started["keys"]
+    assert set(keys) == {"a", "b"} and accord.started["key"] == keys["a"]
+    again = start(config, arguments=["--data", accord.directory / "other"])
+    for name in ["c", "d"]:
+        config["keys"].append({"id": name})
+        again.write_config(config)
+        again.signal(signal.SIGHUP)
+        made = json.loads(again._first_line())
+        assert made["id"] == name
+        wait_for(lambda: again.call("GET", "/v1/models", key=False, headers=[("x-api-key", made["secret"])]).status == 200,  # noqa: B023, E501
+                 what="the new key to work")
 
 
 def test_first_key_survives_a_restart_and_is_stored_as_a_hash(tmp_path):
