@@ -207,6 +207,10 @@ void relay_head(struct call *c, const struct h1_head *h)
         is_no_api(c, "upstream_not_an_api", "answered with an HTML page; check its base_url");
         return;
     }
+    if (h->status == 200 && h->body == BODY_NONE && format_of(c->ep.endpoint->format)) {
+        is_no_api(c, "upstream_not_an_api", "answered with an empty body");
+        return;
+    }
     if (h->status >= 300 && h->status < 400 && h->status != 304) {
         is_no_api(c, "upstream_redirect",
                   "answered with a redirect, which is not followed; check its base_url");

@@ -94,7 +94,7 @@ def test_what_is_wrong_with_the_request_is_told_at_once(accord, upstream, status
     assert answer.json()["error"]["message"] == "say it better"
 
 
-@pytest.mark.parametrize("breaks", ["reset", "close", "html", "half"])
+@pytest.mark.parametrize("breaks", ["reset", "close", "html", "empty", "half"])
 def test_an_answer_that_is_none_is_followed_by_another(accord, upstream, breaks):
     def broken(peer):
         if breaks == "half":
@@ -102,6 +102,8 @@ def test_an_answer_that_is_none_is_followed_by_another(accord, upstream, breaks)
                                             ("Content-Length", 100)], status=500) + b"{")
         elif breaks == "html":
             peer.send(whole(b"<html>log in</html>", content_type="text/html"))
+        elif breaks == "empty":
+            peer.send(whole(b""))
         elif breaks == "reset":
             peer.reset()
         return "close"
