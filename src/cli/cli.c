@@ -16,9 +16,10 @@ const struct cli_command cli_commands[] = {
      "  --listen ADDRESS    HOST:PORT, [IPV6]:PORT, :PORT or unix:/PATH; port 0 takes a free one\n"
      "  --data DIR          where keys and state are kept\n"
      "  --workers N         event loops; default: the cores it may use\n"
-     "  --json              print one line of JSON once it listens: address, key, pid\n"
+     "  --json              print one line of JSON once it listens: address, keys, pid\n"
      "\n"
-     "The environment: ACCORD_FIRST_KEY is the first key; an API key such as OPENAI_API_KEY,\n"
+     "The environment: ACCORD_FIRST_KEY is a key for all models; an API key such as "
+     "OPENAI_API_KEY,\n"
      "ANTHROPIC_API_KEY or GEMINI_API_KEY makes that provider available.\n",
      cli_serve},
     {"check", "check a configuration and print what is in effect",

@@ -14,6 +14,15 @@
 
 /* ---- what all of them begin with ---- */
 
+static void print_kinds(void)
+{
+    fputs("the kinds are:", stderr);
+    for (size_t i = 0; resource_kinds[i]; i++) {
+        fprintf(stderr, " %s", resource_kinds[i]->plural);
+    }
+    fputc('\n', stderr);
+}
+
 static const struct resource_kind *kind_of(const char *command, const char *word)
 {
     const char *names[64];
@@ -28,12 +37,9 @@ static const struct resource_kind *kind_of(const char *command, const char *word
     }
     names[n] = NULL;
     const char *near = nearest_word(str_of(word), names);
-    fprintf(stderr, "accord %s: there is no kind \"%s\"%s%s%s; the kinds are:", command, word,
+    fprintf(stderr, "accord %s: there is no kind \"%s\"%s%s%s; ", command, word,
             near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-    for (size_t i = 0; i < n; i++) {
-        fprintf(stderr, " %s", names[i]);
-    }
-    fputc('\n', stderr);
+    print_kinds();
     return NULL;
 }
 
@@ -72,7 +78,11 @@ int request_read(struct request *q, const char *command, int argc, char **argv, 
         return r + 1;
     }
     if (q->n < least) {
-        return usage(command, q->n ? "ID is missing" : "KIND is missing");
+        int wrong = usage(command, q->n ? "ID is missing" : "KIND is missing");
+        if (!q->n) {
+            print_kinds();
+        }
+        return wrong;
     }
     if (q->output && strcmp(q->output, "yaml") != 0 && strcmp(q->output, "json") != 0 &&
         strcmp(q->output, "table") != 0) {

@@ -223,8 +223,10 @@ static enum next find_model(struct call *c)
     if (c->model->sunset_us && c->model->sunset_us <= clock_wall_us()) {
         e.status = 410;
         e.code = "model_retired";
-        return call_fail(c, &e, "The model \"%.*s\" is not served any more; see the Link field.",
-                         STR_ARG(c->asked));
+        struct str next = c->model->successor;
+        return call_fail(c, &e, "The model \"%.*s\" is not served any more%s%.*s%s.",
+                         STR_ARG(c->asked), next.n ? "; its successor is \"" : "", STR_ARG(next),
+                         next.n ? "\"" : "");
     }
     return admit_model(c);
 }

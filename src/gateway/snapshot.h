@@ -119,6 +119,7 @@ struct snap_model {
     struct str lifecycle;   /* lines of its answers: Deprecation, Sunset, Link; empty: it stays */
     uint64_t deprecated_us; /* wall clock; 0: never */
     uint64_t sunset_us;     /* wall clock, from when on it is gone; 0: never */
+    struct str successor;   /* the model that takes its place; may be empty */
     const struct model_facts *facts; /* of the first target; NULL: nothing is known */
     const struct snap_limits *limits;
     struct snap_retry retry;

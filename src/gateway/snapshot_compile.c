@@ -304,9 +304,8 @@ static void compile_lifecycle(struct compiler *c, const struct config_model *fro
     if (!l.about.n) {
         l.about = model_link(c, from->id);
     }
-    if (from->successor.n) {
-        l.successor = model_link(c, from->successor);
-    }
+    l.successor = from->successor.n ? model_link(c, from->successor) : l.successor;
+    m->successor = from->successor;
     lifecycle_fields(&b, &l);
     m->lifecycle = buf_str(&b);
     m->deprecated_us = (uint64_t)deprecated_us;

@@ -189,6 +189,12 @@ def test_apply_shows_the_secret_of_a_key_that_it_makes(cli, tmp_path):
     assert "secret" not in cli("apply", "-f", str(file)).stdout
 
 
+def test_a_missing_kind_is_answered_with_all_of_them(cli):
+    missing = cli("get")
+    assert missing.returncode == 2 and "KIND is missing" in missing.stderr
+    assert " teams " in missing.stderr and " models " in missing.stderr
+
+
 def test_help_does_nothing_else(cli):
     for command in ("restore", "backup", "revoke"):
         helped = cli(command, "--help")

@@ -392,7 +392,7 @@ def test_K4_after_its_sunset_it_is_410(start, upstream, target, body):
     response = accord.call("POST", target, body)
     assert response.status == 410 and upstream.seen == b""
     error = response.json()["error"]
-    assert error["code"] == "model_retired" and error["message"]
+    assert error["code"] == "model_retired" and '"claude-m"' in error["message"]
     assert response.header("x-should-retry") == "false"
     assert response.header("deprecation").startswith("@")
     assert response.header("sunset") == email.utils.format_datetime(until, usegmt=True)
