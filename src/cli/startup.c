@@ -26,7 +26,7 @@ int startup_load(struct startup *s, struct snapshot_input *in, struct buf *error
     if (r < 0) {
         return r;
     }
-    if (!s->over.no_environment) {
+    if (c->environment_providers && !s->over.no_environment) {
         ollama_discover(&in->arena, c);
     }
     in->config = c;

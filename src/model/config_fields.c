@@ -227,7 +227,8 @@ static const struct field settings_fields[] = {
      .fallback = "stderr",
      .at = AT(config, access_log)},
     {.name = "environment_providers",
-     .help = "Whether providers are made from the API keys found in the environment.",
+     .help = "Whether providers are made from the API keys found in the environment, and from an "
+             "Ollama that answers.",
      .type = FIELD_BOOL,
      .fallback = "true",
      .at = AT(config, environment_providers)},

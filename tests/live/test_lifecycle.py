@@ -272,6 +272,16 @@ def test_first_key_survives_a_restart_and_is_stored_as_a_hash(tmp_path):
         second.stop()
 
 
+def test_an_ollama_that_answers_is_there_unless_the_environment_is_not_wanted(start, upstream):
+    tags = json.dumps({"models": [{"name": "llama3:latest"}]}).encode()
+    upstream.answer = lambda peer, request: peer.send(answers.whole(tags))
+    env = {"OLLAMA_HOST": upstream.url.removeprefix("http://")}
+    for wanted in [True, False]:
+        accord = start({"environment_providers": wanted}, env=env)
+        ids = {m["id"] for m in accord.get("/v1/models").json()["data"]}
+        assert ("ollama/llama3:latest" in ids) == wanted, ids
+
+
 def test_providers_appear_from_the_environment(start):
     accord = start(None, env={"OPENAI_API_KEY": "sk-o-000000000000", "GEMINI_API_KEY": "g-0000000",
                               "ANTHROPIC_API_KEY": "sk-a-000000000000"})
