@@ -7,7 +7,9 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,14 +140,39 @@ static BIO *secure(const char *host, SSL_CTX **ret_ctx)
     return b;
 }
 
+/* unix:/PATH, as the server writes it. */
+static BIO *by_path(struct str path, const char **ret_why)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (path.n >= sizeof at.sun_path) {
+        *ret_why = "the path is too long for a socket";
+        return NULL;
+    }
+    memcpy(at.sun_path, path.p, path.n);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    BIO *b = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0
+                 ? BIO_new_socket(fd, BIO_CLOSE)
+                 : NULL;
+    if (!b) {
+        *ret_why = strerror(errno);
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    return b;
+}
+
 /* NULL: told. `*ret_ctx` is to be freed after the connection. */
 static BIO *connected(struct rest *r, SSL_CTX **ret_ctx, const char **ret_why)
 {
     struct str rest = r->address, host;
     bool tls = str_starts(rest, STR("https://"));
     *ret_ctx = NULL;
+    if (str_starts(rest, STR("unix:"))) {
+        return by_path(str_from(rest, 5), ret_why);
+    }
     if (!tls && !str_starts(rest, STR("http://"))) {
-        *ret_why = "the address must begin with http:// or https://";
+        *ret_why = "the address must begin with http://, https:// or unix:";
         return NULL;
     }
     rest = str_from(rest, tls ? 8 : 7);
@@ -174,7 +201,9 @@ static BIO *connected(struct rest *r, SSL_CTX **ret_ctx, const char **ret_why)
 static void add_request(struct buf *b, struct rest *r, const char *method, struct str path,
                         struct str fields, struct str body)
 {
-    struct str host = str_from(r->address, str_starts(r->address, STR("https://")) ? 8 : 7);
+    struct str host = str_starts(r->address, STR("unix:"))      ? STR("localhost")
+                      : str_starts(r->address, STR("https://")) ? str_from(r->address, 8)
+                                                                : str_from(r->address, 7);
     buf_printf(b, "%s /api/v1%.*s HTTP/1.0\r\nHost: %.*s\r\nUser-Agent: accord/%s\r\n", method,
                STR_ARG(path), STR_ARG(host), cli_program_version());
     if (r->cookie.n) {

@@ -221,6 +221,19 @@ def test_login_with_a_link_and_with_a_password(cli, tmp_path):
         server.stop()
 
 
+def test_login_by_the_socket_that_the_server_names(cli, tmp_path):
+    server = start_platform(tmp_path / "server", arguments=["--listen", "unix:s.sock"])
+    try:
+        address = f"unix:{tmp_path}/server/s.sock"
+        assert server.address == "unix:s.sock"
+        done = cli("login", "--address", address, "--link", server.started["admin_link"],
+                   stdin="correct horse battery\n", token=None, ACCORD_ADDRESS="")
+        assert done.returncode == 0, done.stderr
+        assert cli("whoami", ACCORD_ADDRESS=address, token=None).returncode == 0
+    finally:
+        server.stop()
+
+
 def test_mistakes_are_told(cli):
     wrong = cli("get", "teem")
     assert wrong.returncode == 2 and "did you mean teams?" in wrong.stderr
