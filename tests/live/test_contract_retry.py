@@ -233,6 +233,7 @@ def test_I9_a_crash_leaves_no_doubt(tmp_path):
         time.sleep(random.uniform(0, 0.006))
         accord.signal(signal.SIGKILL)
         thread.join()
+        accord.process.wait()  # its lock on the data directory goes with it
         accord = start_platform(tmp_path / "a")
         accord.may_fail = True
         api = Api(accord.address)
