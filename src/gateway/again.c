@@ -59,8 +59,8 @@ static void note(struct call *c, const struct fault *f)
     case FAULT_CREDENTIAL:
         h = c->credential->health;
         break;
-    case FAULT_LIMIT:
-        h = t->limits[c->credential - t->provider->credentials];
+    case FAULT_LIMIT: /* behind a wildcard stand other models, which it says nothing of */
+        h = t->model.n ? t->limits[c->credential - t->provider->credentials] : NULL;
         break;
     default:
         break;

@@ -224,6 +224,36 @@ def test_a_credential_without_money_rests_long(accord, upstream):
     assert script.keys == ["sk-one-00000000"] + 3 * ["sk-two-00000000"]
 
 
+def test_a_limit_of_one_model_behind_a_wildcard_is_not_that_of_the_others(accord, upstream):
+    busy = error(429, "rate_limit_exceeded", headers=[("retry-after", "60")])
+    upstream.answer = lambda peer, request: peer.send(busy if b'"busy"' in request.body else OK)
+    assert ask(accord, "up/busy").status == 429
+    assert ask(accord, "up/free").status == 200
+
+
+# ---- errors that are longer than what is held ----
+
+LONG = "x" * 300_000
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_long_error_about_our_credential_is_not_shown(accord, upstream, status):
+    play(upstream, error(status, "authentication_error", "sk-only-00000000 " + LONG))
+    answer = ask(accord, "solo")
+    assert (answer.status, answer.json()["error"]["code"]) == (502, "upstream_credentials_exhausted")
+
+
+def test_a_long_error_is_followed_by_another_target(accord, upstream):
+    script = play(upstream, error(500, "server_error", LONG), OK)
+    assert ask(accord, "m").status == 200 and script.models == ["a", "b"]
+
+
+def test_a_long_error_is_told_whole_in_the_end(accord, upstream):
+    play(upstream, error(404, "not_found", LONG))
+    answer = ask(accord, "solo")
+    assert (answer.status, answer.json()["error"]["message"]) == (404, LONG)
+
+
 # ---- breakers ----
 
 def test_a_lane_that_fails_again_and_again_is_left_alone_and_comes_back(accord, upstream):
