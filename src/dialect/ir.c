@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "dialect/ir_set.h"
 #include "json/scan.h"
 
 void ir_call_init(struct ir_call *c, struct arena *a)
@@ -147,11 +148,7 @@ struct by_id {
 
 static const struct ir_part **slot_of(const struct by_id *t, struct str id)
 {
-    uint64_t h = 0xcbf29ce484222325;
-    for (size_t i = 0; i < id.n; i++) {
-        h = (h ^ (unsigned char)id.p[i]) * 0x100000001b3;
-    }
-    for (uint64_t i = h ^ h >> 32;; i++) {
+    for (uint64_t i = ir_hash(id);; i++) {
         const struct ir_part **at = &t->slot[i & t->mask];
         if (!*at || str_eq((*at)->id, id)) {
             return at;

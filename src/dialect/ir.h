@@ -206,6 +206,8 @@ __attribute__((format(printf, 3, 4))) int ir_bad(struct ir_call *c, const char *
 struct str ir_plain(struct arena *a, struct str escaped);
 /* Puts plain text into escaped form, copied only when something must be escaped. */
 struct str ir_escape(struct arena *a, struct str plain);
+/* Escaped text without the escapes that it does not need: a solidus's, a letter's. */
+struct str ir_tidy(struct arena *a, struct str escaped);
 /* Whether escaped text is nothing but spaces, line ends and tabs. */
 bool ir_is_blank(struct str escaped);
 /* Whether escaped text that is longer than `plain` says it all the same. */

@@ -6,12 +6,15 @@
 #include "dialect/rerank.h"
 #include "dialect/tokens.h"
 
+enum { KEPT_MAX = 256 * 1024 * 1024 /* of answers that wait for the next ones */ };
+
 struct embedding {
     const struct embed_format *caller, *upstream;
     struct embed_call call;
     struct embed_answer answer;
     struct ir_list *all, *next; /* texts; those whose vectors have not come */
     uint32_t n, sent;           /* how many all are, and how many of them have been sent */
+    size_t kept;                /* bytes of answers that wait for the next ones */
 };
 
 struct reranking {
@@ -137,6 +140,9 @@ static enum exchanged put_embedding(struct call *c, struct embedding *e)
     if (e->caller->write_answer(&tr->text, &e->call, &e->answer, &out) < 0) {
         return EXCHANGE_MALFORMED;
     }
+    if (tr->text.overflow) {
+        return EXCHANGE_TOO_LARGE;
+    }
     tr->estimated = !told;
     c->usage.input = e->answer.tokens;
     return EXCHANGE_WHOLE;
@@ -148,6 +154,10 @@ static enum exchanged take_embedding(struct call *c, struct embedding *e, struct
     struct embed_answer before = e->answer;
     enum exchanged done = e->sent < e->n ? EXCHANGE_MORE : EXCHANGE_WHOLE;
     if (done == EXCHANGE_MORE) {
+        e->kept += body.n;
+        if (e->kept > KEPT_MAX) {
+            return EXCHANGE_TOO_LARGE;
+        }
         body = arena_dup(&c->req->arena, body); /* it must outlast the next ones */
     }
     if (e->upstream->read_answer(&e->answer, body) < 0 || vectors(&e->answer) != e->sent ||

@@ -78,6 +78,7 @@ static struct fault fault_of_held(struct call *c)
     f->read_error(&c->req->arena, body, json, &e);
     struct fault_answer a = {.status = held->status,
                              .code = e.code,
+                             .param = e.param,
                              .retry_after_ms =
                                  held->retry_after_ms ? held->retry_after_ms : e.retry_after_ms,
                              .should_retry = held->should_retry};

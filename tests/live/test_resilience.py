@@ -123,6 +123,16 @@ def test_a_failover_crosses_dialects(accord, upstream):
     assert answer.json()["choices"][0]["message"]["content"]
 
 
+def test_what_one_call_names_in_vain_says_nothing_of_the_model(accord, upstream):
+    gone = {"error": {"message": "Previous response with id 'resp_x' not found.", "code": "previous_response_not_found",
+                      "type": "invalid_request_error", "param": "previous_response_id"}}
+    script = play(upstream, whole(json.dumps(gone).encode(), status=404), whole(answers.RESPONSE))
+    body = {"model": "m", "input": "hi"}
+    answer = accord.post("/v1/responses", {**body, "previous_response_id": "resp_x"})
+    assert (answer.status, answer.json()) == (404, gone) and script.models == ["a"]
+    assert accord.post("/v1/responses", body).status == 200 and script.models == ["a", "a"]
+
+
 # ---- the same target ----
 
 @pytest.mark.parametrize("status", [408, 500, 503])
