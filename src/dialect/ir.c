@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdarg.h>
 
-#include "dialect/ir_set.h"
 #include "json/scan.h"
 
 void ir_call_init(struct ir_call *c, struct arena *a)
@@ -173,6 +172,9 @@ static struct by_id room_for(struct ir_call *c)
 
 void ir_call_finish(struct ir_call *c)
 {
+    for (const struct ir_list *l = c->choice_among; l; l = l->next) {
+        (void)ir_set_add(c->arena, &c->_among, l->text);
+    }
     struct by_id calls = room_for(c);
     for (struct ir_turn *t = calls.slot ? c->turns : NULL; t; t = t->next) {
         for (struct ir_part *p = t->first; p; p = p->next) {
@@ -189,11 +191,7 @@ void ir_call_finish(struct ir_call *c)
 
 bool ir_is_among(const struct ir_call *c, const struct ir_tool *t)
 {
-    const struct ir_list *l = c->choice_among;
-    while (l && !str_eq(l->text, t->name)) {
-        l = l->next;
-    }
-    return l || !c->choice_among;
+    return !c->choice_among || ir_set_has(&c->_among, t->name);
 }
 
 struct str ir_tool_schema(const struct ir_tool *t)

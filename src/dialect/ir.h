@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "dialect/dialect.h"
 #include "dialect/format_id.h"
+#include "dialect/ir_set.h"
 
 /* What a turn or an answer is made of. */
 enum ir_kind {
@@ -118,6 +119,7 @@ struct ir_call {
     enum ir_choice choice;
     struct str choice_tool;       /* IR_CHOICE_TOOL: its name */
     struct ir_list *choice_among; /* with AUTO or ANY: only these; NULL: all */
+    struct ir_set _among;         /* the same, to be looked up */
     enum ir_tri parallel;         /* several tool calls in one turn */
 
     enum ir_format format;
