@@ -311,7 +311,7 @@ static void put_allowed(struct writer *w)
     for (const struct ir_list *l = w->c->choice_among; l; l = l->next) {
         ir_comma(w->b);
         buf_add(w->b, ir_set_has(&freeform, l->text) ? STR("{\"type\":\"custom\"")
-                                                 : STR("{\"type\":\"function\""));
+                                                     : STR("{\"type\":\"function\""));
         ir_put_text(w->b, "name", ir_function_name(w->c->arena, l->text));
         buf_addc(w->b, '}');
     }

@@ -110,7 +110,7 @@ static void decide(struct call *c, bool whole)
 {
     struct fault f = fault_of_held(c);
     unsigned status = c->held->status;
-    if (whole && lacking_is_told(c, status, buf_str(&c->held->body))) {
+    if (c->held->body.n <= REFUSAL_MAX && lacking_is_told(c, status, buf_str(&c->held->body))) {
         lacking_again(c);
         return;
     }

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from accord import config_for
+from answers import whole
 from vectors import Vendors, say, vector, vector_config
 
 WORDS = ["a", "b \"q\"", "ü€"]

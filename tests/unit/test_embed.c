@@ -418,6 +418,10 @@ static void strange_answers_are_refused(void **state)
         {FAMILY_COHERE, "{\"embeddings\":{\"float\":[1]}}"},
         {FAMILY_COHERE, "{\"message\":\"no\"}"},
         {FAMILY_OLLAMA, "{\"embeddings\":[{}]}"},
+        {FAMILY_OLLAMA, "{\"embeddings\":[[]]}"},
+        {FAMILY_OLLAMA, "{\"embeddings\":[[1,null]]}"},
+        {FAMILY_OLLAMA, "{\"embeddings\":[[true]]}"},
+        {FAMILY_OLLAMA, "{\"embeddings\":[[1,[2]]]}"},
         {FAMILY_BEDROCK, "{\"embedding\":\"AA==\"}"},
     };
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
@@ -427,7 +431,7 @@ static void strange_answers_are_refused(void **state)
     }
     assert_int_equal(
         read_as(format(FAMILY_OPENAI), "{\"input\":\"a\",\"encoding_format\":\"base64\"}"), 0);
-    assert_int_equal(answers(format(FAMILY_OLLAMA), "{\"embeddings\":[[1,null]]}"), 0);
+    assert_int_equal(answers(format(FAMILY_OLLAMA), "{\"embeddings\":[[1,1e999]]}"), 0);
     struct buf b = {.arena = &arena};
     struct embed_out o = {.model = STR("m"), .id = STR("7"), .spare = &arena};
     assert_int_equal(format(FAMILY_OPENAI)->write_answer(&b, &c, &answer, &o), -EBADMSG);

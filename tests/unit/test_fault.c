@@ -11,7 +11,10 @@
 
 static struct fault of(unsigned status, const char *code, uint32_t retry_after_ms, bool should)
 {
-    struct fault_answer a = {status, str_of(code), retry_after_ms, should};
+    struct fault_answer a = {.status = status,
+                             .code = str_of(code),
+                             .retry_after_ms = retry_after_ms,
+                             .should_retry = should};
     return fault_of_answer(&a);
 }
 
