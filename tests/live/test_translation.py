@@ -260,3 +260,12 @@ def test_no_text_of_a_request_becomes_a_member_of_it(accord, upstream, model, pa
 
     for sent in upstream.requests:
         look(json.loads(sent.body))
+
+
+@pytest.mark.parametrize("provider", ["gem", "bed"])
+@pytest.mark.parametrize("name", ["..", "../../admin", "a/../b", "./a", "a//b", "a\x00b", "a\\b"])
+def test_no_name_of_a_model_leads_out_of_its_place_in_a_path(accord, upstream, provider, name):
+    for target in ["/v1/chat/completions", "/v1/embeddings", "/v1/messages/count_tokens"]:
+        answer = call(accord, target, {"model": f"{provider}/{name}", "messages": CHAT["messages"], "input": "x"})
+        assert answer.status == 400 and not upstream.requests
+    assert call(accord, "/v1/chat/completions", {**CHAT, "model": f"up/{name}"}).status == 200  # in a body it may
