@@ -6,6 +6,7 @@
 struct converse_in {
     struct str image; /* media type of the image that comes; static */
     bool skip;        /* the present block is nothing of the form's */
+    int64_t at, call; /* contentBlockIndex of the present event, and of the call that began last */
 };
 
 static enum ir_finish finish_of(struct str word)
@@ -143,6 +144,7 @@ static void read_start(struct ir_in *in, struct walk *w)
         if (str_eq(key, STR("toolUse"))) {
             struct call k = read_call(w);
             s->skip = k.server;
+            s->call = s->at;
             if (!k.server) {
                 ir_open_call(in, k.id, k.name);
             }
@@ -161,13 +163,21 @@ static void read_start(struct ir_in *in, struct walk *w)
     in->lost += s->skip;
 }
 
+/* Blocks come one after the other: what goes on with one that was left has no place. */
 static void read_input(struct ir_in *in, struct walk *w)
 {
+    const struct converse_in *s = in->state;
     struct str key;
     for (bool more = walk_object(w); more && walk_member(w, &key);) {
         struct str piece = walk_text(w);
-        if (str_eq(key, STR("input")) && in->open_kind == IR_TOOL_CALL) {
+        if (!str_eq(key, STR("input")) || !piece.n || in->finished) {
+            continue;
+        }
+        if (in->open && in->open_kind == IR_TOOL_CALL && s->at == s->call) {
             ir_delta(in, piece);
+        } else {
+            ir_fail(in, 502, STR("upstream_malformed"),
+                    STR("The provider sent a piece of a block that is not open."));
         }
     }
 }
@@ -225,6 +235,21 @@ static void read_metadata(struct ir_in *in, struct walk *w)
     in->ended = true;
 }
 
+/* The event's contentBlockIndex; 0 without one. */
+static int64_t block_of(struct str data)
+{
+    struct walk w = walk_at(data);
+    struct str key;
+    int64_t index = 0;
+    for (bool in = walk_object(&w); in && walk_member(&w, &key);) {
+        struct str value = walk_value(&w);
+        if (str_eq(key, STR("contentBlockIndex"))) {
+            (void)!json_int(value, &index);
+        }
+    }
+    return index;
+}
+
 /* The member `name` of an event, read by `read`. */
 static void read_inside(struct ir_in *in, struct walk *w, struct str name,
                         void (*read)(struct ir_in *, struct walk *))
@@ -255,6 +280,8 @@ static void fail(struct ir_in *in, struct str name, struct str data, bool json)
 static void read_event(struct ir_in *in, struct str name, struct str data, bool json)
 {
     struct walk w = walk_at(data);
+    struct converse_in *s = in->state;
+    s->at = json && str_starts(name, STR("contentBlock")) ? block_of(data) : 0;
     if (!json) {
         fail(in, name, data, false);
     } else if (str_eq(name, STR("contentBlockDelta"))) {
@@ -262,7 +289,7 @@ static void read_event(struct ir_in *in, struct str name, struct str data, bool 
     } else if (str_eq(name, STR("contentBlockStart"))) {
         read_inside(in, &w, STR("start"), read_start);
     } else if (str_eq(name, STR("contentBlockStop"))) {
-        ((struct converse_in *)in->state)->skip = false;
+        s->skip = false;
         ir_close(in);
     } else if (str_eq(name, STR("messageStart"))) {
         ir_start(in, (struct str){0}, (struct str){0});

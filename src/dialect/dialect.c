@@ -130,6 +130,7 @@ static const char *read_members(const char *p, const char *end, const struct usa
 
 void usage_read(struct str object, const struct usage_row *rows, void *to)
 {
-    bool opens = object.n && object.p[0] == '{';
-    read_members(object.p + opens, object.p + object.n, rows, to, 0);
+    if (object.n) {
+        read_members(object.p + (object.p[0] == '{'), object.p + object.n, rows, to, 0);
+    }
 }

@@ -174,11 +174,11 @@ struct str embed_type_word(enum embed_type t)
     return words[t];
 }
 
-bool embed_is_whole(const struct embed_call *c, const struct embed_answer *a)
+bool embed_is_whole(const struct embed_answer *a, uint32_t n)
 {
     bool any = false;
     for (unsigned t = 0; t < EMBED_TYPES; t++) {
-        if (a->sets[t].n != 0 && a->sets[t].n != c->n) {
+        if (a->sets[t].n != 0 && a->sets[t].n != n) {
             return false;
         }
         any |= a->sets[t].n != 0;

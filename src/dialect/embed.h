@@ -101,8 +101,8 @@ const struct embed_format *embed_format_of(enum family f, struct str model);
 /* What a caller of the family speaks: at Bedrock the body tells. */
 const struct embed_format *embed_format_in(enum family f, struct str body);
 
-/* Whether there is a vector for each text. */
-bool embed_is_whole(const struct embed_call *c, const struct embed_answer *a);
+/* Whether there are n vectors, in each spelling that came. */
+bool embed_is_whole(const struct embed_answer *a, uint32_t n);
 
 /* An estimate of the input's tokens, for answers of vendors that do not count. */
 int64_t embed_tokens_estimate(const struct embed_call *c);

@@ -18,12 +18,29 @@ static void add(struct embed_answer *a, enum embed_type t, struct str vector)
     s->at[s->n++] = vector;
 }
 
+/* Whether there is something in an array, and nothing but numbers: what else it could hold has one of these
+ * in it (the l is that of null and false, the u that of true). */
+static bool is_vector(struct str array)
+{
+    bool other = false, any = false;
+    for (size_t i = 1; i + 1 < array.n; i++) {
+        char c = array.p[i];
+        other |= (c == '"') | (c == '[') | (c == '{') | (c == 'l') | (c == 'u');
+        any |= c >= '0';
+    }
+    return any && !other;
+}
+
 /* An array of numbers, or base64 where that was asked for. False: neither. */
 static bool take_vector(struct embed_answer *a, enum embed_type array, struct walk *w)
 {
     if (walk_type(w) == JSON_ARRAY) {
-        add(a, array, walk_value(w));
-        return true;
+        struct str vector = walk_value(w);
+        bool sound = is_vector(vector);
+        if (sound) {
+            add(a, array, vector);
+        }
+        return sound;
     }
     if (walk_type(w) == JSON_STRING) {
         add(a, EMBED_BASE64, walk_text(w));

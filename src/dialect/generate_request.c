@@ -102,9 +102,9 @@ static void read_blob(struct reader *r, struct blob *b, struct walk *w)
     struct str key;
     for (bool in = walk_object(w); in && walk_member(w, &key);) {
         if (generate_is(key, STR("mime_type"))) {
-            b->media_type = ir_plain(r->c->arena, walk_text(w));
+            b->media_type = ir_tidy(r->c->arena, walk_text(w));
         } else if (str_eq(key, STR("data"))) {
-            b->data = generate_base64(r->c->arena, ir_plain(r->c->arena, walk_text(w)));
+            b->data = generate_base64(r->c->arena, ir_tidy(r->c->arena, walk_text(w)));
         } else if (generate_is(key, STR("file_uri"))) {
             b->uri = walk_text(w);
         } else if (generate_is(key, STR("display_name"))) {
@@ -195,7 +195,7 @@ static void place_text(struct reader *r, struct ir_turn *t, const struct part *p
     struct str signature = {0};
     if (p->signature.n) {
         signature = ir_signature_in(
-            r->c->arena, generate_base64(r->c->arena, ir_plain(r->c->arena, p->signature)),
+            r->c->arena, generate_base64(r->c->arena, ir_tidy(r->c->arena, p->signature)),
             FAMILY_GEMINI, &issuer);
     }
     if (p->text.n) {
@@ -242,7 +242,7 @@ static int place_call(struct reader *r, struct ir_turn *t, struct part *part)
     p->args = p->args.n ? p->args : STR("{}");
     if (part->signature.n) {
         struct arena *a = r->c->arena;
-        p->signature = ir_signature_in(a, generate_base64(a, ir_plain(a, part->signature)),
+        p->signature = ir_signature_in(a, generate_base64(a, ir_tidy(a, part->signature)),
                                        FAMILY_GEMINI, &p->issuer);
     }
     if (r->pending) {

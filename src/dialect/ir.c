@@ -147,11 +147,7 @@ struct by_id {
 
 static const struct ir_part **slot_of(const struct by_id *t, struct str id)
 {
-    uint64_t h = 0xcbf29ce484222325;
-    for (size_t i = 0; i < id.n; i++) {
-        h = (h ^ (unsigned char)id.p[i]) * 0x100000001b3;
-    }
-    for (uint64_t i = h ^ h >> 32;; i++) {
+    for (uint64_t i = ir_hash(id);; i++) {
         const struct ir_part **at = &t->slot[i & t->mask];
         if (!*at || str_eq((*at)->id, id)) {
             return at;
@@ -176,6 +172,9 @@ static struct by_id room_for(struct ir_call *c)
 
 void ir_call_finish(struct ir_call *c)
 {
+    for (const struct ir_list *l = c->choice_among; l; l = l->next) {
+        (void)ir_set_add(c->arena, &c->_among, l->text);
+    }
     struct by_id calls = room_for(c);
     for (struct ir_turn *t = calls.slot ? c->turns : NULL; t; t = t->next) {
         for (struct ir_part *p = t->first; p; p = p->next) {
@@ -192,11 +191,7 @@ void ir_call_finish(struct ir_call *c)
 
 bool ir_is_among(const struct ir_call *c, const struct ir_tool *t)
 {
-    const struct ir_list *l = c->choice_among;
-    while (l && !str_eq(l->text, t->name)) {
-        l = l->next;
-    }
-    return l || !c->choice_among;
+    return !c->choice_among || ir_set_has(&c->_among, t->name);
 }
 
 struct str ir_tool_schema(const struct ir_tool *t)

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "dialect/dialect.h"
 #include "dialect/format_id.h"
+#include "dialect/ir_set.h"
 
 /* What a turn or an answer is made of. */
 enum ir_kind {
@@ -118,6 +119,7 @@ struct ir_call {
     enum ir_choice choice;
     struct str choice_tool;       /* IR_CHOICE_TOOL: its name */
     struct ir_list *choice_among; /* with AUTO or ANY: only these; NULL: all */
+    struct ir_set _among;         /* the same, to be looked up */
     enum ir_tri parallel;         /* several tool calls in one turn */
 
     enum ir_format format;
@@ -206,6 +208,8 @@ __attribute__((format(printf, 3, 4))) int ir_bad(struct ir_call *c, const char *
 struct str ir_plain(struct arena *a, struct str escaped);
 /* Puts plain text into escaped form, copied only when something must be escaped. */
 struct str ir_escape(struct arena *a, struct str plain);
+/* Escaped text without the escapes that it does not need: a solidus's, a letter's. */
+struct str ir_tidy(struct arena *a, struct str escaped);
 /* Whether escaped text is nothing but spaces, line ends and tabs. */
 bool ir_is_blank(struct str escaped);
 /* Whether escaped text that is longer than `plain` says it all the same. */

@@ -146,12 +146,16 @@ void ir_order_add(struct ir_order *o, struct ir_in *in, uint32_t index, struct s
     if (args.n == 0) {
         return;
     }
-    count(&c->balance, args);
     if (c == o->now && in->open && in->open_kind == IR_TOOL_CALL) {
         ir_delta(in, args);
     } else if (!c->started) {
         buf_add(&c->held, args);
+    } else if (!c->done && !in->finished) {
+        ir_fail(in, 502, STR("upstream_malformed"),
+                STR("The provider went on with a tool call that it had left."));
+        return;
     }
+    count(&c->balance, args);
     advance(o, in);
 }
 

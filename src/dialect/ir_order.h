@@ -1,7 +1,8 @@
 /* Tool calls whose arguments a dialect may interleave (openai.chat counts them by an index), put in order:
  * one after the other, as most dialects demand. The first call's arguments pass at once; another's wait only
  * while the one before it is not a whole JSON object yet. Tolerates what servers do: an id or a name that is
- * repeated or comes in pieces, arguments in the first chunk or in none. */
+ * repeated or comes in pieces, arguments in the first chunk or in none. Arguments that go on behind a text that
+ * came between have no place: the answer fails. */
 #ifndef DIALECT_IR_ORDER_H
 #define DIALECT_IR_ORDER_H
 

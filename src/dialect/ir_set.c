@@ -1,15 +1,27 @@
 #include "dialect/ir_set.h"
 
+#include <sodium.h>
+
 enum { SIZE_FIRST = 16 };
+
+static unsigned char hash_key[crypto_shorthash_KEYBYTES]; /* filled before main() */
+
+__attribute__((constructor)) static void make_hash_key(void)
+{
+    randombytes_buf(hash_key, sizeof hash_key);
+}
+
+uint64_t ir_hash(struct str text)
+{
+    uint64_t h;
+    crypto_shorthash((unsigned char *)&h, (const unsigned char *)text.p, text.n, hash_key);
+    return h;
+}
 
 /* Where the text stands, or the free slot for it. */
 static struct str *slot_of(const struct ir_set *s, struct str text)
 {
-    uint64_t h = 0xcbf29ce484222325; /* FNV-1a */
-    for (size_t i = 0; i < text.n; i++) {
-        h = (h ^ (unsigned char)text.p[i]) * 0x100000001b3;
-    }
-    for (uint64_t i = h ^ h >> 32;; i++) {
+    for (uint64_t i = ir_hash(text);; i++) {
         struct str *at = &s->_slot[i & (s->_size - 1)];
         if (!at->p || str_eq(*at, text)) {
             return at;

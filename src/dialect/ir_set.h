@@ -10,6 +10,10 @@ struct ir_set {
     uint32_t _size, _n; /* the size is a power of two, or 0 */
 };
 
+/* Of a text that a caller has chosen: keyed with what only this process knows, so that nobody can choose many of
+ * one place. */
+uint64_t ir_hash(struct str text);
+
 /* False: it was in the set already. */
 bool ir_set_add(struct arena *a, struct ir_set *s, struct str text);
 bool ir_set_has(const struct ir_set *s, struct str text);

@@ -25,6 +25,11 @@ struct str ir_plain(struct arena *a, struct str escaped)
     return str_make(to, json_unescape(str_make(quoted, escaped.n + 2), to));
 }
 
+struct str ir_tidy(struct arena *a, struct str escaped)
+{
+    return has_escape(escaped) ? ir_escape(a, ir_plain(a, escaped)) : escaped;
+}
+
 bool ir_is_blank(struct str escaped)
 {
     for (size_t i = 0; i < escaped.n; i++) {

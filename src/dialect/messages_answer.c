@@ -6,6 +6,7 @@ struct messages_in {
     struct str
         input; /* a call's input that came whole with its start; used when no piece follows */
     bool pieces, skip;
+    int64_t index; /* of the present block, as its start tells it; below 0: not at all */
 };
 
 static enum ir_finish finish_of(struct str word)
@@ -105,7 +106,14 @@ static void stop_block(struct ir_in *in)
     s->input = (struct str){0};
 }
 
-static void start_block(struct ir_in *in, struct walk *w)
+/* Blocks come one after the other; a piece or an end of another one than the present would be taken for its. */
+static bool is_of_another(const struct ir_in *in, int64_t index)
+{
+    const struct messages_in *s = in->state;
+    return index >= 0 && s->index >= 0 && index != s->index;
+}
+
+static void start_block(struct ir_in *in, struct walk *w, int64_t index)
 {
     struct messages_in *s = in->state;
     struct block k = read_block(w);
@@ -114,25 +122,49 @@ static void start_block(struct ir_in *in, struct walk *w)
     }
     s->skip = !begin_block(in, &k);
     s->pieces = false;
+    s->index = index;
     bool whole = !s->skip && k.input.n > 2 && k.input.p[0] == '{';
     s->input = whole ? arena_dup(in->arena, k.input) : (struct str){0};
 }
 
-static void read_delta(struct ir_in *in, struct walk *w)
+static void fail_out_of_place(struct ir_in *in)
+{
+    ir_fail(in, 502, STR("upstream_malformed"),
+            STR("The provider sent a piece of a block that is not open."));
+}
+
+static void add_arguments(struct ir_in *in, struct str piece)
+{
+    if (in->open && in->open_kind == IR_TOOL_CALL) {
+        ir_delta(in, piece);
+    } else if (piece.n && !in->finished) {
+        fail_out_of_place(in);
+    }
+}
+
+static void read_delta(struct ir_in *in, struct walk *w, int64_t index)
 {
     struct messages_in *s = in->state;
     struct str key;
+    if (is_of_another(in, index)) {
+        fail_out_of_place(in);
+        return;
+    }
     if (s->skip) {
         walk_value(w);
         return;
     }
     for (bool more = walk_object(w); more && walk_member(w, &key);) {
-        if (str_eq(key, STR("text")) || str_eq(key, STR("thinking"))) {
+        bool text = str_eq(key, STR("text"));
+        if (text || str_eq(key, STR("thinking"))) {
+            if (!in->open) { /* a server may have left out the start */
+                ir_open(in, text ? IR_TEXT : IR_THINKING);
+            }
             ir_delta(in, walk_text(w));
         } else if (str_eq(key, STR("partial_json"))) {
             struct str piece = walk_text(w);
             s->pieces = s->pieces || piece.n;
-            ir_delta(in, piece);
+            add_arguments(in, piece);
         } else if (str_eq(key, STR("signature"))) {
             ir_signature(in, walk_text(w), FAMILY_ANTHROPIC, false);
         } else {
@@ -201,7 +233,7 @@ static void read_message(struct ir_in *in, struct walk *w)
     }
     ir_start(in, id, model);
     for (bool any = content.p && walk_array(&content); any && walk_element(&content);) {
-        start_block(in, &content);
+        start_block(in, &content, -1);
         stop_block(in);
     }
     finish(in, &stop);
@@ -216,6 +248,7 @@ static void read_error_object(struct ir_in *in, struct str data)
 
 struct parts {
     struct str type;
+    int64_t index;
     struct walk message, block, delta, usage;
 };
 
@@ -223,7 +256,7 @@ struct parts {
  * type stands in front, and nothing else in them is of use. */
 static bool split(struct ir_in *in, struct str data, struct parts *ret)
 {
-    struct parts p = {0};
+    struct parts p = {.index = -1};
     struct walk w = walk_at(data);
     struct str key;
     for (bool any = walk_object(&w); any && walk_member(&w, &key);) {
@@ -232,8 +265,12 @@ static bool split(struct ir_in *in, struct str data, struct parts *ret)
             continue;
         }
         if (str_eq(key, STR("delta")) && str_eq(p.type, STR("content_block_delta"))) {
-            read_delta(in, &w);
+            read_delta(in, &w, p.index);
             return false;
+        }
+        if (str_eq(key, STR("index"))) {
+            (void)!json_int(walk_value(&w), &p.index);
+            continue;
         }
         struct walk *to = str_eq(key, STR("delta"))           ? &p.delta
                           : str_eq(key, STR("content_block")) ? &p.block
@@ -259,11 +296,13 @@ static void read_event(struct ir_in *in, struct str name, struct str data, bool 
         p.type = name;
     }
     if (ir_is(p.type, STR("content_block_delta")) && p.delta.p) {
-        read_delta(in, &p.delta);
+        read_delta(in, &p.delta, p.index);
     } else if (ir_is(p.type, STR("content_block_start")) && p.block.p) {
-        start_block(in, &p.block);
+        start_block(in, &p.block, p.index);
     } else if (ir_is(p.type, STR("content_block_stop"))) {
-        stop_block(in);
+        if (!is_of_another(in, p.index)) {
+            stop_block(in);
+        }
     } else if (ir_is(p.type, STR("message_start")) && p.message.p) {
         read_message(in, &p.message);
     } else if (ir_is(p.type, STR("message_delta"))) {

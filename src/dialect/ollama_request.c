@@ -201,13 +201,16 @@ static void await_results(struct reader *r, const struct ir_part *calls)
 
 /* The call that a result answers: by its id, else the first open one of that name, else the first open one,
  * if the result says nothing. */
+enum { WAITING_MAX = 1024 }; /* so far is looked for it */
+
 static const struct ir_part *answered_by(struct reader *r, const struct message *m)
 {
     struct waiting *found = NULL;
+    unsigned n = 0;
     while (r->calls && r->calls->answered) {
         r->calls = r->calls->next;
     }
-    for (struct waiting *w = r->calls; w; w = w->next) {
+    for (struct waiting *w = r->calls; w && n < WAITING_MAX; w = w->next, n++) {
         if (m->tool_call_id.n && str_eq(w->call->id, m->tool_call_id)) {
             found = w;
             break;

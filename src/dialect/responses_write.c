@@ -294,23 +294,24 @@ static void put_tool(struct writer *w, const struct ir_tool *t)
  * all, so that its prompt cache holds. */
 static bool is_offered(const struct writer *w, const struct ir_tool *t)
 {
-    const struct ir_list *l = is_openai(w) ? NULL : w->c->choice_among;
-    bool all = !l;
-    while (l && !str_eq(l->text, t->name)) {
-        l = l->next;
-    }
-    return all || l;
+    return is_openai(w) || ir_is_among(w->c, t);
 }
 
 static void put_allowed(struct writer *w)
 {
+    struct ir_set freeform = {0};
+    for (const struct ir_tool *t = w->c->tools; t; t = t->next) {
+        if (t->freeform) {
+            (void)ir_set_add(w->c->arena, &freeform, t->name);
+        }
+    }
     buf_add(w->b, STR(",\"tool_choice\":{\"type\":\"allowed_tools\""));
     ir_put_text(w->b, "mode", w->c->choice == IR_CHOICE_ANY ? STR("required") : STR("auto"));
     buf_add(w->b, STR(",\"tools\":["));
     for (const struct ir_list *l = w->c->choice_among; l; l = l->next) {
         ir_comma(w->b);
-        buf_add(w->b, is_freeform(w->c, l->text) ? STR("{\"type\":\"custom\"")
-                                                 : STR("{\"type\":\"function\""));
+        buf_add(w->b, ir_set_has(&freeform, l->text) ? STR("{\"type\":\"custom\"")
+                                                     : STR("{\"type\":\"function\""));
         ir_put_text(w->b, "name", ir_function_name(w->c->arena, l->text));
         buf_addc(w->b, '}');
     }

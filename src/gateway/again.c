@@ -180,8 +180,10 @@ void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcom
 {
     struct str code = e->code.n ? e->code : STR("upstream_error");
     struct str message = e->message.n ? e->message : STR("The provider answered with an error.");
-    struct fault_answer a = {
-        .status = e->status, .code = e->code, .retry_after_ms = e->retry_after_ms};
+    struct fault_answer a = {.status = e->status,
+                             .code = e->code,
+                             .param = e->param,
+                             .retry_after_ms = e->retry_after_ms};
     struct fault f = fault_of_answer(&a);
     if (again(c, &f)) {
         return;

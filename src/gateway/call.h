@@ -208,7 +208,9 @@ enum next page_kept(struct call *c);
 bool route_others_left(struct call *c);
 bool route_other_credential(struct call *c);
 
-/* shape.c: pieces of a multipart body. */
+/* shape.c: whether a model's name leads nowhere else when it stands in a path. */
+bool shape_stays_in_place(struct str name);
+/* pieces of a multipart body. */
 void shape_piece(struct call *c, struct str piece, bool end);
 /* forward.c: the target's name for the model */
 struct str call_upstream_model(const struct call *c);

@@ -6,12 +6,15 @@
 #include "dialect/rerank.h"
 #include "dialect/tokens.h"
 
+enum { KEPT_MAX = 256 * 1024 * 1024 /* of answers that wait for the next ones */ };
+
 struct embedding {
     const struct embed_format *caller, *upstream;
     struct embed_call call;
     struct embed_answer answer;
     struct ir_list *all, *next; /* texts; those whose vectors have not come */
     uint32_t n, sent;           /* how many all are, and how many of them have been sent */
+    size_t kept;                /* bytes of answers that wait for the next ones */
 };
 
 struct reranking {
@@ -126,34 +129,50 @@ static void write_embedding(struct call *c, struct embedding *e, const struct ir
     e->call.n = e->n;
 }
 
-static enum exchanged take_embedding(struct call *c, struct embedding *e, struct str body)
+static enum exchanged put_embedding(struct call *c, struct embedding *e)
 {
     struct translation *tr = c->tr;
-    uint32_t before = vectors(&e->answer);
-    bool more = e->sent < e->n;
-    if (more) {
+    struct embed_out out = {.model = tr->out.model, .id = tr->out.id, .spare = &c->w->scratch};
+    bool told = e->answer.tokens >= 0;
+    if (!told) {
+        e->answer.tokens = embed_tokens_estimate(&e->call);
+    }
+    if (e->caller->write_answer(&tr->text, &e->call, &e->answer, &out) < 0) {
+        return EXCHANGE_MALFORMED;
+    }
+    if (tr->text.overflow) {
+        return EXCHANGE_TOO_LARGE;
+    }
+    tr->estimated = !told;
+    c->usage.input = e->answer.tokens;
+    return EXCHANGE_WHOLE;
+}
+
+/* What is malformed leaves no trace: the same texts may be asked about again. */
+static enum exchanged take_embedding(struct call *c, struct embedding *e, struct str body)
+{
+    struct embed_answer before = e->answer;
+    enum exchanged done = e->sent < e->n ? EXCHANGE_MORE : EXCHANGE_WHOLE;
+    if (done == EXCHANGE_MORE) {
+        e->kept += body.n;
+        if (e->kept > KEPT_MAX) {
+            return EXCHANGE_TOO_LARGE;
+        }
         body = arena_dup(&c->req->arena, body); /* it must outlast the next ones */
     }
-    if (e->upstream->read_answer(&e->answer, body) < 0 || vectors(&e->answer) != e->sent) {
-        return EXCHANGE_MALFORMED;
+    if (e->upstream->read_answer(&e->answer, body) < 0 || vectors(&e->answer) != e->sent ||
+        !embed_is_whole(&e->answer, e->sent)) {
+        done = EXCHANGE_MALFORMED;
+    } else if (done == EXCHANGE_WHOLE) {
+        done = put_embedding(c, e);
     }
-    for (uint32_t i = before; i < e->sent; i++) {
+    if (done == EXCHANGE_MALFORMED) {
+        e->answer = before;
+    }
+    for (uint32_t i = vectors(&before); done == EXCHANGE_MORE && i < e->sent; i++) {
         e->next = e->next->next;
     }
-    if (more) {
-        return EXCHANGE_MORE;
-    }
-    struct embed_out out = {.model = tr->out.model, .id = tr->out.id, .spare = &c->w->scratch};
-    if (!embed_is_whole(&e->call, &e->answer)) {
-        return EXCHANGE_MALFORMED;
-    }
-    if (e->answer.tokens < 0) {
-        e->answer.tokens = embed_tokens_estimate(&e->call);
-        tr->estimated = true;
-    }
-    c->usage.input = e->answer.tokens;
-    return e->caller->write_answer(&tr->text, &e->call, &e->answer, &out) < 0 ? EXCHANGE_MALFORMED
-                                                                              : EXCHANGE_WHOLE;
+    return done;
 }
 
 /* ---- reranking ---- */

@@ -17,7 +17,7 @@ bool exchange_goes_on(const struct call *c);
 /* Writes what is next into the translation's body and path. DONE: it needs no upstream, and is answered. */
 enum next exchange_write(struct call *c, const struct ir_target *t);
 
-enum exchanged { EXCHANGE_WHOLE, EXCHANGE_MORE, EXCHANGE_MALFORMED };
+enum exchanged { EXCHANGE_WHOLE, EXCHANGE_MORE, EXCHANGE_MALFORMED, EXCHANGE_TOO_LARGE };
 /* Takes an answer, checked JSON. WHOLE: the caller's is in the translation's text. MORE: there is something left
  * to ask for. */
 enum exchanged exchange_take(struct call *c, struct str body);

@@ -5,7 +5,7 @@
 #include "http/sse.h"
 #include "json/scan.h"
 
-enum { REFUSAL_MAX = 64 * 1024 /* a longer error passes as it comes */ };
+enum { REFUSAL_MAX = 64 * 1024 /* of a longer error the head alone says what follows */ };
 
 static uint32_t retry_after_of(const struct h1_head *h)
 {
@@ -78,6 +78,7 @@ static struct fault fault_of_held(struct call *c)
     f->read_error(&c->req->arena, body, json, &e);
     struct fault_answer a = {.status = held->status,
                              .code = e.code,
+                             .param = e.param,
                              .retry_after_ms =
                                  held->retry_after_ms ? held->retry_after_ms : e.retry_after_ms,
                              .should_retry = held->should_retry};
@@ -104,12 +105,12 @@ static void pass_whole(struct call *c)
     relay_end_call(c);
 }
 
-/* The error is whole: something else is tried, or it is the answer. */
-static void decide(struct call *c)
+/* The error is whole, or as long as one is held: something else is tried, or it is the answer. */
+static void decide(struct call *c, bool whole)
 {
     struct fault f = fault_of_held(c);
     unsigned status = c->held->status;
-    if (lacking_is_told(c, status, buf_str(&c->held->body))) {
+    if (c->held->body.n <= REFUSAL_MAX && lacking_is_told(c, status, buf_str(&c->held->body))) {
         lacking_again(c);
         return;
     }
@@ -117,10 +118,14 @@ static void decide(struct call *c)
         return;
     }
     if (again_is_about_credential(status)) {
+        http_up_cancel(c->up);
+        c->up = NULL;
         held_refuse_credential(c, status);
-        return;
+    } else if (whole) {
+        pass_whole(c);
+    } else {
+        pass_on(c, -1);
     }
-    pass_whole(c);
 }
 
 void held_refusal(struct call *c, const struct iovec *pieces, int n, bool end)
@@ -129,13 +134,8 @@ void held_refusal(struct call *c, const struct iovec *pieces, int n, bool end)
     for (int i = 0; i < n; i++) {
         buf_add(b, str_make(pieces[i].iov_base, pieces[i].iov_len));
     }
-    bool is_long = b->n > REFUSAL_MAX;
-    if (end && is_long) {
-        pass_whole(c);
-    } else if (end) {
-        decide(c);
-    } else if (is_long) {
-        pass_on(c, -1);
+    if (end || b->n > REFUSAL_MAX) {
+        decide(c, end);
     } else {
         relay_watch(c);
     }

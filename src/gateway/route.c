@@ -190,6 +190,37 @@ static enum next take_credential(struct call *c)
     return told && left ? wait_for_limit(c, left) : NEXT;
 }
 
+/* Whether this call may have the model that was found. */
+static enum next check_model(struct call *c)
+{
+    struct call_error e = {.outcome = OUTCOME_REFUSED, .param = "model"};
+    if (!snap_key_may(c->key, c->asked)) {
+        e.status = 403;
+        e.code = "model_not_allowed";
+        return call_fail(c, &e, "The key \"%.*s\" may not use the model \"%.*s\".",
+                         STR_ARG(c->key->id), STR_ARG(c->asked));
+    }
+    enum family family = c->model->targets[0].provider->family;
+    bool in_path = c->suffix.n && (family == FAMILY_GEMINI || family == FAMILY_BEDROCK);
+    if (in_path && !shape_stays_in_place(c->suffix)) {
+        e.status = 400;
+        e.code = "invalid_model";
+        return call_fail(
+            c, &e,
+            "The provider takes models in a path, and the model's name holds a control "
+            "character or a \"..\".");
+    }
+    if (c->model->sunset_us && c->model->sunset_us <= clock_wall_us()) {
+        e.status = 410;
+        e.code = "model_retired";
+        struct str next = c->model->successor;
+        return call_fail(c, &e, "The model \"%.*s\" is not served any more%s%.*s%s.",
+                         STR_ARG(c->asked), next.n ? "; its successor is \"" : "", STR_ARG(next),
+                         next.n ? "\"" : "");
+    }
+    return NEXT;
+}
+
 static enum next find_model(struct call *c)
 {
     struct call_error e = {.outcome = OUTCOME_REFUSED, .param = "model"};
@@ -214,21 +245,8 @@ static enum next find_model(struct call *c)
                          "provider.",
                          STR_ARG(c->asked));
     }
-    if (!snap_key_may(c->key, c->asked)) {
-        e.status = 403;
-        e.code = "model_not_allowed";
-        return call_fail(c, &e, "The key \"%.*s\" may not use the model \"%.*s\".",
-                         STR_ARG(c->key->id), STR_ARG(c->asked));
-    }
-    if (c->model->sunset_us && c->model->sunset_us <= clock_wall_us()) {
-        e.status = 410;
-        e.code = "model_retired";
-        struct str next = c->model->successor;
-        return call_fail(c, &e, "The model \"%.*s\" is not served any more%s%.*s%s.",
-                         STR_ARG(c->asked), next.n ? "; its successor is \"" : "", STR_ARG(next),
-                         next.n ? "\"" : "");
-    }
-    return admit_model(c);
+    enum next n = check_model(c);
+    return n == NEXT ? admit_model(c) : n;
 }
 
 static enum next none_left(struct call *c)

@@ -172,7 +172,7 @@ static bool collect(struct call *c)
 }
 
 /* A name that goes into an upstream's path must not lead anywhere else. */
-static bool stays_in_place(struct str name)
+bool shape_stays_in_place(struct str name)
 {
     struct str rest = name, segment;
     for (size_t i = 0; i < name.n; i++) {
@@ -203,7 +203,7 @@ static enum next read_path(struct call *c)
         return bad(c, "invalid_model", "model", "The model's name in the path is malformed.");
     }
     c->asked = str_make(text, (size_t)n);
-    if (!stays_in_place(c->asked)) {
+    if (!shape_stays_in_place(c->asked)) {
         return bad(c, "invalid_model", "model",
                    "The model's name in the path holds a control character or a \"..\".");
     }

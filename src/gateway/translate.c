@@ -14,6 +14,7 @@
 enum {
     EVENT_MAX = 16 * 1024 * 1024,
     ANSWER_MAX = 64 * 1024 * 1024,
+    TEXT_MAX = 4 * ANSWER_MAX, /* numbers take more room than their base64 */
     ERROR_MAX = 256 * 1024,
     EARLY_MAX = 256 * 1024,
     TEXT_USUAL = 960, /* of what one event is translated to */
@@ -121,7 +122,7 @@ static void send_text(struct call *c, bool end)
         http_send(c->req, v, 2, end);
         tr->early.n = 0;
     }
-    tr->text = (struct buf){.arena = &c->w->scratch};
+    tr->text = (struct buf){.arena = &c->w->scratch, .limit = TEXT_MAX};
     arena_rewind(&c->w->scratch);
 }
 
@@ -195,6 +196,13 @@ static void fail_malformed(struct call *c, const char *what)
     fail_as(c, &e, OUTCOME_UPSTREAM_FAILED);
 }
 
+static void fail_too_large(struct call *c)
+{
+    arena_reset(&c->w->scratch);
+    struct fault f = fault_of_waiting(); /* of the same target no other could be expected */
+    again_or_replace(c, &f, "upstream_malformed", "answered with more than can be carried");
+}
+
 /* ---- the head ---- */
 
 /* A Gemini stream is a JSON array unless the query says alt=sse. */
@@ -221,7 +229,7 @@ static void start(struct call *c)
 {
     struct translation *tr = c->tr;
     struct arena *a = &c->req->arena;
-    tr->text = (struct buf){.arena = &c->w->scratch};
+    tr->text = (struct buf){.arena = &c->w->scratch, .limit = TEXT_MAX};
     tr->in = (struct ir_in){.arena = a,
                             .state = arena_zalloc(a, tr->upstream->in_state + 16),
                             .usage = USAGE_NONE,
@@ -430,7 +438,9 @@ static void finish_stream(struct call *c)
     c->usage = tr->in.usage;
     c->w->metrics.translated_lossy += !tr->dropped.n && tr->out.lost + tr->in.lost > 0;
     write_last(c);
-    if (kept_put(c, buf_str(&tr->text))) {
+    if (tr->text.overflow && !tr->begun) {
+        fail_too_large(c);
+    } else if (kept_put(c, buf_str(&tr->text))) {
         tr->last = arena_dup(&c->req->arena, buf_str(&tr->text));
         arena_reset(&c->w->scratch);
     } else {
@@ -459,6 +469,9 @@ static void finish_exchange(struct call *c, struct str body)
     case EXCHANGE_MALFORMED:
         arena_reset(&c->w->scratch);
         fail_malformed(c, "answered with something else than was asked for");
+        break;
+    case EXCHANGE_TOO_LARGE:
+        fail_too_large(c);
         break;
     default:
         send_last(c);
@@ -545,6 +558,10 @@ static void stream_on(struct call *c, const struct iovec *pieces, int n, bool en
         ir_fail(&tr->in, 502, STR("upstream_malformed"),
                 STR("The provider sent an event that is too long."));
     }
+    if (tr->text.overflow) {
+        ir_fail(&tr->in, 502, STR("upstream_malformed"),
+                STR("The provider sent more than can be carried."));
+    }
     if (tr->in.failed) {
         fail(c, &tr->in.error);
     } else if (end) {
@@ -567,7 +584,7 @@ void translate_body(struct call *c, const struct iovec *pieces, int n, bool end)
     if (!end) {
         relay_watch(c);
         if (tr->answer.overflow) {
-            fail_malformed(c, "answered with a body that is too large");
+            fail_too_large(c);
         }
     } else if (tr->reading == READ_ERROR) {
         finish_error(c);

@@ -62,13 +62,15 @@ static struct translation *begin(struct call *c)
 {
     const struct endpoint *ep = c->ep.endpoint;
     struct translation *tr = c->tr;
+    struct buf body = tr ? tr->body : (struct buf){0};
     if (!tr) {
         tr = c->tr = arena_alloc(&c->req->arena, sizeof *tr);
     }
     /* What is no conversation says errors as the conversations of its family do. */
     *tr = (struct translation){.caller =
                                    format_of(ep->work ? format_of_family(ep->family) : ep->format),
-                               .upstream = format_of(format_at(c->target->provider))};
+                               .upstream = format_of(format_at(c->target->provider)),
+                               .body = body};
     if (c->marked && !ep->work && translate_same_family(c->target->provider, tr->caller->family) &&
         has_endpoint(c, c->target->provider, ep->format)) {
         tr->upstream = tr->caller; /* only because foreign signatures must not go along */
@@ -211,8 +213,12 @@ enum next translate_request(struct call *c)
         return n;
     }
     size_t room = c->req->body.n + c->req->body.n / 4 + inline_size(c) + 512;
-    tr->body = (struct buf){.arena = &c->req->input, .limit = room + BODY_GROWTH_MAX};
-    tr->path = (struct buf){.arena = &c->req->input};
+    /* What was written for the last attempt has been sent, or never will be: its room serves again. */
+    tr->body = (struct buf){.arena = &c->req->input,
+                            .limit = room + BODY_GROWTH_MAX,
+                            .p = tr->body.p,
+                            .cap = tr->body.cap};
+    tr->path = (struct buf){.arena = &c->req->input, .p = tr->path.p, .cap = tr->path.cap};
     (void)buf_room(&tr->body, room); /* grown once, mostly */
     tr->body.n = 0;
     n = write_form(c, tr);

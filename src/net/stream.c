@@ -294,10 +294,12 @@ static int queue(struct stream *s, const struct iovec *v, int n, size_t skip)
     struct queued_write *w = mem_realloc(NULL, sizeof *w + total - skip);
     w->n = 0;
     for (int i = 0; i < n; i++) {
-        size_t off = skip < v[i].iov_len ? skip : v[i].iov_len;
+        size_t off = skip < v[i].iov_len ? skip : v[i].iov_len, left = v[i].iov_len - off;
         skip -= off;
-        memcpy(w->data + w->n, (const char *)v[i].iov_base + off, v[i].iov_len - off);
-        w->n += v[i].iov_len - off;
+        if (left) { /* an empty piece may have no address */
+            memcpy(w->data + w->n, (const char *)v[i].iov_base + off, left);
+            w->n += left;
+        }
     }
     w->req.data = s;
     uv_buf_t buf = uv_buf_init(w->data, (unsigned)w->n);

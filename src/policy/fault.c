@@ -39,6 +39,20 @@ static struct fault conflict(const struct fault_answer *a)
         .at = lock ? FAULT_LOCK : FAULT_REQUEST, .same = lock, .wait_ms = a->retry_after_ms};
 }
 
+/* What is not there is something that the call names, and no model: other calls find theirs. */
+static bool is_about_the_call(const struct fault_answer *a)
+{
+    static const struct str named[] = {
+        {"response", 8}, {"prompt", 6}, {"item", 4}, {"file", 4}, {"conversation", 12}};
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        if (str_find(a->code, named[i]) >= 0) {
+            return true;
+        }
+    }
+    return (a->param.n && !str_eq(a->param, STR("model"))) ||
+           str_eq(a->code, STR("invalid_request_error"));
+}
+
 static struct fault judge(const struct fault_answer *a)
 {
     switch (a->status) {
@@ -52,7 +66,9 @@ static struct fault judge(const struct fault_answer *a)
         return (struct fault){
             .at = FAULT_LIMIT, .credential = true, .target = true, .rest_ms = DEAD_REST_MS};
     case 404:
-        return (struct fault){.at = FAULT_LANE, .target = true, .rest_ms = GONE_REST_MS};
+        return is_about_the_call(a)
+                   ? (struct fault){.at = FAULT_REQUEST}
+                   : (struct fault){.at = FAULT_LANE, .target = true, .rest_ms = GONE_REST_MS};
     case 408:
     case 425:
         return (struct fault){

@@ -32,6 +32,7 @@ struct fault {
 struct fault_answer {
     unsigned status;
     struct str code;         /* the error's code or type, plain; empty: not known */
+    struct str param;        /* the member that it is about; empty: not told */
     uint32_t retry_after_ms; /* 0: not told */
     bool should_retry;       /* x-should-retry: true */
 };

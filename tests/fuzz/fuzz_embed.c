@@ -87,7 +87,7 @@ static void embed_answer(struct arena *a, const struct embed_format *from,
         c.n = answer.sets[i].n > c.n ? answer.sets[i].n : c.n;
     }
     c.one = types & 4;
-    if (embed_is_whole(&c, &answer) && to->write_answer(&b, &c, &answer, &o) == 0) {
+    if (embed_is_whole(&answer, c.n) && to->write_answer(&b, &c, &answer, &o) == 0) {
         must_be_object(&b);
     }
 }

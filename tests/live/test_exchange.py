@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from accord import config_for
+from answers import whole
 from vectors import Vendors, say, vector, vector_config
 
 WORDS = ["a", "b \"q\"", "ü€"]
@@ -135,6 +136,35 @@ def test_an_answer_that_is_none(accord, upstream, broken):
     got = accord.call("POST", "/v1/embeddings",
                       json.dumps({"model": "cohere-m", "input": ["x", "y"]}).encode())
     assert got.status == 502 and got.json()["error"]["code"] == "upstream_malformed"
+
+
+@pytest.mark.parametrize("vectors", [[[None]], [["x"]], [[]], [[[1.0]]], [[{"a": 1}]], [[True]]])
+def test_a_vector_that_is_none(accord, upstream, vectors):
+    upstream.answer = lambda peer, request: say(peer, {"embeddings": vectors})
+    got = accord.call("POST", "/v1/embeddings", json.dumps({"model": "ollama-m", "input": "x"}).encode())
+    assert got.status == 502 and got.json()["error"]["code"] == "upstream_malformed"
+
+
+@pytest.mark.parametrize("model, broken", [
+    ("cohere-m", b'{"embeddings":{"float":[[1.0],[2.0]],"int8":[[1]]}}'),  # only one of the spellings is whole
+    ("ollama-m", b'{"embeddings":[[1e999],[2]]}')])                        # no float32
+def test_an_answer_that_stays_malformed_is_asked_for_anew_each_time(accord, upstream, model, broken):
+    upstream.answer = lambda peer, request: peer.send(whole(broken))
+    got = accord.call("POST", "/v1/embeddings", json.dumps(
+        {"model": model, "input": ["x", "y"], "encoding_format": "base64"}).encode())
+    assert got.status == 502 and got.json()["error"]["code"] == "upstream_malformed"
+    assert len(upstream.requests) == 3
+
+
+def test_vectors_of_a_malformed_answer_are_forgotten(accord, upstream, vendors):
+    def answer(peer, request):
+        if len(upstream.requests) == 1:
+            say(peer, {"embeddings": {"float": [[9.0]] * 4}})  # with the next 96 they would be 100
+        else:
+            vendors(peer, request)
+    upstream.answer = answer
+    texts = [str(n) for n in range(100)]
+    assert from_ollama(accord, "cohere-m", texts) == [vector(t) for t in texts]
 
 
 def test_what_a_vendor_cannot_be_told_is_named(accord, vendors):

@@ -141,3 +141,17 @@ def test_other_calls_of_the_provider_are_not_touched(one, upstream):
     upstream.answer = lambda peer, request: peer.send(whole(b'{"detail":"Not Found"}', 404))
     answer = one.post("/v1/chat/completions", {"model": "m", "messages": []})
     assert (answer.status, answer.body) == (404, b'{"detail":"Not Found"}')
+
+
+def test_a_refusal_that_breaks_off_is_forgotten(one, upstream):
+    def answer(peer, request):
+        if len(upstream.requests) == 1:
+            peer.send(answers.head(404, "No", [("Content-Length", 100)]) + b'{"detail":')
+            peer.wait_taken()
+            peer.reset()
+        else:
+            usual(peer, request)
+    upstream.answer = answer
+    got = respond(one)
+    assert got.status == 200 and got.json()["id"] == "resp_1"
+    assert paths(upstream) == ["/v1/responses"] * 2

@@ -125,6 +125,16 @@ def test_a_failover_crosses_dialects(accord, upstream):
     assert answer.json()["choices"][0]["message"]["content"]
 
 
+def test_what_one_call_names_in_vain_says_nothing_of_the_model(accord, upstream):
+    gone = {"error": {"message": "Previous response with id 'resp_x' not found.", "code": "previous_response_not_found",
+                      "type": "invalid_request_error", "param": "previous_response_id"}}
+    script = play(upstream, whole(json.dumps(gone).encode(), status=404), whole(answers.RESPONSE))
+    body = {"model": "m", "input": "hi"}
+    answer = accord.post("/v1/responses", {**body, "previous_response_id": "resp_x"})
+    assert (answer.status, answer.json()) == (404, gone) and script.models == ["a"]
+    assert accord.post("/v1/responses", body).status == 200 and script.models == ["a", "a"]
+
+
 # ---- the same target ----
 
 @pytest.mark.parametrize("status", [408, 500, 503])
@@ -235,6 +245,36 @@ def test_a_credential_without_money_rests_long(accord, upstream):
     for _ in range(3):
         assert ask(accord, "keys").status == 200
     assert script.keys == ["sk-one-00000000"] + 3 * ["sk-two-00000000"]
+
+
+def test_a_limit_of_one_model_behind_a_wildcard_is_not_that_of_the_others(accord, upstream):
+    busy = error(429, "rate_limit_exceeded", headers=[("retry-after", "60")])
+    upstream.answer = lambda peer, request: peer.send(busy if b'"busy"' in request.body else OK)
+    assert ask(accord, "up/busy").status == 429
+    assert ask(accord, "up/free").status == 200
+
+
+# ---- errors that are longer than what is held ----
+
+LONG = "x" * 300_000
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_long_error_about_our_credential_is_not_shown(accord, upstream, status):
+    play(upstream, error(status, "authentication_error", "sk-only-00000000 " + LONG))
+    answer = ask(accord, "solo")
+    assert (answer.status, answer.json()["error"]["code"]) == (502, "upstream_credentials_exhausted")
+
+
+def test_a_long_error_is_followed_by_another_target(accord, upstream):
+    script = play(upstream, error(500, "server_error", LONG), OK)
+    assert ask(accord, "m").status == 200 and script.models == ["a", "b"]
+
+
+def test_a_long_error_is_told_whole_in_the_end(accord, upstream):
+    play(upstream, error(404, "not_found", LONG))
+    answer = ask(accord, "solo")
+    assert (answer.status, answer.json()["error"]["message"]) == (404, LONG)
 
 
 # ---- breakers ----

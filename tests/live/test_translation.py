@@ -7,7 +7,7 @@ import pytest
 
 import answers
 from accord import KEY, config_for
-from wire import request
+from wire import Closed, request
 from answers import COMPLETION_TEXT, CHAT_EVENTS, CHAT_USAGE, DONE, message_events, sse, whole
 
 MESSAGES = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}]}
@@ -187,3 +187,85 @@ def test_marked_request_to_responses_that_says_how_to_keep_is_kept_so(accord, up
     assert call(accord, "/v1/responses", body).status == 200
     sent = json.loads(upstream.last.body)
     assert sent["store"] is False and sent["conversation"] == "conv_1"
+
+
+# ---- what an upstream leaves and goes on with ----
+
+def arguments(index, text, **more):
+    return answers.chat_chunk({"tool_calls": [{"index": index, "function": {"arguments": text, **more}}]})
+
+
+def block(kind, index, **more):
+    return sse({"type": f"content_block_{kind}", "index": index, **more}, f"content_block_{kind}")
+
+
+def started(index):
+    return block("start", index, content_block={"type": "tool_use", "id": f"t{index}", "name": "f", "input": {}})
+
+
+def piece(index, text):
+    return block("delta", index, delta={"type": "input_json_delta", "partial_json": text})
+
+
+@pytest.mark.parametrize("target,body,events", [
+    ("/v1/messages", MESSAGES, [arguments(0, '{"a":', name="f"), answers.chat_chunk({"content": "wait"}),
+                                arguments(0, "1}"), answers.chat_chunk({}, "tool_calls"), DONE]),
+    ("/v1/chat/completions", CHAT, [message_events()[0], started(0), started(1), piece(0, '{"a":1}'),
+                                    piece(1, '{"b":2}'), *message_events()[-2:]]),
+    ("/v1/chat/completions", CHAT, [message_events()[0], started(0), piece(0, '{"a":'), block(
+        "delta", 1, delta={"type": "text_delta", "text": "wait"}), piece(0, "1}"), *message_events()[-2:]]),
+], ids=["a text between", "two calls at once", "a text of another block"])
+def test_arguments_of_a_call_that_was_left_are_no_ones(accord, upstream, target, body, events):
+    says(upstream, stream(events))
+    with accord.open_stream(target, {**body, "stream": True}) as connection:
+        head = connection.read_head()
+        with pytest.raises(Closed):
+            connection.read_until(b"never")
+        assert b" 200 " in head.start.encode() and b"error" in connection.data
+        assert b"[DONE]" not in connection.data and b"message_stop" not in connection.data
+    assert call(accord, target, body).status == 502
+
+
+def test_text_whose_start_was_left_out_is_told(accord, upstream):
+    events = message_events()
+    says(upstream, stream([events[0], *events[2:]]))
+    assert call(accord, "/v1/chat/completions", CHAT).json()["choices"][0]["message"]["content"] == COMPLETION_TEXT
+
+
+# ---- what a request must not become ----
+
+EVIL = 'AAAA","evil":"x'
+
+
+@pytest.mark.parametrize("model", ["m", "claude-m", "ollama-m", "cohere-m", "bedrock-m", "gemini-m"])
+@pytest.mark.parametrize("part", [
+    {"inlineData": {"mimeType": "image/png", "data": EVIL}},
+    {"inlineData": {"mimeType": "image/png" + EVIL, "data": "AAAA"}},
+    {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": EVIL},
+    {"text": "x", "thought": True, "thoughtSignature": EVIL}], ids=["data", "type", "call", "thought"])
+def test_no_text_of_a_request_becomes_a_member_of_it(accord, upstream, model, part):
+    role = "user" if "inlineData" in part else "model"
+    # The mark makes a request to Gemini itself one that is written anew.
+    marked = {"text": "y", "thought": True, "thoughtSignature": "YWNjb3Jkc2lnAAABc2ln"}
+    call(accord, f"/v1beta/models/{model}:generateContent", {"contents": [
+        {"role": "user", "parts": [{"text": "hi"}]}, {"role": "model", "parts": [marked]},
+        {"role": role, "parts": [part]}, {"role": "user", "parts": [{"text": "go on"}]}]})
+
+    def look(value):
+        if isinstance(value, dict):
+            assert "evil" not in value
+            value = list(value.values())
+        for one in value if isinstance(value, list) else []:
+            look(one)
+
+    for sent in upstream.requests:
+        look(json.loads(sent.body))
+
+
+@pytest.mark.parametrize("provider", ["gem", "bed"])
+@pytest.mark.parametrize("name", ["..", "../../admin", "a/../b", "./a", "a//b", "a\x00b", "a\\b"])
+def test_no_name_of_a_model_leads_out_of_its_place_in_a_path(accord, upstream, provider, name):
+    for target in ["/v1/chat/completions", "/v1/embeddings", "/v1/messages/count_tokens"]:
+        answer = call(accord, target, {"model": f"{provider}/{name}", "messages": CHAT["messages"], "input": "x"})
+        assert answer.status == 400 and not upstream.requests
+    assert call(accord, "/v1/chat/completions", {**CHAT, "model": f"up/{name}"}).status == 200  # in a body it may

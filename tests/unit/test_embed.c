@@ -285,7 +285,7 @@ static void vectors_pass_as_they_stand(void **state)
                              "{\"embeddings\":[{\"values\":[0.10,-2E-3]},{\"values\":[ 1 ,0]}],"
                              "\"usageMetadata\":{\"promptTokenCount\":4}}"),
                      0);
-    assert_true(embed_is_whole(&c, &answer));
+    assert_true(embed_is_whole(&answer, c.n));
     gives(
         format(FAMILY_OPENAI),
         "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.10,"
@@ -376,9 +376,9 @@ static void several_answers_become_one(void **state)
     assert_int_equal(answers(titan, "{\"embedding\":[1],\"inputTextTokenCount\":2,"
                                     "\"embeddingsByType\":{\"float\":[1]}}"),
                      0);
-    assert_false(embed_is_whole(&c, &answer));
+    assert_false(embed_is_whole(&answer, c.n));
     assert_int_equal(take(titan, "{\"embedding\":[2],\"inputTextTokenCount\":3}"), 0);
-    assert_true(embed_is_whole(&c, &answer));
+    assert_true(embed_is_whole(&answer, c.n));
     assert_int_equal(answer.tokens, 5);
     assert_true(str_eq(answer.sets[EMBED_FLOAT].at[1], STR("[2]")));
 }
@@ -391,10 +391,10 @@ static void older_shapes_are_read(void **state)
                              "{\"embeddings\":[[1],[2]],\"id\":\"x\",\"response_type\":"
                              "\"embeddings_floats\",\"texts\":[\"a\",\"b\"]}"),
                      0);
-    assert_true(embed_is_whole(&c, &answer));
+    assert_true(embed_is_whole(&answer, c.n));
     assert_int_equal(answer.tokens, -1);
     assert_int_equal(answers(format(FAMILY_OLLAMA), "{\"embedding\":[1]}"), 0);
-    assert_false(embed_is_whole(&c, &answer)); /* one for two */
+    assert_false(embed_is_whole(&answer, c.n)); /* one for two */
 }
 
 static void strange_answers_are_refused(void **state)
@@ -418,6 +418,10 @@ static void strange_answers_are_refused(void **state)
         {FAMILY_COHERE, "{\"embeddings\":{\"float\":[1]}}"},
         {FAMILY_COHERE, "{\"message\":\"no\"}"},
         {FAMILY_OLLAMA, "{\"embeddings\":[{}]}"},
+        {FAMILY_OLLAMA, "{\"embeddings\":[[]]}"},
+        {FAMILY_OLLAMA, "{\"embeddings\":[[1,null]]}"},
+        {FAMILY_OLLAMA, "{\"embeddings\":[[true]]}"},
+        {FAMILY_OLLAMA, "{\"embeddings\":[[1,[2]]]}"},
         {FAMILY_BEDROCK, "{\"embedding\":\"AA==\"}"},
     };
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
@@ -427,7 +431,7 @@ static void strange_answers_are_refused(void **state)
     }
     assert_int_equal(
         read_as(format(FAMILY_OPENAI), "{\"input\":\"a\",\"encoding_format\":\"base64\"}"), 0);
-    assert_int_equal(answers(format(FAMILY_OLLAMA), "{\"embeddings\":[[1,null]]}"), 0);
+    assert_int_equal(answers(format(FAMILY_OLLAMA), "{\"embeddings\":[[1,1e999]]}"), 0);
     struct buf b = {.arena = &arena};
     struct embed_out o = {.model = STR("m"), .id = STR("7"), .spare = &arena};
     assert_int_equal(format(FAMILY_OPENAI)->write_answer(&b, &c, &answer, &o), -EBADMSG);

@@ -11,7 +11,10 @@
 
 static struct fault of(unsigned status, const char *code, uint32_t retry_after_ms, bool should)
 {
-    struct fault_answer a = {status, str_of(code), retry_after_ms, should};
+    struct fault_answer a = {.status = status,
+                             .code = str_of(code),
+                             .retry_after_ms = retry_after_ms,
+                             .should_retry = should};
     return fault_of_answer(&a);
 }
 
@@ -27,6 +30,9 @@ static const struct {
     {402, "", FAULT_CREDENTIAL, false, true, true},
     {403, "", FAULT_LIMIT, false, true, true},
     {404, "model_not_found", FAULT_LANE, false, false, true},
+    {404, "not_found_error", FAULT_LANE, false, false, true},
+    {404, "previous_response_not_found", FAULT_REQUEST, false, false, false},
+    {404, "invalid_request_error", FAULT_REQUEST, false, false, false},
     {408, "", FAULT_LANE, true, false, true},
     {409, "already_exists", FAULT_REQUEST, false, false, false},
     {409, "conversation_locked", FAULT_LOCK, true, false, false},
