@@ -4,6 +4,7 @@
 #include "auth/keyfile.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "gateway/mask_rules.h"
 #include "model/config.h"
 
 static int print(struct buf *b)
@@ -84,7 +85,9 @@ int cli_check(int argc, char **argv)
     struct buf errors = {0};
     struct config *c;
     struct config_overrides over = {.data = str_of(data), .key_exists = keyfile_has};
-    r = config_load(&a, path, &over, &c, &errors) < 0 ? refuse(&errors, json) : accept(c, json);
+    r = config_load(&a, path, &over, &c, &errors);
+    r = r < 0 ? r : mask_rules_check(c->policies, c->n_policies, &errors);
+    r = r < 0 ? refuse(&errors, json) : accept(c, json);
     buf_free(&errors);
     arena_reset(&a);
     return r;

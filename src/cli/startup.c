@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/ollama.h"
+#include "gateway/mask_rules.h"
 
 /* The configuration with what belongs beside it: keys of the data directory, an Ollama that
  * answers. */
@@ -19,6 +20,10 @@ int startup_load(struct startup *s, struct snapshot_input *in, struct buf *error
     size_t n_kept = 0;
     *in = (struct snapshot_input){.generation = s->generation + 1};
     int r = config_load(&in->arena, s->config_path, &s->over, &c, errors);
+    if (r < 0) {
+        return r;
+    }
+    r = mask_rules_check(c->policies, c->n_policies, errors);
     if (r < 0) {
         return r;
     }

@@ -5,6 +5,7 @@
 #include "base/must.h"
 #include "gateway/inline.h"
 #include "gateway/limits.h"
+#include "gateway/masking.h"
 
 static enum next (*const stages[])(struct call *c) = {
 #define STAGE_ROW(name) stage_##name,
@@ -31,6 +32,9 @@ static void call_end(struct call *c)
     c->up = NULL;
     stage_settle(c);
     stage_record(c);
+    if (c->masking) {
+        masking_end(c);
+    }
     if (c->relay.hold) {
         pool_give(loop_pool(c->w->loop), c->relay.hold, c->relay.hold_cap);
         c->relay.hold = NULL;
@@ -256,6 +260,9 @@ void call_own_fields(struct call *c)
     }
     if (c->crowded) {
         http_field(c->req, STR("accord-limit-exceeded"), c->crowded->policy);
+    }
+    if (c->masking) {
+        masking_field(c);
     }
 }
 

@@ -83,7 +83,8 @@ struct call {
     int64_t
         bound;   /* tokens that the request lets the answer have; -1: as many as the model likes */
     bool array;  /* a Gemini stream that is to be a JSON array (no alt=sse) */
-    bool marked; /* the body holds signatures of other vendors that we have marked */
+    bool marked; /* the body holds signatures of other vendors that we have marked, or tokens whose values
+                    come back (masking.h): it does not pass as it is */
     uint16_t status; /* sent to the client; 0: none */
     struct endpoint_match ep;
     const struct snap_key *key;
@@ -113,6 +114,7 @@ struct call {
     struct kept *kept;         /* openai.responses, translated: what is noted to keep it, kept.h */
     struct kept_job *kept_job; /* what the store has of it */
     struct kept_page *kept_page; /* one of them that is asked for, kept_page.c */
+    struct masking *masking;     /* masking.h; NULL: nothing is looked for */
     struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
     bool translated;        /* the present target speaks another dialect */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */

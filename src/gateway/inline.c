@@ -2,6 +2,7 @@
 
 #include "conflict/rate_limit.h"
 #include "gateway/fetch.h"
+#include "gateway/masking.h"
 
 struct named {
     struct named *next;
@@ -145,6 +146,7 @@ static enum next look_at(struct call *c, struct translation *tr, struct ir_part 
         p->media_type = m->fetch.media_type;
         p->data = m->fetch.data;
         p->text = m->fetch.text;
+        return p->text.n ? masking_text(c, &p->text) : NEXT;
     }
     return NEXT;
 }

@@ -1,7 +1,7 @@
 /* Stage 5: which target takes the call, and with which credential: the best priority that has one left, then by
  * weight, passing by those that rest while there are others. */
 #include "conflict/rate_limit.h"
-#include "gateway/translate.h"
+#include "gateway/masking.h"
 
 enum { TARGETS_MAX = 64 };
 
@@ -246,7 +246,8 @@ static enum next find_model(struct call *c)
                          STR_ARG(c->asked));
     }
     enum next n = check_model(c);
-    return n == NEXT ? admit_model(c) : n;
+    n = n == NEXT ? admit_model(c) : n;
+    return n == NEXT && c->hold->snap->maskings ? masking_request(c) : n;
 }
 
 static enum next none_left(struct call *c)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_table.h"
 
 void snapshot_unref(struct snapshot *s)
@@ -13,6 +14,7 @@ void snapshot_unref(struct snapshot *s)
         for (size_t i = 0; i < s->n_limits; i++) {
             counter_drop(s->limits[i].counter);
         }
+        masks_free(s);
         struct arena config_arena = s->config_arena, own = s->arena;
         if (s->release) {
             s->release(s->held);

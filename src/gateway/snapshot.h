@@ -45,6 +45,15 @@ struct snap_retry {
     uint32_t deadline_ms; /* 0: as long as a call may take */
 };
 
+/* What is looked for in a call. */
+struct mask_rules;
+struct snap_masking {
+    struct mask_rules *rules;   /* NULL though it is on: they could not be compiled, no call goes */
+    struct mask_rules *answers; /* of what models write; NULL: nothing */
+    bool on;
+    bool pass; /* what cannot be looked into goes as it is */
+};
+
 struct snap_key {
     uint8_t digest[KEY_DIGEST_SIZE];
     uint64_t expires_us; /* wall clock; 0: never */
@@ -54,6 +63,7 @@ struct snap_key {
     size_t n_models;
     const struct snap_limits *limits; /* NULL: none */
     struct snap_retry retry;
+    uint32_t masking; /* the number of its set of policies */
 };
 
 /* A credential of Amazon's, which signs instead of being sent. */
@@ -123,6 +133,7 @@ struct snap_model {
     const struct model_facts *facts; /* of the first target; NULL: nothing is known */
     const struct snap_limits *limits;
     struct snap_retry retry;
+    uint32_t masking; /* the number of its set of policies */
 };
 
 /* What the file, the environment and the key file said at the last reading; shared by all snapshots
@@ -153,6 +164,9 @@ struct snapshot {
     const struct snap_limit *limits; /* all */
     size_t n_limits;
     struct snap_retry retry; /* of everybody */
+    struct snap_masking *maskings; /* by the numbers of key and model; NULL: no policy masks */
+    size_t n_maskings;
+    uint32_t masking_models; /* how many sets models have */
     struct snap_key *keys;
     size_t n_keys;
     uint32_t *_key_slots, *_model_slots; /* open addressing; 1 + index */

@@ -9,6 +9,7 @@
 #include "dialect/format.h"
 #include "gateway/health_of.h"
 #include "gateway/snapshot_limits.h"
+#include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
 #include "gateway/snapshot_table.h"
 #include "http/query.h"
@@ -33,6 +34,7 @@ struct compiler {
     struct limits_compiler *limits;
     struct snap_retry *retries;             /* one per policy */
     struct names retry_of[SCOPE_MODEL + 1]; /* by subject: the last policy's index */
+    struct masks_compiler *masks;           /* NULL: nothing is masked */
     struct arena scratch;
     struct tls_ctx *tls;
 };
@@ -346,6 +348,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .listed = true,
                              .facts = m->n_targets ? facts_of(targets) : NULL,
                              .retry = retry_for(c, SCOPE_MODEL, m->id),
+                             .masking = masks_of_model(c->masks, m->id),
                              .limits = limits_of_model(c->limits, m->id)};
     compile_lifecycle(c, m, &out);
     out.name = m->id;
@@ -448,6 +451,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .id = from->id,
             .models = from->models,
             .n_models = from->n_models,
+            .masking = masks_of_key(c->masks, from->id, (struct str){0}, (struct str){0}),
             .retry = retry_for(c, SCOPE_KEY, from->id),
             .limits = limits_of_key(c->limits, from->id, (struct str){0}, (struct str){0})};
         names_add(&declared, from->id, i, NULL);
@@ -471,6 +475,8 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
                              .models = from->models,
                              .n_models = from->n_models,
                              .expires_us = from->expires_us,
+                             .masking =
+                                 masks_of_key(c->masks, from->id, from->application, from->team),
                              .retry = retry_for(c, SCOPE_KEY, from->id),
                              .limits =
                                  limits_of_key(c->limits, from->id, from->application, from->team)};
@@ -539,8 +545,11 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     }
     c.limits = limits_compile(s, &arena, &c.scratch);
     compile_retries(&c);
+    c.masks = masks_begin(s, &arena, &c.scratch);
+    (void)masks_of_model(c.masks, (struct str){0}); /* number 0: those that no policy names */
     compile_models(&c);
     compile_keys(&c, in);
+    masks_finish(c.masks, errors);
     s->retry = retry_for(&c, SCOPE_ORG, (struct str){0});
     s->base = in->base ? config_base_ref(in->base) : NULL;
     s->arena = arena;

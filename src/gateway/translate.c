@@ -4,6 +4,7 @@
 #include "gateway/again.h"
 #include "gateway/exchange.h"
 #include "gateway/limits.h"
+#include "gateway/masking.h"
 
 #include "conflict/rate_limit.h"
 #include "dialect/chat.h"
@@ -90,9 +91,8 @@ static void take_event(struct call *c, const struct ir_event *e)
     tr->caller->write_event(&tr->out, e);
 }
 
-static void on_event(void *arg, const struct ir_event *e)
+static void pass_on(struct call *c, const struct ir_event *e)
 {
-    struct call *c = arg;
     struct renamed *r =
         e->type == IR_BLOCK_START && e->kind == IR_TOOL_CALL ? c->tr->renamed : NULL;
     while (r && !str_eq(r->there, e->name)) {
@@ -105,6 +105,16 @@ static void on_event(void *arg, const struct ir_event *e)
     struct ir_event known = *e;
     known.name = r->here;
     take_event(c, &known);
+}
+
+static void on_event(void *arg, const struct ir_event *e)
+{
+    struct call *c = arg;
+    if (c->masking) {
+        masking_event(c, e, pass_on);
+    } else {
+        pass_on(c, e);
+    }
 }
 
 static void send_text(struct call *c, bool end)
@@ -177,6 +187,16 @@ static void fail_as(struct call *c, const struct ir_error *e, enum outcome outco
         relay_break_off(c, arena_dupz(&c->req->arena, code), message, outcome);
         return;
     }
+    if (tr->ours) {
+        struct call_error ours = {.status = e->status,
+                                  .code = arena_dupz(&c->req->arena, code),
+                                  .outcome = OUTCOME_REFUSED};
+        drop_upstream(c);
+        arena_reset(&c->w->scratch);
+        call_fail(c, &ours, "%.*s", STR_ARG(message));
+        relay_end_call(c);
+        return;
+    }
     struct ir_error out = *e;
     out.retry_after_ms = e->retry_after_ms ? e->retry_after_ms : tr->retry_after_ms;
     arena_reset(&c->w->scratch);
@@ -240,7 +260,9 @@ static void start(struct call *c)
                               .out = &tr->text,
                               .scratch = &c->w->scratch,
                               .state = arena_zalloc(a, tr->caller->out_state + 16),
-                              .call = tr->form.keep ? &tr->form : NULL,
+                              .call = !tr->form.keep ? NULL
+                                      : tr->echo     ? tr->echo
+                                                     : &tr->form,
                               .model = ir_escape(a, c->asked),
                               .id = str_make(c->id + 4, 26),
                               .created_s = (int64_t)(clock_wall_us() / 1000000),
@@ -257,6 +279,9 @@ static void start(struct call *c)
     tr->answer = (struct buf){.arena = a, .limit = ANSWER_MAX};
     tr->early = (struct buf){.arena = a};
     tr->begun = false;
+    if (c->masking) {
+        masking_answer(c);
+    }
 }
 
 static uint32_t retry_after_of(const struct h1_head *h)

@@ -19,15 +19,17 @@ enum reading { READ_NOTHING, READ_EVENTS, READ_WHOLE, READ_ERROR };
 
 struct translation {
     const struct format *caller, *upstream;
-    struct ir_call form; /* in req->input */
-    struct buf body;     /* of the request, as the upstream takes it; in req->input */
-    struct buf path;     /* ... behind the base URL's path */
-    struct str version;  /* ... and what stands between them when the base URL names no version */
-    struct str dropped;  /* the answer's field line about losses; in req->arena */
-    uint8_t reading;     /* enum reading */
-    bool begun;          /* the answer's head is with the client */
-    bool estimated;      /* its tokens are */
-    unsigned status;     /* of an error's head */
+    struct ir_call form;  /* in req->input */
+    struct ir_call *echo; /* the caller's own, for answers that tell it; NULL: it is `form` */
+    struct buf body;      /* of the request, as the upstream takes it; in req->input */
+    struct buf path;      /* ... behind the base URL's path */
+    struct str version;   /* ... and what stands between them when the base URL names no version */
+    struct str dropped;   /* the answer's field line about losses; in req->arena */
+    uint8_t reading;      /* enum reading */
+    bool begun;           /* the answer's head is with the client */
+    bool estimated;       /* its tokens are */
+    bool ours;            /* it is we who end the answer: nothing else is tried */
+    unsigned status;      /* of an error's head */
     uint32_t retry_after_ms;
     struct renamed *renamed; /* functions whose names the upstream could not take as they are */
     struct ir_in in;
@@ -48,6 +50,8 @@ bool translate_same_family(const struct snap_provider *p, enum family f);
 
 /* Makes the body for the present target; a request that cannot be read or carried is refused. */
 enum next translate_request(struct call *c);
+/* Whether the body is an object whose texts can be read; else the call is refused. */
+enum next translate_check_body(struct call *c);
 /* The head for the upstream. */
 struct str translate_head_for(struct call *c);
 

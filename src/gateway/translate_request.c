@@ -1,6 +1,7 @@
 /* The way out: the caller's request in the upstream's dialect. */
 #include "gateway/exchange.h"
 #include "gateway/inline.h"
+#include "gateway/masking.h"
 #include "gateway/sign.h"
 #include "json/judge.h"
 #include "json/scan.h"
@@ -97,8 +98,23 @@ static void note_renamed(struct call *c, struct translation *tr)
     }
 }
 
+/* Some answers say again what was asked: the caller's own words, not those that went out. */
+static void read_echo(struct call *c, struct translation *tr)
+{
+    struct ir_call *echo = arena_alloc(&c->req->input, sizeof *echo);
+    ir_call_init(echo, &c->req->input);
+    echo->stream = tr->form.stream;
+    echo->own = tr->form.own;
+    kept_tell(c, echo);
+    if (tr->caller->read_request(echo, masking_clear(c)) == 0) {
+        ir_call_finish(echo);
+        echo->schemas = c->w->schemas;
+        tr->echo = echo;
+    }
+}
+
 /* The body's texts are taken out, so they must be good; when it was shaped, only its structure was looked at. */
-static enum next check_body(struct call *c)
+enum next translate_check_body(struct call *c)
 {
     struct json_error err;
     enum json_type top;
@@ -120,7 +136,7 @@ static enum next check_body(struct call *c)
 static enum next read_form(struct call *c, struct translation *tr)
 {
     bool work = c->ep.endpoint->work != WORK_OTHER;
-    enum next n = check_body(c);
+    enum next n = translate_check_body(c);
     if (n != NEXT) {
         return n;
     }
@@ -137,6 +153,9 @@ static enum next read_form(struct call *c, struct translation *tr)
     ir_call_finish(&tr->form);
     tr->form.schemas = c->w->schemas;
     note_renamed(c, tr);
+    if (tr->form.keep && masking_clear(c).n) {
+        read_echo(c, tr);
+    }
     return NEXT;
 }
 
@@ -170,7 +189,9 @@ static enum next read_conversation(struct call *c, struct translation *tr)
 {
     enum next n = NEXT;
     if (tr->caller == format_of(FORMAT_RESPONSES) && tr->upstream != tr->caller) {
+        masking_lift(c);
         n = kept_enter(c); /* others keep their own */
+        n = n == NEXT ? masking_cover(c) : n;
     }
     kept_tell(c, &tr->form);
     n = n == NEXT ? read_form(c, tr) : n;

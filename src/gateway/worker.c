@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
-#include "gateway/call.h"
+#include "gateway/masking.h"
 #include "gateway/sim.h"
 
 enum {
@@ -98,6 +98,7 @@ static void take_snapshot(struct worker *w, struct snapshot *s)
 {
     struct snap_hold *old = w->hold;
     w->hold = hold_new(w, s);
+    masking_fit(w, s);
     memset(w->seen, 0, sizeof w->seen);
     apply_limits(w, s->config);
     if (old) {
@@ -185,6 +186,7 @@ void *worker_main(void *arg)
     http_client_free(w->client);
     tls_ctx_unref(w->fetch_tls);
     schema_cache_free(w->schemas);
+    mask_scratch_free(w->masks);
     http_server_free(w->sim);
     w->hold->current = false;
     hold_free(w->hold);

@@ -56,8 +56,10 @@ struct worker {
     uint64_t random[2];
     struct arena scratch; /* empty between two events */
     struct schema_cache *schemas;
-    uint32_t fetches;          /* under way, fetch.h */
-    struct tls_ctx *fetch_tls; /* to fetch with when no provider speaks TLS; NULL: not yet */
+    struct mask_scratch *masks; /* NULL: no policy masks anything */
+    bool masks_unfit;           /* ... it does not fit the present snapshot: calls under it fail */
+    uint32_t fetches;           /* under way, fetch.h */
+    struct tls_ctx *fetch_tls;  /* to fetch with when no provider speaks TLS; NULL: not yet */
     uint8_t seen_secret[16];
     struct seen_key seen[SEEN_KEYS];
     struct timer trim; /* gives pooled memory back after a load */

@@ -130,6 +130,13 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
     for (unsigned k = 0; k < RESPONSE_LOST; k++) {
         into->responses_lost[k] += from->responses_lost[k];
     }
+    for (unsigned k = 0; k < MASK_KINDS; k++) {
+        for (unsigned a = 0; a < MASK_ACTIONS; a++) {
+            into->masked[k][a] += from->masked[k][a];
+        }
+    }
+    into->masking_failures[0] += from->masking_failures[0];
+    into->masking_failures[1] += from->masking_failures[1];
     into->responses_kept += from->responses_kept;
     into->fallbacks += from->fallbacks;
     into->unpriced += from->unpriced;
@@ -309,6 +316,26 @@ static void print_responses(struct buf *b, const struct metrics *m)
     }
 }
 
+/* Only of what has been found. */
+static void print_masked(struct buf *b, const struct metrics *m)
+{
+    head(b, "masked_total", "counter", "Personal data and secrets that were found in calls.");
+    for (unsigned k = 0; k < MASK_KINDS; k++) {
+        for (unsigned a = 0; a < MASK_ACTIONS; a++) {
+            if (m->masked[k][a]) {
+                buf_printf(b, "accord_masked_total{detector=\"%s\",action=\"%s\"} %llu\n",
+                           mask_kind_word((enum mask_kind)k), mask_action_word((enum mask_action)a),
+                           (unsigned long long)m->masked[k][a]);
+            }
+        }
+    }
+    head(b, "masking_failures_total", "counter", "Calls that could not be looked through.");
+    buf_printf(b, "accord_masking_failures_total{result=\"refused\"} %llu\n",
+               (unsigned long long)m->masking_failures[0]);
+    buf_printf(b, "accord_masking_failures_total{result=\"passed\"} %llu\n",
+               (unsigned long long)m->masking_failures[1]);
+}
+
 void metrics_print(struct buf *b, const struct metrics *m)
 {
     print_requests(b, m);
@@ -359,5 +386,6 @@ void metrics_print(struct buf *b, const struct metrics *m)
            "Images and documents fetched for upstreams that take no URLs.", m->inlined);
     single(b, "fetch_failures_total", "counter", "Those that could not be fetched.",
            m->inline_failures);
+    print_masked(b, m);
     print_responses(b, m);
 }

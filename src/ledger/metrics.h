@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "dialect/dialect.h"
+#include "policy/mask.h"
 
 enum { METRIC_BUCKETS = 16, METRIC_SERIES_MAX = 1000, METRIC_LABEL = 64 };
 
@@ -46,6 +47,8 @@ struct metrics {
     uint64_t records_dropped;
     uint64_t translated_lossy;         /* calls whose translation left something out */
     uint64_t inlined, inline_failures; /* what requests name by URL, fetched */
+    uint64_t masked[MASK_KINDS][MASK_ACTIONS];
+    uint64_t masking_failures[2]; /* refused; passed */
     uint64_t responses_kept, responses_lost[RESPONSE_LOST];
 };
 

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/secret.h"
+#include "model/masking.h"
 #include "model/tariff.h"
 
 enum provider_dialect {
@@ -142,6 +143,7 @@ struct config_policy {
     struct config_budget *budgets;
     size_t n_budgets;
     struct config_retry retry;
+    struct config_masking masking;
     /* The same once more, as the compiler wants it: */
     enum policy_scope scope;
     struct str subject; /* id of the key or declared model; empty for org */

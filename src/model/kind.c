@@ -371,6 +371,9 @@ static void decode_field(struct kind_reader *r, const struct field *f, const str
         decode_reference(r, f, j, path, to);
         break;
     case FIELD_OBJECT:
+        if (f->optional) {
+            *(bool *)slot(to, f->at_n) = true;
+        }
         kind_decode(r, f->kind, j, path, slot(to, f->at));
         break;
     case FIELD_OBJECTS:
@@ -386,7 +389,8 @@ static void set_fallback(struct kind_reader *r, const struct field *f, void *to)
 {
     struct str text = str_of(f->fallback);
     unsigned choice;
-    if (f->type == FIELD_OBJECT && !f->required) { /* absent: every member has its own default */
+    if (f->type == FIELD_OBJECT && !f->required &&
+        !f->optional) { /* absent: every member has its own default */
         struct json *empty = json_new(r->arena, JSON_OBJECT);
         kind_decode(r, f->kind, empty, NULL, slot(to, f->at));
     }

@@ -54,11 +54,13 @@ struct field {
     const char *merge_key;   /* FIELD_OBJECTS: by which elements of two versions are matched */
     size_t at, at_n;         /* offsets in the decoded struct; at_n of the count or index */
     bool indexed;            /* FIELD_REFERENCE: at_n is set */
-    bool platform;           /* belongs to the platform's resources: refused in a file */
-    bool read_only;          /* platform: set by the server; a write may only repeat it */
-    bool immutable;          /* platform: as it was created */
-    bool hashed;             /* platform, secret: kept as a digest, never shown, not even masked */
-    bool folded;             /* platform, unique: compared without regard to ASCII case */
+    bool
+        optional; /* FIELD_OBJECT: absence is not the same as an empty one; at_n: a bool, it was given */
+    bool platform;  /* belongs to the platform's resources: refused in a file */
+    bool read_only; /* platform: set by the server; a write may only repeat it */
+    bool immutable; /* platform: as it was created */
+    bool hashed;    /* platform, secret: kept as a digest, never shown, not even masked */
+    bool folded;    /* platform, unique: compared without regard to ASCII case */
 };
 
 struct kind_reader;

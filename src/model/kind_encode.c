@@ -69,6 +69,9 @@ static struct json *encode_field(struct arena *a, const struct field *f, const v
     case FIELD_SECRET:
         return encode_text(a, secret_mask(a, *(const struct secret *)at));
     case FIELD_OBJECT:
+        if (f->optional && !*(const bool *)slot(from, f->at_n)) {
+            return NULL;
+        }
         return kind_encode(a, f->kind, at);
     case FIELD_OBJECTS:
         return encode_objects(a, f->kind, *(const char *const *)at,

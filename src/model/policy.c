@@ -246,7 +246,13 @@ static const struct field policy_fields[] = {
      .max = 16,
      .at = AT(config_policy, budgets),
      .at_n = AT(config_policy, n_budgets)},
-    {.name = "masking", .type = FIELD_LATER},
+    {.name = "masking",
+     .help = "Personal data and secrets in calls, and what becomes of them.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_masking,
+     .optional = true,
+     .at = AT(config_policy, masking),
+     .at_n = AT(config_policy, masking.given)},
     {.name = "retry",
      .help = "How often a call is tried, and how long.",
      .type = FIELD_OBJECT,
@@ -258,9 +264,6 @@ static const struct field policy_fields[] = {
 static void finish(struct kind_reader *r, const struct json *j, const struct path *path, void *to)
 {
     struct config_policy *p = to;
-    (void)r;
-    (void)j;
-    (void)path;
     const struct {
         enum policy_scope scope;
         struct str subject;
@@ -278,11 +281,14 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
             p->subject = subjects[i].subject;
         }
     }
+    if (p->masking.given && p->scope == SCOPE_SERVICE) {
+        mistake_add(r->mistakes, j, path, "masking of a service is not supported by this version");
+    }
 }
 
 const struct kind kind_policy = {
     .name = "policy",
-    .help = "Limits and budgets, attached to everybody, to a key or to a model.",
+    .help = "Limits, budgets, retries and masking, attached to everybody, to a key or to a model.",
     .size = sizeof(struct config_policy),
     KIND_FIELDS(policy_fields),
     .finish = finish,

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "conflict/http_date.h"
+#include "gateway/mask_rules.h"
 #include "platform/world.h"
 #include "platform/write_stages.h"
 
@@ -272,6 +273,19 @@ static bool is_manager(struct str s)
     return str_starts(s, STR("file:")) && s.n > 5 && s.n <= MANAGER_MAX + 5;
 }
 
+/* What only compiling tells: a regular expression that is none, a name that is taken. */
+static void check_masking(struct writing *w)
+{
+    struct visit *v = w->v;
+    struct buf lines = {.arena = &v->work};
+    if (w->kind == &resource_policy && w->doc.decoded &&
+        mask_rules_check(w->doc.decoded, 1, &lines) < 0) {
+        struct str first, rest = buf_str(&lines);
+        str_cut(&rest, '\n', &first);
+        refuse(v, PROBLEM_INVALID, "%.*s.", STR_ARG(first));
+    }
+}
+
 int stage_check(struct writing *w)
 {
     struct visit *v = w->v;
@@ -298,6 +312,7 @@ int stage_check(struct writing *w)
         return r;
     }
     check_rights_given(w);
+    check_masking(w);
     if (w->action) {
         act(w);
     }

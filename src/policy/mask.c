@@ -21,6 +21,11 @@ const char *mask_kind_word(enum mask_kind kind)
     return kind_words[kind];
 }
 
+const char *mask_action_word(enum mask_action action)
+{
+    return action_words[action];
+}
+
 int mask_kind_of(struct str word, enum mask_kind *ret)
 {
     for (unsigned i = 0; i < MASK_KINDS; i++) {
@@ -53,14 +58,17 @@ static bool label_taken(const struct mask_policy *p, struct str label)
     return false;
 }
 
-static void add_label(struct mask_policy *p, struct str label)
+static void add_label(struct mask_policy *p, struct str label, enum mask_action action)
 {
     p->labels[p->n_labels] = arena_dup(&p->arena, label);
+    p->actions[p->n_labels] = action;
+    p->tokens |= action == MASK_TOKENISE;
     p->places[p->n_labels++] = arena_printf(&p->arena, "[%.*s]", STR_ARG(label));
 }
 
 /* "employee id" becomes EMPLOYEE_ID. */
-static int add_name(struct mask_policy *p, const char *what, struct str name, struct buf *errors)
+static int add_name(struct mask_policy *p, const char *what, struct str name,
+                    enum mask_action action, struct buf *errors)
 {
     char label[MASK_LABEL_MAX];
     bool fits = name.n > 0 && name.n <= sizeof label && is_letter((unsigned char)name.p[0]);
@@ -84,7 +92,7 @@ static int add_name(struct mask_policy *p, const char *what, struct str name, st
         buf_printf(errors, "%s \"%.*s\": the name is taken\n", what, STR_ARG(name));
         return -EINVAL;
     }
-    add_label(p, str_make(label, name.n));
+    add_label(p, str_make(label, name.n), action);
     return 0;
 }
 
@@ -94,15 +102,19 @@ static int make_labels(struct mask_policy *p, const struct mask_options *o, stru
     int r = 0, one;
     p->labels = arena_alloc(&p->arena, n * sizeof *p->labels);
     p->places = arena_alloc(&p->arena, n * sizeof *p->places);
+    p->actions = arena_alloc(&p->arena, n * sizeof *p->actions);
     for (unsigned i = 0; i < MASK_KINDS; i++) {
-        add_label(p, str_of(kind_labels[i]));
+        add_label(p, str_of(kind_labels[i]), p->action[i]);
     }
     for (size_t i = 0; i < o->n_patterns; i++) {
-        one = add_name(p, "pattern", o->patterns[i].name, errors);
+        one =
+            add_name(p, "pattern", o->patterns[i].name,
+                     o->pattern_actions ? o->pattern_actions[i] : p->action[MASK_PATTERN], errors);
         r = one < 0 ? one : r;
     }
     for (size_t i = 0; i < o->n_lists; i++) {
-        one = add_name(p, "word list", o->lists[i].name, errors);
+        one = add_name(p, "word list", o->lists[i].name,
+                       o->list_actions ? o->list_actions[i] : p->action[MASK_WORD], errors);
         r = one < 0 ? one : r;
     }
     return r;
@@ -114,7 +126,6 @@ int mask_compile(const struct mask_options *o, struct mask_policy **ret, struct 
     memcpy(p->action, o->action, sizeof p->action);
     for (unsigned i = 0; i < MASK_KINDS; i++) {
         p->any |= p->action[i] != MASK_OFF;
-        p->tokens |= p->action[i] == MASK_TOKENISE;
         p->numbers |= p->action[i] != MASK_OFF && i >= MASK_PHONE && i <= MASK_IP;
     }
     randombytes_buf(p->hash_key, sizeof p->hash_key);
@@ -165,6 +176,16 @@ struct mask_policy *mask_policy_free(struct mask_policy *p)
 bool mask_policy_is_on(const struct mask_policy *p)
 {
     return p->any;
+}
+
+bool mask_policy_acts(const struct mask_policy *p)
+{
+    for (unsigned i = 0; i < p->n_labels; i++) {
+        if (p->actions[i] > MASK_REPORT) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int fit_patterns(struct mask_scratch *s, const struct mask_policy *p)

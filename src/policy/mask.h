@@ -22,30 +22,12 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-
-/* X(name, its word in the configuration, its label in what is put in place) */
-#define MASK_KIND_LIST(X)                                                                          \
-    X(EMAIL, "email", "EMAIL")                                                                     \
-    X(PHONE, "phone", "PHONE")                                                                     \
-    X(CARD, "card", "CARD")                                                                        \
-    X(IBAN, "iban", "IBAN")                                                                        \
-    X(SIN, "sin", "SIN")                                                                           \
-    X(SSN, "ssn", "SSN")                                                                           \
-    X(POSTAL, "postal_code", "POSTAL_CODE")                                                        \
-    X(IP, "ip", "IP")                                                                              \
-    X(SECRET, "secret", "SECRET")                                                                  \
-    X(FIELD, "field", "FIELD")                                                                     \
-    X(PATTERN, "pattern", "PATTERN")                                                               \
-    X(WORD, "word", "WORD")
-
-#define MASK_ENUM(name, word, label) MASK_##name,
-enum mask_kind { MASK_KIND_LIST(MASK_ENUM) MASK_KINDS };
-#undef MASK_ENUM
+#include "model/detector.h"
 
 /* MASK_OFF: not looked for. Otherwise it is counted, and: REPORT leaves it; REPLACE puts [EMAIL] there; TOKENISE
  * puts [EMAIL_1] there, the same for the same value within a call; BLOCK does as REPLACE does and tells the
  * caller to refuse. */
-enum mask_action { MASK_OFF, MASK_REPORT, MASK_REPLACE, MASK_TOKENISE, MASK_BLOCK };
+enum mask_action { MASK_OFF, MASK_REPORT, MASK_REPLACE, MASK_TOKENISE, MASK_BLOCK, MASK_ACTIONS };
 
 enum {
     MASK_PATTERNS_MAX = 64,
@@ -61,6 +43,7 @@ enum {
         8192, /* bytes of a private key block or a JWT; the most that a stream holds back */
     MASK_VALUES_MAX = 100000, /* different values that a call holds tokens for */
     MASK_TEXT_MAX = 1 << 30,  /* bytes of a body */
+    MASK_BASE64_MIN = 256,
 };
 
 /* A user's regular expression, in the syntax of PCRE2 without what looks around or back (look-around, back
@@ -87,6 +70,8 @@ struct mask_options {
     size_t n_patterns;
     const struct mask_words *lists;
     size_t n_lists;
+    /* Of each pattern and list, in place of their kind's, which must be on in any case. NULL: none has its own. */
+    const enum mask_action *pattern_actions, *list_actions;
     const struct str
         *names; /* of JSON members whose value is masked, besides those of mask_field.c */
     size_t n_names;
@@ -99,6 +84,7 @@ struct mask_scratch;
 __attribute__((warn_unused_result)) int mask_action_of(struct str word, enum mask_action *ret);
 __attribute__((warn_unused_result)) int mask_kind_of(struct str word, enum mask_kind *ret);
 const char *mask_kind_word(enum mask_kind kind);
+const char *mask_action_word(enum mask_action action);
 
 /* Compiles; takes milliseconds. -EINVAL with a line for each mistake in `errors`, that names the pattern, the
  * offset and the reason; -ENOENT (and a line) when a library is not there; -ENOMEM. Nothing of `o` is kept.
@@ -108,6 +94,8 @@ __attribute__((warn_unused_result)) int mask_compile(const struct mask_options *
 struct mask_policy *mask_policy_free(struct mask_policy *p); /* NULL is allowed; returns NULL */
 /* Whether anything is looked for. */
 bool mask_policy_is_on(const struct mask_policy *p);
+/* Whether it does more than report. */
+bool mask_policy_acts(const struct mask_policy *p);
 
 /* Makes the scratch (*s == NULL) or lets it grow until it fits the policy: before the policy's first call on
  * this worker, off the path of calls. 0 or -ENOMEM. */
@@ -120,16 +108,21 @@ struct mask_call {
     const struct mask_policy *policy;
     struct mask_scratch *scratch; /* of the worker that runs the call */
     struct arena *arena;
+    bool one_way;   /* nothing comes back: what is to be tokenised is replaced, [EMAIL] */
+    uint32_t first; /* tokens are counted from here on; 0: from 1 */
     uint64_t counts[MASK_KINDS]; /* what was found; where two overlap, what was acted on */
-    uint32_t blocked;            /* bit 1 << kind: found, and its action is BLOCK */
-    struct mask_vault *_vault;   /* values and tokens; NULL: none yet */
+    uint32_t acted[MASK_KINDS][MASK_ACTIONS]; /* the same by what was done */
+    uint32_t blocked;                         /* bit 1 << kind: found, and its action is BLOCK */
+    size_t blocked_at;         /* where in the body the first of them stands; of mask_body() */
+    struct mask_vault *_vault; /* values and tokens; NULL: none yet */
 };
 
 /* Which strings of a body are looked at: those below a member of `only` (empty: all), but not those below a
- * member of `skip` (identifiers, base64 of images). Names as they are spelled, without escapes. */
+ * member of `skip` at any depth, or of `top` of the outermost object (the model's name). Names as they are
+ * spelled, without escapes. */
 struct mask_members {
-    const struct str *only, *skip;
-    size_t n_only, n_skip;
+    const struct str *only, *skip, *top;
+    size_t n_only, n_skip, n_top;
 };
 
 /* In place of body[at .. at+n) stands `with` (in the call's arena, or static). */
@@ -141,7 +134,8 @@ struct mask_splice {
 /* Looks at a whole JSON document (that json_scan() or json_scan_members() has found valid; `members` may be
  * NULL) and says what to splice, in order, without overlaps, inside of strings. A string that is itself a JSON
  * object or array (the arguments of a tool) is read as one. A number is replaced, by a string, only where its
- * member's name asks for it. Names themselves are not looked at, nor base64 in data: URLs.
+ * member's name asks for it. Names themselves are not looked at, nor base64: of data: URLs, and strings of
+ * MASK_BASE64_MIN bytes and more that are nothing else (images, audio, signatures).
  * 0, or 1 when `c->blocked` has become non-zero: refuse the call. -E... : nothing is known about the body. */
 __attribute__((warn_unused_result)) int mask_body(struct mask_call *c, struct str body,
                                                   const struct mask_members *members,

@@ -13,7 +13,7 @@ struct reader {
     const struct mask_members *members;
     const char *doc; /* of this level */
     size_t n;        /* filled of scratch->plain */
-    unsigned level;
+    unsigned level, depth;
     int r;
 };
 
@@ -29,23 +29,27 @@ static bool is_among(struct str name, const struct str *names, size_t n)
     return false;
 }
 
-/* "data:image/png;base64,...": an image's bytes are no text. */
-static bool is_data(struct str s)
+/* A slash may stand there escaped. */
+static bool is_base64(struct str s)
 {
-    if (!str_starts(s, STR("data:"))) {
-        return false;
-    }
-    ptrdiff_t at = str_find(str_first(s, 120), STR(";base64,"));
-    if (at < 0) {
-        return false;
-    }
-    for (size_t i = (size_t)at + 8; i < s.n; i++) {
+    for (size_t i = 0; i < s.n; i++) {
         int c = (unsigned char)s.p[i];
-        if (!is_alnum(c) && c != '+' && c != '/' && c != '=' && c != '-' && c != '_') {
+        if (!is_alnum(c) && c != '+' && c != '/' && c != '=' && c != '-' && c != '_' &&
+            !(c == '\\' && i + 1 < s.n && s.p[i + 1] == '/')) {
             return false;
         }
     }
     return true;
+}
+
+/* "data:image/png;base64,...", or its bytes alone: an image is no text. */
+static bool is_data(struct str s)
+{
+    if (!str_starts(s, STR("data:"))) {
+        return s.n >= MASK_BASE64_MIN && is_base64(s);
+    }
+    ptrdiff_t at = str_find(str_first(s, 120), STR(";base64,"));
+    return at >= 0 && is_base64(str_from(s, (size_t)at + 8));
 }
 
 static bool is_document(struct str s)
@@ -72,7 +76,7 @@ static void read_string(struct reader *b, struct str text, bool sensitive)
 {
     struct mask_scratch *s = b->s;
     size_t n, used, at = b->n;
-    if (text.n == 0 || is_data(text)) {
+    if (text.n == 0 || (!sensitive && is_data(text))) {
         return;
     }
     char *to = s->plain + at;
@@ -107,15 +111,22 @@ static void read_number(struct reader *b, struct str spelled)
         (struct segment){from + spelled.n, from, (uint8_t)b->level, true};
 }
 
+static bool is_passed_over(const struct reader *b, struct str key)
+{
+    const struct mask_members *m = b->members;
+    return is_among(key, m->skip, m->n_skip) || (b->depth == 1 && is_among(key, m->top, m->n_top));
+}
+
 static void read_object(struct reader *b, struct walk *w, bool on)
 {
     struct str key;
     walk_enter(w);
+    b->depth++;
     while (walk_member(w, &key)) {
         bool in = on;
         if (b->level == 0 && b->members) {
             in |= is_among(key, b->members->only, b->members->n_only);
-            if (is_among(key, b->members->skip, b->members->n_skip)) {
+            if (is_passed_over(b, key)) {
                 walk_value(w);
                 continue;
             }
@@ -125,6 +136,7 @@ static void read_object(struct reader *b, struct walk *w, bool on)
             return;
         }
     }
+    b->depth--;
 }
 
 static int read_value(struct reader *b, struct walk *w, bool sensitive, bool on)
@@ -142,9 +154,11 @@ static int read_value(struct reader *b, struct walk *w, bool sensitive, bool on)
         break;
     case JSON_ARRAY:
         walk_enter(w);
+        b->depth++;
         while (b->r == 0 && walk_element(w)) {
             b->r = read_value(b, w, sensitive, on);
         }
+        b->depth--;
         break;
     case JSON_NUMBER:
         s = walk_value(w);
@@ -229,7 +243,11 @@ static int splice_one(struct mask_call *c, const struct match *m, size_t from, s
     struct str plain = m->number
                            ? str_make(m->level ? s->plain + from : body.p + from, m->to - from)
                            : str_make(s->plain + from, m->to - from);
+    bool was_blocked = c->blocked;
     int r = mask_place(c, m, plain, &ret->with);
+    if (c->blocked && !was_blocked) {
+        c->blocked_at = at;
+    }
     if (m->number && ret->with.n) {
         ret->with = with_quotes(c, ret->with, m->level);
     }

@@ -105,6 +105,7 @@ struct mask_policy {
         [16];    /* of the tables of values: what stands in texts must not choose their places */
     bool tokens; /* something is tokenised: what looks like a token is one too */
     struct str *labels, *places; /* EMAIL, [EMAIL] */
+    enum mask_action *actions;   /* of each label */
     uint16_t n_labels;
 
     /* Hits below SECRET_IDS are secrets, below that and n_words are words, then patterns. */

@@ -85,7 +85,7 @@ static int token_of(struct mask_call *c, unsigned label, struct str plain, struc
         .hash = hash,
         .plain = arena_dup(c->arena, plain),
         .label = label,
-        .number = ++v->last[label],
+        .number = c->first + ++v->last[label],
     };
     one->token = arena_printf(c->arena, "[%.*s_%u]", STR_ARG(p->labels[label]), one->number);
     link_value(v, one);
@@ -96,10 +96,16 @@ static int token_of(struct mask_call *c, unsigned label, struct str plain, struc
 int mask_place(struct mask_call *c, const struct match *m, struct str plain, struct str *ret)
 {
     const struct mask_policy *p = c->policy;
-    enum mask_action action = m->kind < MASK_KINDS ? p->action[m->kind] : MASK_TOKENISE;
+    enum mask_action action = m->kind < MASK_KINDS ? p->actions[m->label]
+                              : c->one_way         ? MASK_OFF
+                                                   : MASK_TOKENISE;
     *ret = (struct str){0};
+    if (action == MASK_TOKENISE && c->one_way) {
+        action = MASK_REPLACE;
+    }
     if (m->kind < MASK_KINDS) {
         c->counts[m->kind]++;
+        c->acted[m->kind][action]++;
         c->blocked |= action == MASK_BLOCK ? 1U << m->kind : 0;
     }
     switch (action) {
@@ -111,6 +117,7 @@ int mask_place(struct mask_call *c, const struct match *m, struct str plain, str
         return 0;
     case MASK_REPORT:
     case MASK_OFF:
+    case MASK_ACTIONS:
         break;
     }
     return 0;

@@ -154,7 +154,8 @@ static void members_can_be_chosen(void **state)
         "{'user':'joe@x.org','system':'joe@x.org','messages':[{'name':'joe@x.org','content':"
         "[{'text':'joe@x.org','id':'joe@x.org','source':{'data':'joe@x.org','x':'joe@x.org'}}]}]}");
     struct mask_call c = call_now();
-    is(body_with(&c, body, &(struct mask_members){only, skip, 2, 2}, 0),
+    is(body_with(&c, body,
+                 &(struct mask_members){.only = only, .skip = skip, .n_only = 2, .n_skip = 2}, 0),
        quoted(
            "{'user':'joe@x.org','system':'[EMAIL]','messages':[{'name':'joe@x.org','content':"
            "[{'text':'[EMAIL]','id':'joe@x.org','source':{'data':'joe@x.org','x':'[EMAIL]'}}]}]}"));

@@ -1,0 +1,192 @@
+#include "gateway/snapshot_masks.h"
+
+#include "gateway/mask_rules.h"
+#include "model/names.h"
+
+enum {
+    RULES_MAX = 256, /* pairs of sets; compiling one takes milliseconds */
+    SETS_MAX = 4096,
+    SUBJECTS = SCOPE_APPLICATION + 1,
+};
+
+/* Policies that hold together, by their place in the configuration. */
+struct set {
+    uint32_t *policies;
+    uint32_t n;
+    bool unknown; /* of a key whose team is not known while teams have policies */
+};
+
+struct sets {
+    struct set *all;
+    uint32_t n;
+};
+
+struct masks_compiler {
+    struct snapshot *s;
+    struct arena *a, *scratch;
+    struct names of[SUBJECTS]; /* the first policy of a subject */
+    uint32_t *next;            /* 1 + the next one of the same; 0: no more */
+    uint32_t *now;             /* a set that is being made */
+    bool teams;
+    struct sets keys, models;
+};
+
+/* Behind those of the same subject that came before. */
+static void note(struct masks_compiler *m, uint32_t i)
+{
+    const struct config_policy *p = &m->s->config->policies[i];
+    size_t at;
+    m->teams = m->teams || p->scope == SCOPE_TEAM;
+    if (!names_add(&m->of[p->scope], p->scope == SCOPE_ORG ? STR("org") : p->subject, i, &at)) {
+        while (m->next[at]) {
+            at = m->next[at] - 1;
+        }
+        m->next[at] = i + 1;
+    }
+}
+
+struct masks_compiler *masks_begin(struct snapshot *s, struct arena *a, struct arena *scratch)
+{
+    const struct config *c = s->config;
+    struct masks_compiler *m = NULL;
+    for (size_t i = 0; i < c->n_policies; i++) {
+        if (!c->policies[i].masking.given) {
+            continue;
+        }
+        if (!m) {
+            m = arena_zalloc(scratch, sizeof *m);
+            *m = (struct masks_compiler){.s = s, .a = a, .scratch = scratch};
+            m->next = arena_zalloc(scratch, c->n_policies * sizeof *m->next);
+            m->now = arena_zalloc(scratch, c->n_policies * sizeof *m->now);
+            for (size_t k = 0; k < SUBJECTS; k++) {
+                m->of[k].arena = scratch;
+            }
+            m->keys.all = arena_zalloc(scratch, SETS_MAX * sizeof *m->keys.all);
+            m->models.all = arena_zalloc(scratch, SETS_MAX * sizeof *m->models.all);
+        }
+        note(m, (uint32_t)i);
+    }
+    return m;
+}
+
+static uint32_t add_of(struct masks_compiler *m, uint32_t n, enum policy_scope scope,
+                       struct str subject)
+{
+    size_t at;
+    if (subject.n && names_find(&m->of[scope], subject, &at)) {
+        for (uint32_t i = (uint32_t)at + 1; i; i = m->next[i - 1]) {
+            m->now[n++] = i - 1;
+        }
+    }
+    return n;
+}
+
+/* The number of the set in m->now; of more than SETS_MAX all further ones share the last, which is unknown. */
+static uint32_t number_of(struct masks_compiler *m, struct sets *s, uint32_t n, bool unknown)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct set *x = &s->all[i];
+        if (x->n == n && x->unknown == unknown &&
+            (n == 0 || memcmp(x->policies, m->now, n * sizeof *m->now) == 0)) {
+            return i;
+        }
+    }
+    if (s->n == SETS_MAX) {
+        s->all[SETS_MAX - 1].unknown = true;
+        return SETS_MAX - 1;
+    }
+    struct set *x = &s->all[s->n];
+    *x = (struct set){
+        .policies = arena_zalloc(m->scratch, (n + 1) * sizeof *m->now), .n = n, .unknown = unknown};
+    if (n) {
+        memcpy(x->policies, m->now, n * sizeof *m->now);
+    }
+    return s->n++;
+}
+
+uint32_t masks_of_key(struct masks_compiler *m, struct str id, struct str application,
+                      struct str team)
+{
+    if (!m) {
+        return 0;
+    }
+    uint32_t n = add_of(m, 0, SCOPE_ORG, STR("org"));
+    n = add_of(m, n, SCOPE_TEAM, team);
+    n = add_of(m, n, SCOPE_APPLICATION, application);
+    n = add_of(m, n, SCOPE_KEY, id);
+    return number_of(m, &m->keys, n, m->teams && application.n && !team.n);
+}
+
+uint32_t masks_of_model(struct masks_compiler *m, struct str id)
+{
+    return m ? number_of(m, &m->models, add_of(m, 0, SCOPE_MODEL, id), false) : 0;
+}
+
+/* ---- compiling ---- */
+
+static void join(struct masks_compiler *m, const struct set *key, const struct set *model,
+                 struct snap_masking *to, struct buf *errors)
+{
+    uint32_t n = 0;
+    const struct config_policy **all =
+        arena_alloc(m->scratch, (key->n + model->n + 1) * sizeof(struct config_policy *));
+    struct buf lines = {.arena = m->scratch};
+    for (uint32_t i = 0; i < key->n; i++) {
+        all[n++] = &m->s->config->policies[key->policies[i]];
+    }
+    for (uint32_t i = 0; i < model->n; i++) {
+        all[n++] = &m->s->config->policies[model->policies[i]];
+    }
+    to->on = n > 0 || key->unknown || model->unknown;
+    to->pass = !key->unknown && !model->unknown;
+    for (uint32_t i = 0; i < n; i++) {
+        to->pass = to->pass && all[i]->masking.on_failure == MASKING_PASS;
+    }
+    if (key->unknown || model->unknown) {
+        return;
+    }
+    if (mask_rules_of(all, n, false, &to->rules, &lines) < 0 ||
+        mask_rules_of(all, n, true, &to->answers, &lines) < 0) {
+        mask_rules_unref(to->rules);
+        to->rules = NULL;
+        buf_printf(errors, "masking of the policies");
+        for (uint32_t i = 0; i < n; i++) {
+            buf_printf(errors, " %.*s", STR_ARG(all[i]->id));
+        }
+        buf_printf(errors, " together cannot be compiled: %.*s", STR_ARG(buf_str(&lines)));
+    }
+}
+
+void masks_finish(struct masks_compiler *m, struct buf *errors)
+{
+    if (!m) {
+        return;
+    }
+    struct snapshot *s = m->s;
+    size_t n = (size_t)m->keys.n * m->models.n;
+    s->maskings = arena_zalloc(m->a, (n + 1) * sizeof *s->maskings);
+    s->n_maskings = n;
+    s->masking_models = m->models.n;
+    for (size_t i = 0; i < n; i++) {
+        const struct set *key = &m->keys.all[i / m->models.n];
+        if (i < RULES_MAX) {
+            join(m, key, &m->models.all[i % m->models.n], &s->maskings[i], errors);
+        } else {
+            s->maskings[i].on = true; /* without rules: refused */
+        }
+    }
+    if (n > RULES_MAX) {
+        buf_printf(errors,
+                   "masking: keys and models are under more than %d different sets of policies; "
+                   "calls under the others are refused\n",
+                   RULES_MAX);
+    }
+}
+
+void masks_free(struct snapshot *s)
+{
+    for (size_t i = 0; i < s->n_maskings; i++) {
+        mask_rules_unref(s->maskings[i].rules);
+        mask_rules_unref(s->maskings[i].answers);
+    }
+}
