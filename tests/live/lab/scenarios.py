@@ -76,6 +76,19 @@ PLANS = {
 }
 
 
+# What test_masked.py asks for: models that write tokens, and what is found in what they write.
+WRITTEN = {
+    "tokens": Plan(text="\u00e9 Write to [EMAIL_1], [email_1] or [EMAIL\\_1]; call [PHONE_1], not [EMAIL_9] [EMA.",
+                   bytewise=True),
+    "token_calls": Plan(text="[EMAIL_1]", calls=[("get_weather", {"city": "[EMAIL_1] \"[PHONE_1]\"", "days": 2})],
+                        finish="tools", bytewise=True),
+    "token_thoughts": Plan(text="[EMAIL_1]!", thinking="Is it [EMAIL_1]?", signed=True, reasoning=11, bytewise=True),
+    "writes": Plan(text="Ask eve@example.net or 4111 1111 1111 1111 today.", bytewise=True),
+    "write_calls": Plan(calls=[("get_weather", {"city": "eve@example.net", "days": 2})], finish="tools"),
+    "iban": Plan(text="Pay to DE89 3704 0044 0532 0130 00 at once."),
+}
+
+
 def plan_for(ask):
     """What the provider is to say: the scenario named in the last text of the user; after results of tools it
     tells what they were, in the order of the calls."""
@@ -89,7 +102,7 @@ def plan_for(ask):
         for part in reversed(parts if role == "user" else []):
             found = part["kind"] == "text" and re.search(r"scenario: (\w+)", part["text"])
             if found:
-                plan = PLANS.get(found[1], PLANS["text"])
+                plan = {**PLANS, **WRITTEN}.get(found[1], PLANS["text"])
                 # Nothing stops at a sequence that was not asked for.
                 return replace(plan, finish="stop") if plan.finish == "sequence" and not ask.stop else plan
     return PLANS["text"]
