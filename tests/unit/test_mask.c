@@ -353,6 +353,56 @@ static void bad_patterns_are_refused_with_their_place(void **state)
         "name of a member \"_\"");
 }
 
+/* Where nothing comes back, what would be tokenised is replaced, and what looks like a token is none. */
+static void one_way_replaces(void **state)
+{
+    (void)state;
+    use_all(MASK_TOKENISE);
+    struct mask_call c = call_now();
+    c.one_way = true;
+    is(body_with(&c, quoted("{'a':'joe@x.org, [EMAIL_1]'}"), NULL, 0),
+       quoted("{'a':'[EMAIL], [EMAIL_1]'}"));
+    assert_int_equal(c.acted[MASK_EMAIL][MASK_REPLACE], 1);
+    assert_null(c._vault);
+}
+
+static void tokens_are_counted_from_where_they_are_told_to(void **state)
+{
+    (void)state;
+    use_all(MASK_TOKENISE);
+    struct mask_call c = call_now();
+    c.first = 5000;
+    is(body_with(&c, quoted("{'a':'joe@x.org, ann@x.org'}"), NULL, 0),
+       quoted("{'a':'[EMAIL_5001], [EMAIL_5002]'}"));
+}
+
+static void members_of_the_outermost_object_only(void **state)
+{
+    (void)state;
+    use_all(MASK_REPLACE);
+    static const struct str top = T("model");
+    struct mask_call c = call_now();
+    is(body_with(&c, quoted("{'x':[{'model':'joe@x.org'}],'model':'joe@x.org'}"),
+                 &(struct mask_members){.top = &top, .n_top = 1}, 0),
+       quoted("{'x':[{'model':'[EMAIL]'}],'model':'joe@x.org'}"));
+}
+
+static void each_pattern_may_have_its_own_action(void **state)
+{
+    (void)state;
+    static const struct mask_pattern two[] = {{T("a"), T("AA[0-9]"), false},
+                                              {T("b"), T("BB[0-9]"), false}};
+    static const enum mask_action of[] = {MASK_REPORT, MASK_BLOCK};
+    use(&(struct mask_options){.action[MASK_PATTERN] = MASK_REPORT,
+                               .patterns = two,
+                               .n_patterns = 2,
+                               .pattern_actions = of});
+    struct mask_call c = call_now();
+    is(body_with(&c, quoted("{'x':'AA1'}"), NULL, 0), quoted("{'x':'AA1'}"));
+    is(body_with(&c, quoted("{'x':'AA1 BB2'}"), NULL, 1), quoted("{'x':'AA1 [B]'}"));
+    assert_int_equal(c.blocked_at, strlen("{'x':'AA1 "));
+}
+
 /* A pattern that tries too long is a failure, and no silence. */
 static void endless_patterns_fail(void **state)
 {
@@ -428,6 +478,10 @@ int main(void)
         cmocka_unit_test_teardown(words_and_patterns_of_users, reset),
         cmocka_unit_test_teardown(bad_patterns_are_refused_with_their_place, reset),
         cmocka_unit_test_teardown(endless_patterns_fail, reset),
+        cmocka_unit_test_teardown(one_way_replaces, reset),
+        cmocka_unit_test_teardown(tokens_are_counted_from_where_they_are_told_to, reset),
+        cmocka_unit_test_teardown(members_of_the_outermost_object_only, reset),
+        cmocka_unit_test_teardown(each_pattern_may_have_its_own_action, reset),
         cmocka_unit_test_teardown(all_widths_find_the_same, reset),
         cmocka_unit_test_teardown(words_of_the_configuration, reset),
     };
