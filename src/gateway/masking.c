@@ -231,8 +231,7 @@ enum next masking_request(struct call *c)
                                  .arena = &c->req->arena,
                                  .one_way = !answers_in_events(ep)};
     m->answer = m->call;
-    m->answer.policy =
-        policy->answers && !c->w->masks_unfit ? policy->answers->policy : NULL;
+    m->answer.policy = policy->answers && !c->w->masks_unfit ? policy->answers->policy : NULL;
     m->answer.one_way = true;
     if (c->form) {
         return may_pass(c) ? NEXT : cannot_look(c, "A form");
