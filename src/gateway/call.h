@@ -81,9 +81,10 @@ struct call {
     bool cost_settled; /* `cost_nusd` is known, or known not to be */
     bool weighed;      /* `bound` is known */
     int64_t
-        bound;   /* tokens that the request lets the answer have; -1: as many as the model likes */
-    bool array;  /* a Gemini stream that is to be a JSON array (no alt=sse) */
-    bool marked; /* the body holds signatures of other vendors that we have marked, or tokens whose values
+        bound;  /* tokens that the request lets the answer have; -1: as many as the model likes */
+    bool array; /* a Gemini stream that is to be a JSON array (no alt=sse) */
+    bool
+        marked; /* the body holds signatures of other vendors that we have marked, or tokens whose values
                     come back (masking.h): it does not pass as it is */
     uint16_t status; /* sent to the client; 0: none */
     struct endpoint_match ep;

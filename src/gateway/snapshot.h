@@ -163,7 +163,7 @@ struct snapshot {
     size_t n_models;
     const struct snap_limit *limits; /* all */
     size_t n_limits;
-    struct snap_retry retry; /* of everybody */
+    struct snap_retry retry;       /* of everybody */
     struct snap_masking *maskings; /* by the numbers of key and model; NULL: no policy masks */
     size_t n_maskings;
     uint32_t masking_models; /* how many sets models have */

@@ -469,17 +469,16 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
         if (names_find(&declared, from->id, &at)) {
             continue; /* what the configuration says of a key counts */
         }
-        struct snap_key k = {.id = from->id,
-                             .application = from->application,
-                             .team = from->team,
-                             .models = from->models,
-                             .n_models = from->n_models,
-                             .expires_us = from->expires_us,
-                             .masking =
-                                 masks_of_key(c->masks, from->id, from->application, from->team),
-                             .retry = retry_for(c, SCOPE_KEY, from->id),
-                             .limits =
-                                 limits_of_key(c->limits, from->id, from->application, from->team)};
+        struct snap_key k = {
+            .id = from->id,
+            .application = from->application,
+            .team = from->team,
+            .models = from->models,
+            .n_models = from->n_models,
+            .expires_us = from->expires_us,
+            .masking = masks_of_key(c->masks, from->id, from->application, from->team),
+            .retry = retry_for(c, SCOPE_KEY, from->id),
+            .limits = limits_of_key(c->limits, from->id, from->application, from->team)};
         memcpy(k.digest, from->digest, sizeof k.digest);
         add_key(c, &k);
     }
