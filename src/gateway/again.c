@@ -1,5 +1,6 @@
 #include "gateway/again.h"
 
+#include "conflict/http_date.h"
 #include "gateway/translate.h"
 
 enum {
@@ -165,6 +166,21 @@ bool again(struct call *c, const struct fault *f)
 }
 
 /* ---- when nothing else is left ---- */
+
+uint32_t again_retry_after(const struct h1_head *h)
+{
+    uint64_t ms = 0, s = 0;
+    struct str text = h1_get(h, H_RETRY_AFTER);
+    int64_t now = (int64_t)(clock_wall_us() / 1000000), at;
+    if (str_to_u64(h1_find(h, STR("retry-after-ms")), &ms) == 0) {
+        /* more exact than the other */
+    } else if (str_to_u64(text, &s) == 0) {
+        ms = s < UINT32_MAX / 1000 ? s * 1000 : UINT32_MAX;
+    } else if (text.n && http_date_parse(text, now, &at) == 0 && at > now) {
+        ms = (uint64_t)(at - now) < UINT32_MAX / 1000 ? (uint64_t)(at - now) * 1000 : UINT32_MAX;
+    }
+    return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
 
 bool again_is_about_credential(unsigned status)
 {

@@ -15,6 +15,9 @@ bool again(struct call *c, const struct fault *f);
 /* The upstream has answered well. */
 void again_worked(struct call *c);
 
+/* What an answer's head asks to wait, in milliseconds: retry-after-ms, or Retry-After in seconds or as a date
+ * (RFC 9110, 10.2.3); 0: nothing. */
+uint32_t again_retry_after(const struct h1_head *h);
 /* 401, 402, 403: about us, and nothing that the caller could mend. */
 bool again_is_about_credential(unsigned status);
 /* An upstream's error ahead of all content: something else is tried, or it is the answer, in the caller's words. */

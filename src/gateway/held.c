@@ -7,16 +7,6 @@
 
 enum { REFUSAL_MAX = 64 * 1024 /* of a longer error the head alone says what follows */ };
 
-static uint32_t retry_after_of(const struct h1_head *h)
-{
-    uint64_t ms = 0;
-    if (str_to_u64(h1_find(h, STR("retry-after-ms")), &ms) < 0 &&
-        str_to_u64(h1_get(h, H_RETRY_AFTER), &ms) == 0) {
-        ms = ms < UINT32_MAX / 1000 ? ms * 1000 : UINT32_MAX;
-    }
-    return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
-}
-
 void held_begin(struct call *c, const struct h1_head *h)
 {
     struct held *held = c->held = arena_zalloc(&c->req->arena, sizeof *held);
@@ -24,7 +14,7 @@ void held_begin(struct call *c, const struct h1_head *h)
     held->lines = relay_keep_fields(c, h);
     held->body = (struct buf){.arena = &c->req->arena};
     held->begun_ms = loop_now_ms(c->w->loop);
-    held->retry_after_ms = retry_after_of(h);
+    held->retry_after_ms = again_retry_after(h);
     held->should_retry = str_ieq(h1_find(h, STR("x-should-retry")), STR("true"));
 }
 

@@ -284,16 +284,6 @@ static void start(struct call *c)
     }
 }
 
-static uint32_t retry_after_of(const struct h1_head *h)
-{
-    uint64_t ms = 0;
-    if (str_to_u64(h1_find(h, STR("retry-after-ms")), &ms) < 0 &&
-        str_to_u64(h1_get(h, H_RETRY_AFTER), &ms) == 0) {
-        ms *= 1000;
-    }
-    return ms < UINT32_MAX ? (uint32_t)ms : 0;
-}
-
 static bool is_type(const struct h1_head *h, struct str type)
 {
     return str_istarts(h1_get(h, H_CONTENT_TYPE), type);
@@ -306,7 +296,7 @@ void translate_head(struct call *c, const struct h1_head *h)
     if (h->status >= 400) {
         tr->reading = READ_ERROR;
         tr->status = h->status;
-        tr->retry_after_ms = retry_after_of(h);
+        tr->retry_after_ms = again_retry_after(h);
         tr->answer.limit = ERROR_MAX;
         c->outcome = OUTCOME_UPSTREAM_ERROR;
     } else {

@@ -2,6 +2,7 @@
 
 import json
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -232,6 +233,13 @@ def test_a_limit_of_a_model_that_nobody_listed_leaves_the_others_alone(accord, u
     assert ask(accord, "one-key/busy").status == 429
     assert ask(accord, "one-key/busy").json()["error"]["code"] == "upstream_rate_limited"
     assert ask(accord, "one-key/idle").status == 200
+
+
+def test_the_end_of_a_limit_may_be_a_date(accord, upstream):
+    end = formatdate(time.time() + 100, usegmt=True)
+    script = play(upstream, error(429, "rate_limit_exceeded", headers=[("retry-after", end)]))
+    assert ask(accord, "solo").status == 429
+    assert 90 <= int(ask(accord, "solo").header("retry-after")) <= 100 and len(script.seen) == 1
 
 
 def test_a_short_limit_is_waited_for(accord, upstream):
