@@ -99,7 +99,22 @@ def by_bedrock(server, model):
     return json.loads(answer["body"].read())["embedding"]
 
 
-SDKS = [by_openai, by_genai, by_mistral, by_cohere, by_ollama, by_bedrock]
+def by_langchain_openai(server, model):
+    langchain = require_python("langchain_openai")
+    # Left alone it sends numbers of tokens, which only OpenAI understands.
+    return langchain.OpenAIEmbeddings(base_url=f"{server.address}/v1", api_key=KEY, model=model,
+                                      check_embedding_ctx_length=False).embed_query("hello")
+
+
+def by_langchain_ollama(server, model):
+    langchain = require_python("langchain_ollama")
+    return langchain.OllamaEmbeddings(
+        base_url=server.address, model=model,
+        client_kwargs={"headers": {"Authorization": f"Bearer {KEY}"}}).embed_query("hello")
+
+
+SDKS = [by_openai, by_genai, by_mistral, by_cohere, by_ollama, by_bedrock, by_langchain_openai,
+        by_langchain_ollama]
 
 
 @pytest.mark.parametrize("sdk, model", [
