@@ -25,27 +25,28 @@ static int by_first(const void *x, const void *y)
 int archive_scan(struct archive *a)
 {
     struct partition_name n;
-    struct dirent *e;
+    struct dirent **found;
     if (mkdir(a->dir, 0700) < 0 && errno != EEXIST) {
         return -errno;
     }
-    DIR *d = opendir(a->dir);
-    if (!d) {
+    int n_found = scandir(a->dir, &found, NULL, NULL);
+    if (n_found < 0) {
         return -errno;
     }
     pthread_mutex_lock(&a->lock);
     a->n = 0;
-    while ((e = readdir(d))) {
-        if (partition_parse(str_of(e->d_name), &n)) {
+    for (int i = 0; i < n_found; i++) {
+        if (partition_parse(str_of(found[i]->d_name), &n)) {
             add(a, n);
         }
+        free(found[i]);
     }
     if (a->n) {
         qsort(a->all, a->n, sizeof *a->all, by_first);
     }
     a->ready = true;
     pthread_mutex_unlock(&a->lock);
-    closedir(d);
+    free(found);
     return 0;
 }
 
