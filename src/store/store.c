@@ -513,6 +513,14 @@ void store_close(struct store *s)
     free(s);
 }
 
+static size_t waiting(struct lane *l)
+{
+    pthread_mutex_lock(&l->lock);
+    size_t n = l->n;
+    pthread_mutex_unlock(&l->lock);
+    return n;
+}
+
 void store_state(struct store *s, struct store_state *ret)
 {
     *ret = (struct store_state){
@@ -524,7 +532,7 @@ void store_state(struct store *s, struct store_state *ret)
         .commits = s->n_commits,
         .reruns = s->n_reruns,
         .refused = s->n_refused,
-        .queued = s->writes.n + s->reads.n,
+        .queued = waiting(&s->writes) + waiting(&s->reads),
         .schema = s->schema,
     };
 }
