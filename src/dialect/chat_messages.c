@@ -126,31 +126,6 @@ static int read_part(struct ir_call *c, struct ir_part **list, struct walk *w, u
     return 0;
 }
 
-/* content: a string, an array of parts, or null. */
-static int read_content(struct ir_call *c, struct ir_part **list, struct walk *w, unsigned i)
-{
-    switch (walk_type(w)) {
-    case JSON_STRING:
-        ir_append_part(c, list, IR_TEXT)->text = walk_text(w);
-        return 0;
-    case JSON_NULL:
-        walk_value(w);
-        return 0;
-    case JSON_ARRAY:
-        break;
-    default:
-        return ir_bad(c, "must be a string, an array of parts or null", "messages[%u].content", i);
-    }
-    walk_enter(w);
-    while (walk_element(w)) {
-        int r = read_part(c, list, w, i);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
-}
-
 /* ---- messages ---- */
 
 /* extra_content.google.thought_signature, as Google's own openai.chat endpoint has it. */
@@ -270,7 +245,7 @@ static int read_message_member(struct ir_call *c, struct message *m, struct str 
     if (str_eq(key, STR("role"))) {
         m->role = walk_text(w);
     } else if (str_eq(key, STR("content"))) {
-        return read_content(c, &m->content, w, i);
+        return ir_read_content(c, &m->content, w, i, read_part);
     } else if (str_eq(key, STR("tool_calls"))) {
         return read_tool_calls(c, &m->calls, w, i);
     } else if (str_eq(key, STR("tool_call_id"))) {
@@ -305,21 +280,6 @@ static int read_message_member(struct ir_call *c, struct message *m, struct str 
     return 0;
 }
 
-static void take(struct ir_turn *t, struct ir_part *list)
-{
-    if (!list) {
-        return;
-    }
-    if (t->last) {
-        t->last->next = list;
-    } else {
-        t->first = list;
-    }
-    for (t->last = list; t->last->next;) {
-        t->last = t->last->next;
-    }
-}
-
 /* A signature may come without its text, which then stands in the plain member (and cannot be told apart when
  * there are several: they are worth nothing then). */
 static struct ir_part *thinking_of(struct ir_call *c, struct message *m)
@@ -342,13 +302,13 @@ static struct ir_part *thinking_of(struct ir_call *c, struct message *m)
 static int place_message(struct ir_call *c, struct message *m, unsigned i)
 {
     if (ir_is(m->role, STR("user"))) {
-        take(ir_add_turn(c, IR_USER), m->content);
+        ir_take_parts(ir_add_turn(c, IR_USER), m->content);
     } else if (ir_is(m->role, STR("assistant"))) {
         struct ir_turn *t = ir_add_turn(c, IR_ASSISTANT);
-        take(t, thinking_of(c, m));
-        take(t, m->content);
-        take(t, m->refusal);
-        take(t, m->calls);
+        ir_take_parts(t, thinking_of(c, m));
+        ir_take_parts(t, m->content);
+        ir_take_parts(t, m->refusal);
+        ir_take_parts(t, m->calls);
     } else if (ir_is(m->role, STR("tool")) || ir_is(m->role, STR("function"))) {
         /* Results of one turn stand in messages of their own; here they are parts of one turn. */
         struct ir_turn *t = c->last_turn;
@@ -365,7 +325,7 @@ static int place_message(struct ir_call *c, struct message *m, unsigned i)
         }
     } else if (ir_is(m->role, STR("system")) || ir_is(m->role, STR("developer"))) {
         if (c->turns) {
-            take(ir_add_turn(c, IR_SYSTEM), m->content);
+            ir_take_parts(ir_add_turn(c, IR_SYSTEM), m->content);
         } else {
             for (struct ir_part *p = m->content; p; p = p->next) {
                 ir_add_system(c, p->text)->cache = p->cache;

@@ -102,30 +102,6 @@ static int read_part(struct ir_call *c, struct ir_part **list, struct walk *w, u
     return 0;
 }
 
-static int read_content(struct ir_call *c, struct ir_part **list, struct walk *w, unsigned i)
-{
-    switch (walk_type(w)) {
-    case JSON_STRING:
-        ir_append_part(c, list, IR_TEXT)->text = walk_text(w);
-        return 0;
-    case JSON_NULL:
-        walk_value(w);
-        return 0;
-    case JSON_ARRAY:
-        break;
-    default:
-        return ir_bad(c, "must be a string or an array of parts", "messages[%u].content", i);
-    }
-    walk_enter(w);
-    while (walk_element(w)) {
-        int r = read_part(c, list, w, i);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
-}
-
 static void read_function(struct ir_call *c, struct ir_part *p, struct walk *w)
 {
     struct str key;
@@ -185,7 +161,7 @@ static int read_message_member(struct ir_call *c, struct message *m, struct str 
     if (str_eq(key, STR("role"))) {
         m->role = walk_text(w);
     } else if (str_eq(key, STR("content"))) {
-        return read_content(c, &m->content, w, i);
+        return ir_read_content(c, &m->content, w, i, read_part);
     } else if (str_eq(key, STR("tool_calls"))) {
         return read_calls(c, &m->calls, w, i);
     } else if (str_eq(key, STR("tool_call_id"))) {

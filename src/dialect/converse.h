@@ -37,8 +37,6 @@ extern const struct ir_member converse_spelled[]; /* plain members, as a caller 
 int converse_read_request(struct ir_call *c, struct str body);
 /* additionalModelRequestFields, outputConfig and other settings; 0 when `key` is none of them. */
 int converse_read_setting(struct ir_call *c, struct str key, struct walk *w);
-/* The last caches what stands before it; IR_CACHE_NONE: it is no cache point. */
-enum ir_cache converse_read_cache_point(struct walk *w);
 
 void converse_write_request(struct buf *b, struct ir_call *c, const struct ir_target *t);
 void converse_put_messages(struct converse_writer *w);

@@ -13,20 +13,6 @@ struct place {
     bool result; /* in a toolResult */
 };
 
-enum ir_cache converse_read_cache_point(struct walk *w)
-{
-    struct str key;
-    enum ir_cache mark = walk_type(w) == JSON_OBJECT ? IR_CACHE_5M : IR_CACHE_NONE;
-    for (bool in = walk_object(w); in && walk_member(w, &key);) {
-        if (str_eq(key, STR("ttl"))) {
-            mark = ir_is(walk_text(w), STR("1h")) ? IR_CACHE_1H : IR_CACHE_5M;
-        } else {
-            walk_value(w);
-        }
-    }
-    return mark;
-}
-
 /* ---- media ---- */
 
 static void read_s3_location(struct ir_call *c, struct ir_part *p, struct walk *w)
@@ -250,7 +236,7 @@ static void read_cited(struct place *at, struct walk *w)
 
 static void mark(struct place *at, struct walk *w)
 {
-    enum ir_cache cache = converse_read_cache_point(w);
+    enum ir_cache cache = ir_read_cache_mark(w);
     if (at->t->last) {
         at->t->last->cache = cache;
     } else {
@@ -453,7 +439,7 @@ static int read_tools(struct ir_call *c, struct walk *w)
                     return r;
                 }
             } else if (str_eq(key, STR("cachePoint")) && last) {
-                last->cache = converse_read_cache_point(w);
+                last->cache = ir_read_cache_mark(w);
             } else {
                 bool nothing = walk_type(w) == JSON_NULL;
                 walk_value(w);

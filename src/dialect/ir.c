@@ -137,6 +137,21 @@ int ir_bad(struct ir_call *c, const char *what, const char *param, ...)
     return -EINVAL;
 }
 
+void ir_take_parts(struct ir_turn *t, struct ir_part *list)
+{
+    if (!list) {
+        return;
+    }
+    if (t->last) {
+        t->last->next = list;
+    } else {
+        t->first = list;
+    }
+    for (t->last = list; t->last->next;) {
+        t->last = t->last->next;
+    }
+}
+
 /* ---- the ids and names that a dialect leaves out ---- */
 
 /* Calls by their ids, as far as the conversation was read: a body may hold many thousands of them. */

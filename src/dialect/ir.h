@@ -191,6 +191,8 @@ bool ir_is_among(const struct ir_call *c, const struct ir_tool *t);
 /* Appends to any list of parts. */
 struct ir_part *ir_append_part(struct ir_call *c, struct ir_part **list, enum ir_kind kind);
 void ir_append(struct arena *a, struct ir_list **list, struct str text);
+/* Appends a whole list of parts, which may be empty, to those of a turn. */
+void ir_take_parts(struct ir_turn *t, struct ir_part *list);
 
 /* Names a member that is not carried, once: "logit_bias", "messages.content[image]", in the caller's own words
  * (ir_loss.c has them). Plain text, not copied. */

@@ -153,6 +153,31 @@ int ir_read_stop(struct ir_call *c, const char *name, struct walk *w)
     return 0;
 }
 
+int ir_read_content(struct ir_call *c, struct ir_part **list, struct walk *w, unsigned i,
+                    ir_read_part_fn *read)
+{
+    switch (walk_type(w)) {
+    case JSON_STRING:
+        ir_append_part(c, list, IR_TEXT)->text = walk_text(w);
+        return 0;
+    case JSON_NULL:
+        walk_value(w);
+        return 0;
+    case JSON_ARRAY:
+        break;
+    default:
+        return ir_bad(c, "must be a string, an array of parts or null", "messages[%u].content", i);
+    }
+    walk_enter(w);
+    while (walk_element(w)) {
+        int r = read(c, list, w, i);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
 enum ir_cache ir_read_cache_mark(struct walk *w)
 {
     struct str key;

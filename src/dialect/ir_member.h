@@ -41,7 +41,13 @@ struct str ir_member_name(const struct ir_call *c, struct str neutral);
 /* Stop sequences: a string or an array of them. 0 or -EINVAL. */
 int ir_read_stop(struct ir_call *c, const char *name, struct walk *w);
 
-/* cache_control: {"type":"ephemeral","ttl":"5m"|"1h"}; none when it is null. */
+/* messages[i].content, as OpenAI and Cohere have it: a string, null, or an array whose elements `read` appends to
+ * the list. 0 or -EINVAL. */
+typedef int ir_read_part_fn(struct ir_call *c, struct ir_part **list, struct walk *w, unsigned i);
+int ir_read_content(struct ir_call *c, struct ir_part **list, struct walk *w, unsigned i,
+                    ir_read_part_fn *read);
+
+/* cache_control: {"type":"ephemeral","ttl":"5m"|"1h"}, Bedrock's cachePoint; none when it is null. */
 enum ir_cache ir_read_cache_mark(struct walk *w);
 
 #endif

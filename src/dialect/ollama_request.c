@@ -169,21 +169,6 @@ static int read_message_member(struct reader *r, struct message *m, struct str k
     return 0;
 }
 
-static void take(struct ir_turn *t, struct ir_part *list)
-{
-    if (!list) {
-        return;
-    }
-    if (t->last) {
-        t->last->next = list;
-    } else {
-        t->first = list;
-    }
-    for (t->last = list; t->last->next;) {
-        t->last = t->last->next;
-    }
-}
-
 static void await_results(struct reader *r, const struct ir_part *calls)
 {
     r->calls = r->last = NULL;
@@ -260,7 +245,7 @@ static int place_message(struct reader *r, struct message *m)
     struct ir_call *c = r->c;
     if (ir_is(m->role, STR("user"))) {
         struct ir_turn *t = ir_add_turn(c, IR_USER);
-        take(t, m->images); /* they stand ahead of the text in the model's prompt, too */
+        ir_take_parts(t, m->images); /* they stand ahead of the text in the model's prompt, too */
         if (m->content.n || !m->images) {
             ir_add_part(c, t, IR_TEXT)->text = m->content;
         }
@@ -275,7 +260,7 @@ static int place_message(struct reader *r, struct message *m)
             ir_add_part(c, t, IR_TEXT)->text = m->content;
         }
         await_results(r, m->calls);
-        take(t, m->calls);
+        ir_take_parts(t, m->calls);
     } else if (ir_is(m->role, STR("tool"))) {
         return place_result(r, m);
     } else if (ir_is(m->role, STR("system"))) {
@@ -476,7 +461,7 @@ int ollama_read_generate(struct ir_call *c, struct str body)
         return ir_bad(c, "is missing", "prompt");
     }
     struct ir_turn *t = ir_add_turn(c, IR_USER);
-    take(t, images);
+    ir_take_parts(t, images);
     if (prompt.n) {
         ir_add_part(c, t, IR_TEXT)->text = prompt;
     }

@@ -4,9 +4,9 @@
 #include "gateway/translate.h"
 
 enum {
-    ATTEMPTS = 3,         /* unless a policy says otherwise */
-    CREDENTIALS_MORE = 5, /* a bad credential costs the vendor nothing: so many attempts more */
-    WAIT_MAX_MS = 2000,   /* longer, and the client is better told to come back */
+    ATTEMPTS = 3,       /* unless a policy says otherwise */
+    CREDENTIALS = 8,    /* one that is refused costs the vendor nothing: so many attempts then */
+    WAIT_MAX_MS = 2000, /* longer, and the client is better told to come back */
 };
 
 /* ---- bounds ---- */
@@ -75,6 +75,12 @@ static void note(struct call *c, const struct fault *f)
     if (h) {
         health_failed(h, now, f->rest_ms, f->told);
     }
+}
+
+void again_blame(struct call *c)
+{
+    struct fault f = fault_of_silence();
+    note(c, &f);
 }
 
 void again_worked(struct call *c)
@@ -147,8 +153,10 @@ bool again(struct call *c, const struct fault *f)
         return false;
     }
     uint32_t left = attempts_left(c);
-    bool credential =
-        f->credential && c->attempts < ATTEMPTS + CREDENTIALS_MORE && route_other_credential(c);
+    bool more =
+        f->at == FAULT_CREDENTIAL && !retry_policy(c)->attempts && c->attempts < CREDENTIALS;
+    const struct snap_credential *credential =
+        f->credential && (left || more) ? route_other_credential(c) : NULL;
     bool target = !credential && left && f->target && route_others_left(c);
     pause = pause < f->wait_ms ? f->wait_ms : pause;
     bool same = !credential && !target && left && f->same && pause <= WAIT_MAX_MS &&
@@ -161,6 +169,7 @@ bool again(struct call *c, const struct fault *f)
     w->metrics.retries[connecting ? RETRY_CONNECT : RETRY_ANSWER]++;
     w->metrics.fallbacks += target;
     call_failed_attempt(c, f->why ? f->why : reason(f), f->status);
+    c->credential = credential ? credential : c->credential;
     run(c, target ? STAGE_route : STAGE_forward, same ? pause + 1 : 0);
     return true;
 }
@@ -187,6 +196,12 @@ bool again_is_about_credential(unsigned status)
     return status == 401 || status == 402 || status == 403;
 }
 
+/* After our own tries those of an SDK would only multiply them; a lock that somebody else holds is different. */
+static bool is_enough(const struct call *c, const struct fault *f)
+{
+    return c->attempts > 1 && f->at != FAULT_LOCK;
+}
+
 static bool is_worth_a_retry(unsigned status)
 {
     return status == 408 || status == 409 || status == 429 || status >= 500;
@@ -210,8 +225,7 @@ void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcom
         held_refuse_credential(c, e->status);
         return;
     }
-    /* After our own tries those of an SDK would only multiply them; a lock that somebody else holds is different. */
-    bool retry = is_worth_a_retry(e->status) && (c->attempts < 2 || f.at == FAULT_LOCK);
+    bool retry = is_worth_a_retry(e->status) && !is_enough(c, &f);
     struct call_error out = {.status = e->status,
                              .code = arena_dupz(&c->req->arena, code),
                              .param = arena_dupz(&c->req->arena, e->param),

@@ -12,8 +12,10 @@ bool again_possible(const struct call *c);
 /* Notes the fault where it belongs, and starts the next attempt if there is to be one: then true, and the call
  * runs (it may be over when this returns). */
 bool again(struct call *c, const struct fault *f);
-/* The upstream has answered well. */
+/* The upstream has answered, well and to the end. */
 void again_worked(struct call *c);
+/* Its answer broke off when a part of it was with the client: nothing can be tried, but it counts. */
+void again_blame(struct call *c);
 
 /* What an answer's head asks to wait, in milliseconds: retry-after-ms, or Retry-After in seconds or as a date
  * (RFC 9110, 10.2.3); 0: nothing. */

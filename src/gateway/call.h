@@ -206,10 +206,10 @@ bool kept_wants(const struct call *c);
 /* kept_page.c: /v1/responses/{id} */
 enum next page_kept(struct call *c);
 
-/* route.c: whether a target that was not tried and does not rest could still take the call; and goes over to another credential of
- * the present target, false when none is left that may be asked. */
+/* route.c: whether a target that was not tried and does not rest could still take the call; and another credential
+ * of the present target that may be asked, NULL when none is left. */
 bool route_others_left(struct call *c);
-bool route_other_credential(struct call *c);
+const struct snap_credential *route_other_credential(struct call *c);
 
 /* shape.c: whether a model's name leads nowhere else when it stands in a path. */
 bool shape_stays_in_place(struct str name);

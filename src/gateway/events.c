@@ -248,7 +248,6 @@ static void pass_event(struct out *o, struct str event, struct sse_look look)
         }
         if (is_enough(c, event)) {
             flush(o, false); /* behind the rest that is held */
-            again_worked(c);
             held_pass_on(c);
         }
     }

@@ -40,8 +40,11 @@ static void pass_on(struct call *c, int64_t length)
     c->status = held->status;
     http_head(c->req, held->status, length);
     http_lines(c->req, held->lines);
+    if (refusal && c->attempts > 1) {
+        bool lock = held->status == 409 && held->should_retry;
+        http_field(c->req, STR("x-should-retry"), lock ? STR("true") : STR("false"));
+    }
     if (refusal) {
-        http_field(c->req, STR("x-should-retry"), STR("false"));
         c->relay.mode = RELAY_OPAQUE;
     }
     relay_begin(c);

@@ -77,7 +77,8 @@ static enum next one_model(struct call *c, enum family shape)
     char *text = arena_alloc(&c->req->arena, c->ep.model.n + 1);
     ptrdiff_t n = percent_decode(c->ep.model, text);
     struct str name = str_make(text, n < 0 ? 0 : (size_t)n);
-    const struct snap_model *m = find(c, call_picked_model(name));
+    const struct snap_model *m = find(c, name); /* as calls look for it */
+    m = m ? m : find(c, call_picked_model(name));
     if (!m) {
         return not_known(c, name);
     }

@@ -67,7 +67,7 @@ struct str relay_keep_fields(struct call *c, const struct h1_head *h)
     for (uint32_t i = 0; i < h->n_fields; i++) {
         const struct h1_field *f = &h->fields[i];
         /* After our own tries theirs is the wrong advice. */
-        bool advice = str_ieq(h1_name(h, f), STR("x-should-retry"));
+        bool advice = c->attempts > 1 && str_ieq(h1_name(h, f), STR("x-should-retry"));
         if (goes_back(c, h, f) && !advice) {
             buf_add(&b, h1_slice(h, f->name, f->end - f->name));
         }
@@ -238,8 +238,6 @@ void relay_head(struct call *c, const struct h1_head *h)
         held_begin(c, h); /* until there is something in it */
         loop_timer_within(c->w->loop, &c->timer, HELD_MS);
         return;
-    } else {
-        again_worked(c);
     }
     c->status = h->status;
     if (c->relay.mode != RELAY_EVENTS) {
@@ -287,6 +285,10 @@ void relay_break_off(struct call *c, const char *code, struct str message, enum 
     c->code = code;
     if (outcome == OUTCOME_CUT) {
         c->w->metrics.upstream_cut++;
+    }
+    if (outcome == OUTCOME_CUT || outcome == OUTCOME_UPSTREAM_ERROR ||
+        outcome == OUTCOME_UPSTREAM_FAILED) {
+        again_blame(c);
     }
     http_up_cancel(c->up);
     c->up = NULL;
@@ -372,53 +374,43 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
     }
 }
 
-void relay_stop(struct call *c)
+/* The call comes to an end that lies in us: with an error when nothing has been sent, else in the middle. */
+static void end_early(struct call *c, unsigned status, const char *code, const char *why)
 {
     if (c->ended || kept_hurry(c)) {
         return;
     }
     if (c->status) {
-        break_off(c, "server_stopping", "this gateway is stopping", OUTCOME_TIMEOUT);
+        break_off(c, code, why, OUTCOME_TIMEOUT);
         return;
     }
-    struct call_error e = {.status = 503,
-                           .code = "server_stopping",
+    struct call_error e = {.status = status,
+                           .code = code,
                            .outcome = OUTCOME_TIMEOUT,
                            .retry_after_ms =
                                (uint32_t)retry_after_spread(1000, worker_random(c->w)),
                            .should_retry = true};
     http_up_cancel(c->up);
     c->up = NULL;
-    call_fail(c, &e, "This gateway is stopping; try again.");
+    call_fail(c, &e, "The call ended early: %s. Try again.", why);
     relay_end_call(c);
+}
+
+void relay_stop(struct call *c)
+{
+    end_early(c, 503, "server_stopping", "this gateway is stopping");
 }
 
 void relay_displaced(struct call *c)
 {
-    if (c->ended || kept_hurry(c)) {
-        return;
-    }
-    if (c->status) {
-        break_off(c, "conversation_locked", "another call has its conversation by now",
-                  OUTCOME_TIMEOUT);
-        return;
-    }
-    struct call_error e = {.status = 409,
-                           .code = "conversation_locked",
-                           .param = "conversation",
-                           .outcome = OUTCOME_TIMEOUT,
-                           .retry_after_ms =
-                               (uint32_t)retry_after_spread(1000, worker_random(c->w)),
-                           .should_retry = true};
-    http_up_cancel(c->up);
-    c->up = NULL;
-    call_fail(c, &e, "Another call has the conversation \"%.*s\" by now; try again.",
-              STR_ARG(c->conversation));
-    relay_end_call(c);
+    end_early(c, 409, "conversation_locked", "another call has its conversation by now");
 }
 
 void relay_failed(struct call *c, enum http_failure why, const char *detail)
 {
+    if (why == HTTP_FAIL_IDLE) {
+        again_blame(c);
+    }
     break_off(c, why == HTTP_FAIL_IDLE ? "upstream_stalled" : "upstream_cut", detail,
               why == HTTP_FAIL_IDLE ? OUTCOME_TIMEOUT : OUTCOME_CUT);
 }

@@ -64,13 +64,11 @@ static const struct snap_credential *soonest(const struct call *c, const struct 
     return best;
 }
 
-bool route_other_credential(struct call *c)
+const struct snap_credential *route_other_credential(struct call *c)
 {
     const struct snap_provider *p = c->target->provider;
     c->tried_credentials |= (uint64_t)1 << (c->credential - p->credentials);
-    const struct snap_credential *other = pick_credential(c, c->target, c->tried_credentials);
-    c->credential = other ? other : c->credential;
-    return other != NULL;
+    return pick_credential(c, c->target, c->tried_credentials);
 }
 
 /* ---- targets ---- */

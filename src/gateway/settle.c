@@ -1,5 +1,5 @@
 /* Stage 8: what the call cost, and what it held is given back. */
-#include "gateway/call.h"
+#include "gateway/again.h"
 #include "ledger/price.h"
 
 const struct price *call_price(struct call *c)
@@ -43,6 +43,9 @@ void call_settle_cost(struct call *c)
 
 enum next stage_settle(struct call *c)
 {
+    if (c->outcome == OUTCOME_OK && c->answered_us && c->credential) {
+        again_worked(c);
+    }
     call_settle_cost(c);
     if (c->admitted) {
         admit_release(c);

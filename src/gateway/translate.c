@@ -27,7 +27,6 @@ static void begin_answer(struct call *c, int64_t length)
 {
     struct translation *tr = c->tr;
     tr->begun = true;
-    again_worked(c);
     c->status = 200;
     http_head(c->req, 200, length);
     http_field(c->req, STR("content-type"),

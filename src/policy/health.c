@@ -22,9 +22,8 @@ void health_failed(struct health *h, uint64_t now_ms, uint32_t rest_ms, bool tol
 {
     uint32_t failures = atomic_fetch_add_explicit(&h->failures, 1, memory_order_relaxed) + 1;
     uint64_t rest = rest_ms, until = atomic_load_explicit(&h->until_ms, memory_order_relaxed);
-    if (failures >= HEALTH_FAILURES && open_ms(failures) > rest) {
-        rest = open_ms(failures);
-        told = false;
+    if (failures >= HEALTH_FAILURES && !told && open_ms(failures) > rest) {
+        rest = open_ms(failures); /* where the vendor has said how long, that is how long */
     }
     if (rest && now_ms + rest > until) {
         atomic_store_explicit(&h->told, told, memory_order_relaxed);

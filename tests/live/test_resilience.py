@@ -172,6 +172,15 @@ def test_a_policy_says_how_often_and_how_long(start, upstream):
     assert len(script.seen) == 1
 
 
+def test_a_policy_holds_for_credentials_too(start, upstream):
+    accord = start(three(upstream, policies=[
+        {"id": "once", "applies_to": {"org": True}, "retry": {"attempts": 1}}]))
+    script = play(upstream, error(401), OK)
+    answer = ask(accord, "keys")
+    assert answer.status == 502 and len(script.seen) == 1
+    assert '"one"' in answer.json()["error"]["message"]  # and not the one that was never asked
+
+
 # ---- 409 ----
 
 def test_a_lock_is_waited_for(accord, upstream):
@@ -218,6 +227,8 @@ def test_a_limit_that_nobody_can_evade_is_told_with_its_end(accord, upstream):
     script = play(upstream, error(429, "rate_limit_exceeded", headers=[("retry-after", "30")]))
     first = ask(accord, "solo")
     assert first.status == 429 and len(script.seen) == 1
+    # Nothing was tried here, so the caller's SDK is not told to give up.
+    assert first.header("x-should-retry") is None and first.header("retry-after") == "30"
     second = ask(accord, "solo")  # the vendor is not asked before it said
     assert second.status == 429 and len(script.seen) == 1
     assert 25 <= int(second.header("retry-after")) <= 30
@@ -306,6 +317,23 @@ def test_a_lane_that_fails_again_and_again_is_left_alone_and_comes_back(accord, 
     for _ in range(4):
         assert ask(accord, "m").status == 200
     assert seen == ["a"] * 4  # one probe, and it is back
+
+
+def test_a_lane_whose_streams_break_off_is_left_alone(accord, upstream):
+    seen = []
+
+    def answer(peer, request):
+        model = json.loads(request.body)["model"]
+        seen.append(model)
+        peer.send(STREAM if model == "b" else answers.stream(CHAT_EVENTS[:2]))
+        return None if model == "b" else "close"
+
+    upstream.answer = answer
+    for _ in range(8):
+        with accord.open_stream(CHAT, {"model": "m", "stream": True, **HELLO}) as connection:
+            connection.read_head()
+            connection.read_body_so_far()
+    assert seen == ["a"] * 5 + ["b"] * 3
 
 
 # ---- streams ----

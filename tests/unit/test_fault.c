@@ -90,6 +90,16 @@ static void rests_until_its_time(void **state)
     assert_true(health_rests(&h, 1499));
 }
 
+static void the_vendor_knows_best(void **state)
+{
+    (void)state;
+    struct health h = {0};
+    for (int i = 0; i < 3 * HEALTH_FAILURES; i++) {
+        health_failed(&h, 1000, 50, true);
+    }
+    assert_int_equal(health_left_ms(&h, 1000), 50);
+}
+
 static void opens_after_failures_in_a_row(void **state)
 {
     (void)state;
@@ -137,8 +147,11 @@ static void one_probe_at_a_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_status),          cmocka_unit_test(what_the_vendor_says_counts),
-        cmocka_unit_test(rests_until_its_time), cmocka_unit_test(opens_after_failures_in_a_row),
+        cmocka_unit_test(each_status),
+        cmocka_unit_test(what_the_vendor_says_counts),
+        cmocka_unit_test(rests_until_its_time),
+        cmocka_unit_test(the_vendor_knows_best),
+        cmocka_unit_test(opens_after_failures_in_a_row),
         cmocka_unit_test(one_probe_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
