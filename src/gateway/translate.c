@@ -109,6 +109,7 @@ static void pass_on(struct call *c, const struct ir_event *e)
 static void on_event(void *arg, const struct ir_event *e)
 {
     struct call *c = arg;
+    ir_repeat_see(&c->tr->repeat, e);
     if (c->masking) {
         masking_event(c, e, pass_on);
     } else {
@@ -273,6 +274,7 @@ static void start(struct call *c)
     c->array = c->stream && tr->caller->family == FAMILY_GEMINI && !asks_for_sse(c);
     tr->out.array = c->array;
     tr->fold = (struct ir_fold){.arena = a, .copy = true};
+    tr->repeat = (struct ir_repeat){0};
     tr->in.event = on_event;
     tr->in.arg = c;
     tr->answer = (struct buf){.arena = a, .limit = ANSWER_MAX};
@@ -372,14 +374,29 @@ static void read_frame(struct call *c, struct str frame)
     read_data(c, name, data);
 }
 
+/* Takes the event at p; 0 when it is not whole. `seen` bytes of it were looked at before. */
+static size_t take_sse(struct call *c, const char *p, size_t n, size_t seen)
+{
+    struct translation *tr = c->tr;
+    struct str name, data;
+    size_t len = ir_repeat_take(&tr->repeat, p, n, &data);
+    if (len) {
+        ir_delta(&tr->in, data);
+        return len;
+    }
+    len = sse_event_take(&c->w->scratch, p, n, seen, &name, &data);
+    if (len) {
+        tr->repeat.events = 0;
+        read_data(c, name, data);
+        ir_repeat_note(&tr->repeat, tr->in.arena, str_make(p, len));
+    }
+    return len;
+}
+
 static size_t read_events(struct call *c, const char *p, size_t n, size_t seen)
 {
-    struct arena *scratch = &c->w->scratch;
-    struct str name, data;
     size_t at = 0, len;
-    while (at < n && !c->tr->in.failed &&
-           (len = sse_event_take(scratch, p + at, n - at, at ? 0 : seen, &name, &data)) > 0) {
-        read_data(c, name, data);
+    while (at < n && !c->tr->in.failed && (len = take_sse(c, p + at, n - at, at ? 0 : seen)) > 0) {
         at += len;
     }
     return at;

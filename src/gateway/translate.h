@@ -4,6 +4,7 @@
 #define GATEWAY_TRANSLATE_H
 
 #include "dialect/format.h"
+#include "dialect/ir_repeat.h"
 #include "gateway/call.h"
 
 /* A function that goes by another name at the upstream. */
@@ -33,6 +34,7 @@ struct translation {
     uint32_t retry_after_ms;
     struct renamed *renamed; /* functions whose names the upstream could not take as they are */
     struct ir_in in;
+    struct ir_repeat repeat;
     struct ir_out out;
     struct ir_fold fold;
     struct buf text;           /* the answer's bytes, in the worker's scratch memory */

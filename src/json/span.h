@@ -14,7 +14,8 @@ static inline enum json_type json_type_of(char first)
 /* The byte behind the validated string that starts (with its quote) at `p` in `span`. */
 const char *json_string_end(const char *p, struct str span);
 
-/* The byte behind the closing quote of a validated string whose text starts at `p`. */
+/* The byte behind the closing quote of the string whose text starts at `p`; p[-1] is its opening one. NULL when none
+ * stands in front of `end`, which a validated string does not have. */
 const char *json_text_end(const char *p, const char *end);
 
 /* The byte behind the validated array or object at `p`. */

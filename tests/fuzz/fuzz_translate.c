@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "dialect/format.h"
+#include "dialect/ir_repeat.h"
 #include "http/aws_frame.h"
 #include "http/sse.h"
 #include "json/scan.h"
@@ -64,11 +65,13 @@ struct judge {
     struct ir_out out;
     bool started, open, finished;
     uint32_t block;
+    struct ir_repeat repeat;
 };
 
 static void on_event(void *arg, const struct ir_event *e)
 {
     struct judge *j = arg;
+    ir_repeat_see(&j->repeat, e);
     switch (e->type) {
     case IR_START:
         must(!j->started);
@@ -156,36 +159,60 @@ static void must_be_frames(struct str text)
     }
 }
 
-static void stream(struct arena *a, const struct format *from, const struct format *to,
-                   struct str text)
+/* One event a line, its name ahead of a tab. */
+static void read_line(const struct format *from, struct ir_in *in, struct str line)
+{
+    struct str name;
+    if (!str_cut(&line, '\t', &name)) {
+        line = name;
+        name = (struct str){0};
+    }
+    enum json_type top;
+    bool json = json_scan(line, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
+    if (json || (line.n && line.p[0] != '{')) {
+        from->read_event(in, name, line, json);
+    }
+}
+
+/* All of it, in the other dialect; `repeat`: events like the one before are not read. */
+static struct str stream(struct arena *a, const struct format *from, const struct format *to,
+                         struct str text, bool repeat)
 {
     struct buf out = {.arena = a};
     struct judge j = {.to = to, .out = an_out(a, to, &out)};
     struct ir_in in = an_in(a, from);
     in.event = on_event;
     in.arg = &j;
-    struct str line, name;
     while (text.n && !in.failed && !in.ended) {
+        struct str frame = text, line;
+        size_t n = repeat ? ir_repeat_take(&j.repeat, text.p, text.n, &line) : 0;
+        if (n) {
+            ir_delta(&in, line);
+            text = str_from(text, n);
+            continue;
+        }
+        j.repeat.events = 0;
         str_cut(&text, '\n', &line);
-        if (!str_cut(&line, '\t', &name)) {
-            line = name;
-            name = (struct str){0};
-        }
-        enum json_type top;
-        bool json = json_scan(line, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
-        if (json || (line.n && line.p[0] != '{')) {
-            from->read_event(&in, name, line, json);
-        }
+        read_line(from, &in, line);
+        ir_repeat_note(&j.repeat, a, str_first(frame, (size_t)(text.p - frame.p)));
     }
     if (in.finished && !in.failed) {
         on_event(&j, &(struct ir_event){.type = IR_END, .usage = in.usage});
     }
+    return buf_str(&out);
+}
+
+static void streams(struct arena *a, const struct format *from, const struct format *to,
+                    struct str text)
+{
+    struct str out = stream(a, from, to, text, false);
+    must(str_eq(out, stream(a, from, to, text, true)));
     if (to->framing == FRAMING_SSE) {
-        must_be_events(a, buf_str(&out));
+        must_be_events(a, out);
     } else if (to->framing == FRAMING_LINES) {
-        must_be_lines(buf_str(&out));
+        must_be_lines(out);
     } else if (to->framing == FRAMING_AMAZON) {
-        must_be_frames(buf_str(&out));
+        must_be_frames(out);
     }
 }
 
@@ -236,7 +263,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else if (what % 4 == 1 && object && from->read_answer) {
             whole(&a, from, to, text);
         } else if (what % 4 == 2 && from->read_event) {
-            stream(&a, from, to, text);
+            streams(&a, from, to, text);
         } else if (what % 4 == 3 && from->read_error) {
             error(&a, from, text);
         }
