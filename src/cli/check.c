@@ -4,8 +4,10 @@
 #include "auth/keyfile.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/startup.h"
 #include "gateway/mask_rules.h"
 #include "model/config.h"
+#include "net/tls.h"
 
 static int print(struct buf *b)
 {
@@ -63,6 +65,16 @@ static int accept(const struct config *c, bool json)
     return print(&b);
 }
 
+/* The certificate is there, can be read, and its key fits. */
+static int check_tls(struct arena *a, const struct config *c, struct buf *errors)
+{
+    struct tls_ctx *tls;
+    int r = startup_tls(a, c, &tls, errors);
+    tls_ctx_unref(tls);
+    buf_addz(errors, r < 0 ? "\n" : "");
+    return r;
+}
+
 int cli_check(int argc, char **argv)
 {
     const char *path = NULL, *data = NULL;
@@ -86,6 +98,7 @@ int cli_check(int argc, char **argv)
     struct config *c;
     struct config_overrides over = {.data = str_of(data), .key_exists = keyfile_has};
     r = config_load(&a, path, &over, &c, &errors);
+    r = r < 0 ? r : check_tls(&a, c, &errors);
     r = r < 0 ? r : mask_rules_check(c->policies, c->n_policies, &errors);
     r = r < 0 ? refuse(&errors, json) : accept(c, json);
     buf_free(&errors);

@@ -163,7 +163,7 @@ static void reload(struct server *s)
     struct tls_ctx *tls = NULL;
     int r = startup_load(&s->start, &in, &errors);
     if (r == 0) {
-        r = startup_tls(&s->start, in.config, &tls, &errors);
+        r = startup_tls(&s->start.arena, in.config, &tls, &errors);
     }
     if (r == 0) {
         r = startup_keys(&s->start, &in);
@@ -249,7 +249,8 @@ static struct str bound_address(struct arena *a, struct str address, uint16_t po
 {
     size_t host = address.n;
     if (str_starts(address, STR("unix:"))) {
-        return arena_dup(a, address);
+        mode_t mode;
+        return arena_printf(a, "unix:%.*s", STR_ARG(stream_unix_path(address, &mode)));
     }
     while (host > 0 && address.p[host - 1] != ':') {
         host--;
@@ -447,7 +448,7 @@ static int run(struct server *s)
     struct snapshot_input in = {0};
     int r = startup_load(&s->start, &in, &errors);
     if (r == 0) {
-        r = startup_tls(&s->start, in.config, &s->tls, &errors);
+        r = startup_tls(&s->start.arena, in.config, &s->tls, &errors);
     }
     if (r < 0) {
         bool usage = str_starts(buf_str(&errors), STR("--")); /* an option's value, not the file */

@@ -40,14 +40,14 @@ int startup_load(struct startup *s, struct snapshot_input *in, struct buf *error
     return 0;
 }
 
-int startup_tls(struct startup *s, const struct config *c, struct tls_ctx **ret, struct buf *errors)
+int startup_tls(struct arena *a, const struct config *c, struct tls_ctx **ret, struct buf *errors)
 {
     *ret = NULL;
     if (!c->tls.certificate.n) {
         return 0;
     }
-    char *certificate = arena_dupz(&s->arena, c->tls.certificate);
-    char *key = arena_dupz(&s->arena, c->tls.key);
+    char *certificate = arena_dupz(a, c->tls.certificate);
+    char *key = arena_dupz(a, c->tls.key);
     return tls_server_ctx(certificate, key, ret, errors);
 }
 

@@ -28,7 +28,7 @@ __attribute__((warn_unused_result)) int startup_load(struct startup *s, struct s
                                                      struct buf *errors);
 
 /* The server's TLS context, NULL without one. 0 or -EINVAL with lines in `errors`. */
-__attribute__((warn_unused_result)) int startup_tls(struct startup *s, const struct config *c,
+__attribute__((warn_unused_result)) int startup_tls(struct arena *a, const struct config *c,
                                                     struct tls_ctx **ret, struct buf *errors);
 
 /* Makes the data directory and takes it for this process; says what is wrong. */

@@ -1,6 +1,7 @@
 /* Stage 2: whose key is it. The secret is looked at here and nowhere else. */
 #include <sodium.h>
 
+#include "base/same.h"
 #include "dialect/sigv4.h"
 #include "gateway/call.h"
 
@@ -63,7 +64,7 @@ static void look_in_fields(struct call *c, struct found *f)
     }
 }
 
-static const struct snap_key *look_up(struct worker *w, struct str secret)
+static const struct snap_key *find(struct worker *w, struct str secret)
 {
     uint64_t mac[2];
     crypto_shorthash_siphashx24((unsigned char *)mac, (const unsigned char *)secret.p, secret.n,
@@ -75,6 +76,21 @@ static const struct snap_key *look_up(struct worker *w, struct str secret)
     const struct snap_key *key = snapshot_key(w->hold->snap, secret);
     if (key) {
         *seen = (struct seen_key){{mac[0], mac[1]}, key};
+    }
+    return key;
+}
+
+static const struct snap_key *look_up(struct worker *w, struct str secret)
+{
+    struct last_key *last = &w->last;
+    if (last->key && last->n == secret.n && same_bytes(last->secret, secret.p, secret.n)) {
+        return last->key;
+    }
+    const struct snap_key *key = find(w, secret);
+    if (key && secret.n >= LAST_KEY_MIN && secret.n <= LAST_KEY_MAX) {
+        last->key = key;
+        last->n = secret.n;
+        memcpy(last->secret, secret.p, secret.n);
     }
     return key;
 }

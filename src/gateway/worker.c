@@ -100,6 +100,7 @@ static void take_snapshot(struct worker *w, struct snapshot *s)
     w->hold = hold_new(w, s);
     masking_fit(w, s);
     memset(w->seen, 0, sizeof w->seen);
+    w->last.key = NULL;
     apply_limits(w, s->config);
     if (old) {
         old->current = false;

@@ -41,6 +41,14 @@ struct seen_key {
     const struct snap_key *key; /* NULL: empty */
 };
 
+/* The key of the call before: many callers have one key, and it need not be hashed again. */
+enum { LAST_KEY_MIN = 16, LAST_KEY_MAX = 128 };
+struct last_key {
+    const struct snap_key *key; /* NULL: none */
+    size_t n;
+    char secret[LAST_KEY_MAX];
+};
+
 struct worker {
     struct gateway *gateway;
     unsigned index;
@@ -62,6 +70,7 @@ struct worker {
     struct tls_ctx *fetch_tls;  /* to fetch with when no provider speaks TLS; NULL: not yet */
     uint8_t seen_secret[16];
     struct seen_key seen[SEEN_KEYS];
+    struct last_key last;
     struct timer trim; /* gives pooled memory back after a load */
     uint64_t trim_calls;
     uint64_t calls;

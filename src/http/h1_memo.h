@@ -3,30 +3,8 @@
 #ifndef HTTP_H1_MEMO_H
 #define HTTP_H1_MEMO_H
 
-#include <emmintrin.h>
-
+#include "base/same.h"
 #include "http/h1.h"
-
-static inline __m128i same_16(const char *a, const char *b)
-{
-    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
-    __m128i y = _mm_loadu_si128((const __m128i *)(const void *)b);
-    return _mm_cmpeq_epi8(x, y);
-}
-
-/* Equality of n bytes, by registers that overlap at the end: lines are too short for a call to pay. All
- * bytes are always compared, because a line may hold a key. */
-static inline bool same_line(const char *a, const char *b, size_t n)
-{
-    if (n < 16) {
-        return memcmp(a, b, n) == 0; /* no room for a key */
-    }
-    __m128i same = same_16(a + n - 16, b + n - 16);
-    for (size_t i = 0; i < n - 16; i += 16) {
-        same = _mm_and_si128(same, same_16(a + i, b + i));
-    }
-    return _mm_movemask_epi8(same) == 0xffff;
-}
 
 /* The field, its offsets moved by `by` (modulo 2^32, so that it may be backwards). */
 static inline struct h1_field moved(const struct h1_field *f, uint32_t by)
@@ -48,7 +26,7 @@ static inline uint32_t memo_front(struct h1_head *h, const char *p, const char *
     for (; n < memo->n_fields; n++) {
         const struct h1_field *was = &memo->fields[n];
         if (was->end > have ||
-            !same_line(memo->bytes + was->name, p + was->name, was->end - was->name)) {
+            !same_bytes(memo->bytes + was->name, p + was->name, was->end - was->name)) {
             break;
         }
         h->fields[n] = moved(was, by);
@@ -68,7 +46,7 @@ static inline const char *memo_line(const struct h1_memo *memo, uint32_t i, cons
     }
     const struct h1_field *was = &memo->fields[i];
     size_t n = was->end - was->name;
-    if ((size_t)(end - p) < n || !same_line(memo->bytes + was->name, p, n)) {
+    if ((size_t)(end - p) < n || !same_bytes(memo->bytes + was->name, p, n)) {
         return NULL;
     }
     *f = moved(was, (uint32_t)(p - base) - was->name);

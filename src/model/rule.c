@@ -219,13 +219,26 @@ bool base_url_is_loopback(struct str url)
            (str_starts(name, STR("127.")) && is_ip(AF_INET, name));
 }
 
+/* PATH or PATH?mode=OCTAL */
+static bool is_unix(struct str s)
+{
+    struct str path, mode = s;
+    ptrdiff_t at = str_find(s, STR("?mode="));
+    path = at < 0 ? s : str_first(s, (size_t)at);
+    mode = at < 0 ? STR("600") : str_from(s, (size_t)at + 6);
+    bool octal = mode.n >= 3 && mode.n <= 4 && (mode.n == 3 || mode.p[0] == '0');
+    for (size_t i = 0; octal && i < mode.n; i++) {
+        octal = mode.p[i] >= '0' && mode.p[i] <= '7';
+    }
+    return octal && path.n >= 1 && path.n < sizeof((struct sockaddr_un *)0)->sun_path &&
+           is_word(path, path.n);
+}
+
 static bool check_listen(struct arena *a, struct str s, struct str *ret)
 {
     *ret = s;
     if (str_starts(s, STR("unix:"))) {
-        struct str path = str_from(s, 5);
-        return path.n >= 1 && path.n < sizeof((struct sockaddr_un *)0)->sun_path &&
-               is_word(path, path.n);
+        return is_unix(str_from(s, 5));
     }
     if (s.n && s.p[0] == '[') {
         ptrdiff_t end = str_find(s, STR("]:"));
@@ -248,7 +261,9 @@ static bool check_listen(struct arena *a, struct str s, struct str *ret)
 }
 
 const struct rule rule_listen = {
-    .allowed = "ADDRESS:PORT, [IPV6]:PORT, :PORT for all IPv4 addresses, or unix:/PATH",
+    .allowed = "ADDRESS:PORT, [IPV6]:PORT, :PORT for all IPv4 addresses, or unix:/PATH, or with "
+               "the socket's rights, "
+               "unix:/PATH?mode=660",
     .pattern = "^(unix:\\S+|(\\[[0-9A-Fa-f:.]+\\]|[0-9.]*|\\*|[Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt])"
                ":[0-9]{1,5})$",
     .example = "127.0.0.1:4090",

@@ -99,9 +99,34 @@ void listener_close(struct listener *l)
 
 /* ---- binding ---- */
 
-static int bind_unix(struct str path, int *ret_fd)
+struct str stream_unix_path(struct str address, mode_t *ret_mode)
+{
+    struct str path = str_from(address, 5);
+    ptrdiff_t at = str_find(path, STR("?mode="));
+    *ret_mode = 0;
+    for (size_t i = at < 0 ? path.n : (size_t)at + 6; i < path.n; i++) {
+        *ret_mode = *ret_mode << 3 | (mode_t)(path.p[i] - '0');
+    }
+    return at < 0 ? path : str_first(path, (size_t)at);
+}
+
+/* Nobody but us can connect before the mode is what was asked for. */
+static int bind_with_mode(int fd, const struct sockaddr_un *a, mode_t mode)
+{
+    if (mode && fchmod(fd, 0600) < 0) {
+        return -errno;
+    }
+    if (bind(fd, (const struct sockaddr *)a, sizeof *a) < 0) {
+        return -errno;
+    }
+    return mode && chmod(a->sun_path, mode) < 0 ? -errno : 0;
+}
+
+static int bind_unix(struct str address, int *ret_fd)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
+    mode_t mode;
+    struct str path = stream_unix_path(address, &mode);
     if (path.n == 0 || path.n >= sizeof a.sun_path) {
         return -ENAMETOOLONG;
     }
@@ -120,12 +145,13 @@ static int bind_unix(struct str path, int *ret_fd)
     }
     close(fd);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0) {
-        int err = -errno;
-        if (fd >= 0) {
-            close(fd);
-        }
-        return err;
+    if (fd < 0) {
+        return -errno;
+    }
+    int r = bind_with_mode(fd, &a, mode);
+    if (r < 0) {
+        close(fd);
+        return r;
     }
     *ret_fd = fd;
     return 0;
@@ -169,7 +195,7 @@ int stream_bind(struct str address, int *ret_fd, uint16_t *ret_port)
     socklen_t len;
     int one = 1;
     if (str_starts(address, STR("unix:"))) {
-        return bind_unix(str_from(address, 5), ret_fd);
+        return bind_unix(address, ret_fd);
     }
     int r = parse_address(address, &a, &len);
     if (r < 0) {

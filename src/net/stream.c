@@ -95,7 +95,8 @@ void stream_own(struct stream *s, const struct stream_ops *ops, void *owner)
 
 size_t stream_queued(const struct stream *s)
 {
-    return s->queued;
+    /* Of a long piece what the kernel has taken so far is gone, though not yet its memory. */
+    return s->queued ? uv_stream_get_write_queue_size(&s->uv.stream) : 0;
 }
 
 bool stream_is_tls(const struct stream *s)

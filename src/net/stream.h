@@ -67,12 +67,15 @@ size_t stream_peer(struct stream *s, char *to, size_t cap);
 
 /* ---- where streams come from ---- */
 
-/* Binds and listens: "HOST:PORT" (a literal address), "[v6]:PORT" or "unix:PATH". Several sockets
- * may be bound to one TCP address (SO_REUSEPORT): one per worker. `*ret_fd` is the socket; for port
+/* Binds and listens: "HOST:PORT" (a literal address), "[v6]:PORT" or "unix:PATH", optionally with
+ * "?mode=OCTAL" (else as the umask has it). Several sockets may be bound to one TCP address (SO_REUSEPORT): one per worker. `*ret_fd` is the socket; for port
  * 0 `ret_port` (may be NULL) is what the kernel chose. A stale unix socket file is removed, a live
  * one is -EADDRINUSE. */
 __attribute__((warn_unused_result)) int stream_bind(struct str address, int *ret_fd,
                                                     uint16_t *ret_port);
+
+/* The path of "unix:PATH?mode=OCTAL", which has been checked, and its mode; 0: none is named. */
+struct str stream_unix_path(struct str address, mode_t *ret_mode);
 
 struct listener;
 /* Accepts on `fd` (taken over). `accepted` gets each new stream, with `ops` still to be set by

@@ -312,3 +312,9 @@ def test_unix_socket_is_served(start, upstream, tmp_path):
     sock.close()
     assert received.startswith(b"HTTP/1.1 200 ") and received.endswith(answers.CHAT)
     assert accord.process.poll() is None
+
+
+def test_a_unix_socket_has_the_rights_that_are_asked_for(start, upstream, tmp_path):
+    path = tmp_path / "accord.sock"
+    start(config_for(upstream.url), arguments=["--listen", f"unix:{path}?mode=660"])
+    assert path.stat().st_mode & 0o777 == 0o660

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import answers
-from accord import KEY, config_for
+from accord import KEY, config_for, run
 from hostile import Hostile
 from wire import request, wait_for
 
@@ -261,3 +261,15 @@ def test_no_proxy_is_honoured(start, tls_upstream, pki):
         "SSL_CERT_FILE": str(pki / "ca.pem"), "HTTPS_PROXY": "http://127.0.0.1:1",
         "NO_PROXY": "example.com,localhost"})
     assert accord.post(CHAT, BODY).status == 200
+
+
+def test_check_opens_the_certificate_and_its_key(pki, tmp_path):
+    def check(key):
+        path = tmp_path / "accord.yaml"
+        path.write_text(f"tls: {{certificate: {pki}/first.pem, key: {pki}/{key}}}\n")
+        return run(["check", "-c", str(path)], tmp_path)
+
+    assert check("first.key").returncode == 0
+    for key in ("none.key", "other.key"):
+        refused = check(key)
+        assert refused.returncode == 3 and key in refused.stderr, refused.stderr

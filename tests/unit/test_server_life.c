@@ -527,11 +527,10 @@ static void deaf_reader(void **state)
 }
 
 /* One that takes a little now and then keeps its answer, however long that lasts. */
-static void slow_but_alive(void **state)
+static void read_slowly(struct app *a, size_t piece, int pieces)
 {
-    struct app *a = *state;
     struct peer p;
-    static char block[16384];
+    static char block[16 << 20];
     a->limits.write_ms = 500;
     http_server_limits(a->s, &a->limits);
     dial(a, &p);
@@ -539,8 +538,8 @@ static void slow_but_alive(void **state)
     peer_say(&p, GET("/hold"));
     assert_true(turn_until(a->l, &a->requests, 1));
     http_head(a->held, 200, -1);
-    for (int i = 0; i < 1024; i++) {
-        http_send_str(a->held, str_make(block, sizeof block), false);
+    for (int i = 0; i < pieces; i++) {
+        http_send_str(a->held, str_make(block, piece), false);
     }
     for (int i = 0; i < 10; i++) {
         turn_for(a->l, 100);
@@ -552,6 +551,17 @@ static void slow_but_alive(void **state)
         stream_pause(p.s);
     }
     leave(a, &p);
+}
+
+static void slow_but_alive(void **state)
+{
+    read_slowly(*state, 16384, 1024);
+}
+
+/* Of one long piece, too. */
+static void slow_with_one_piece(void **state)
+{
+    read_slowly(*state, 16 << 20, 1);
 }
 
 int main(void)
@@ -581,6 +591,7 @@ int main(void)
         TEST(finished_before_it_has_gone_out),
         TEST(deaf_reader),
         TEST(slow_but_alive),
+        TEST(slow_with_one_piece),
     };
     signal(SIGPIPE, SIG_IGN); /* as the server does */
     return cmocka_run_group_tests(tests, NULL, NULL);
