@@ -33,7 +33,7 @@ static uint32_t attempts_left(const struct call *c)
 static uint64_t deadline_ms(const struct call *c)
 {
     uint64_t policy = retry_policy(c)->deadline_ms;
-    uint64_t total = (uint64_t)c->hold->snap->config->timeouts.total_ms;
+    uint64_t total = relay_total_ms(c);
     uint64_t within = policy && (!total || policy < total) ? policy : total;
     return within ? c->req->begun_us / 1000 + within : UINT64_MAX;
 }

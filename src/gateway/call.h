@@ -54,6 +54,8 @@ struct relay {
     bool mid_event; /* an event too long to hold is passing; `hold` has its last bytes */
     bool line_begins, after_cr; /* how its last piece ended */
     uint32_t events;            /* passed on so far */
+    bool at_ease;               /* content has come, and no deadline is set for what follows it */
+    uint64_t content_ms;        /* when content came last; 0: none has yet */
     bool paused;                /* the upstream is not read, because the client does not read */
     bool ended;
     char *hold; /* an event that is not complete yet */
@@ -120,6 +122,7 @@ struct call {
     bool translated;        /* the present target speaks another dialect */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */
     uint64_t forwarded_us, answered_us;
+    uint64_t begun_ms; /* when the present attempt at a stream began */
     uint64_t
         connecting_us;   /* since when the present attempt waits for a connection; 0: it does not */
     uint32_t connect_us; /* what was waited for connections */
@@ -247,6 +250,19 @@ void relay_break_off(struct call *c, const char *code, struct str message, enum 
 /* The start of an event whose end has not come, kept in pooled memory. */
 void relay_hold(struct call *c, const char *p, size_t n);
 void relay_drop_hold(struct call *c);
+
+/* The deadline of a whole call, in milliseconds; 0: none. */
+uint64_t relay_total_ms(const struct call *c);
+
+/* deadline.c: an attempt at a stream begins; content of it has come. */
+void deadline_begin(struct call *c);
+void deadline_content(struct call *c);
+/* When the attempt's next deadline is, in milliseconds of the loop's clock; UINT64_MAX: it has none. */
+uint64_t deadline_due(const struct call *c);
+/* Until when the start of a stream may be held back that is held since `held_ms`. */
+uint64_t deadline_of_hold(const struct call *c, uint64_t held_ms);
+/* Acts if one has passed: true, and the call has gone on or is over. */
+bool deadline_passed(struct call *c, uint64_t now_ms);
 
 /* lacking.c: whether the provider is known to have no /responses; whether an answer with this status may say so,
  * and whether it does. Then the call goes to its other interface. Once that has answered with `status`, this is

@@ -226,12 +226,16 @@ static bool is_comment(struct str event)
     return event.n && (event.p[0] == ':' || event.p[0] == '\n' || event.p[0] == '\r');
 }
 
+static bool is_content(const struct call *c, struct str event)
+{
+    return !c->relay.errored && !is_comment(event) && !only_begins(c, event);
+}
+
 /* Whether what is held may go now. */
-static bool is_enough(const struct call *c, struct str event)
+static bool is_enough(const struct call *c, bool content)
 {
     const struct held *h = c->held;
-    return c->relay.finished || h->events > HELD_EVENTS_MAX || h->body.n > HELD_MAX ||
-           (!c->relay.errored && !is_comment(event) && !only_begins(c, event));
+    return c->relay.finished || h->events > HELD_EVENTS_MAX || h->body.n > HELD_MAX || content;
 }
 
 static void pass_event(struct out *o, struct str event, struct sse_look look)
@@ -241,12 +245,16 @@ static void pass_event(struct out *o, struct str event, struct sse_look look)
     if (!c->relay.finished) {
         look_for_end(c, event, look);
     }
+    bool content = !c->relay.at_ease && is_content(c, event);
+    if (content) {
+        deadline_content(c);
+    }
     if (c->held) {
         c->held->events++;
         if (c->relay.errored && !c->held->error.n) {
             c->held->error = arena_dup(&c->req->arena, event);
         }
-        if (is_enough(c, event)) {
+        if (is_enough(c, content)) {
             flush(o, false); /* behind the rest that is held */
             held_pass_on(c);
         }
@@ -393,6 +401,7 @@ static void begin_long(struct out *o)
     if (!r->finished) {
         look_for_end(c, str_make(r->hold, r->hold_n), (struct sse_look){true, true});
     }
+    deadline_content(c);
     if (c->held) {
         held_pass_on(c);
     }

@@ -446,6 +446,9 @@ enum next stage_forward(struct call *c)
         }
     }
     c->attempts++;
+    if (c->stream) {
+        deadline_begin(c);
+    }
     c->up = http_up_open(o, c->attempts > 1, &up_ops, c, &c->up_ready);
     if (c->up_ready) {
         send_request(c);

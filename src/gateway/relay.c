@@ -19,11 +19,17 @@ static const struct config_timeouts *timeouts(const struct call *c)
     return &c->hold->snap->config->timeouts;
 }
 
+uint64_t relay_total_ms(const struct call *c)
+{
+    return c->model ? c->model->total_ms : (uint64_t)timeouts(c)->total_ms;
+}
+
 /* The call's own deadline. Most calls end long before it, so it is set only when something lasts. */
 void relay_watch(struct call *c)
 {
-    if (timeouts(c)->total_ms && !timer_is_set(&c->timer)) {
-        uint64_t due = c->req->begun_us / 1000 + (uint64_t)timeouts(c)->total_ms;
+    uint64_t total = relay_total_ms(c);
+    if (total && !timer_is_set(&c->timer)) {
+        uint64_t due = c->req->begun_us / 1000 + total;
         uint64_t now = loop_now_ms(c->w->loop);
         loop_timer(c->w->loop, &c->timer, due > now ? due - now : 0);
     }
@@ -31,8 +37,8 @@ void relay_watch(struct call *c)
 
 enum next stage_relay(struct call *c)
 {
-    int64_t first_byte_ms = timeouts(c)->first_byte_ms;
-    if (!c->relay.ended && (first_byte_ms == 0 || timeouts(c)->total_ms <= first_byte_ms)) {
+    uint64_t first_byte_ms = (uint64_t)timeouts(c)->first_byte_ms;
+    if (!c->relay.ended && (first_byte_ms == 0 || relay_total_ms(c) <= first_byte_ms)) {
         relay_watch(c);
     }
     return c->relay.ended ? NEXT : WAIT;
@@ -221,6 +227,8 @@ void relay_head(struct call *c, const struct h1_head *h)
         translate_head(c, h);
         if (c->tr->reading == READ_EVENTS) {
             loop_timer_within(c->w->loop, &c->timer, HELD_MS);
+        } else if (c->stream) {
+            deadline_content(c);
         }
         return;
     }
@@ -241,6 +249,7 @@ void relay_head(struct call *c, const struct h1_head *h)
     }
     c->status = h->status;
     if (c->relay.mode != RELAY_EVENTS) {
+        c->relay.content_ms = loop_now_ms(c->w->loop);
         meter_begin(c, h, c->relay.mode == RELAY_PLAIN);
     }
     http_head(c->req, h->status,
@@ -448,7 +457,7 @@ void relay_probe(struct call *c)
 void relay_timer(struct call *c)
 {
     uint64_t now = loop_now_ms(c->w->loop), begun = c->req->begun_us / 1000;
-    uint64_t total = (uint64_t)timeouts(c)->total_ms;
+    uint64_t total = relay_total_ms(c);
     uint64_t silence = (uint64_t)timeouts(c)->keepalive_ping_ms;
     if (total && now >= begun + total) {
         if (c->status) {
@@ -472,20 +481,27 @@ void relay_timer(struct call *c)
         return;
     }
     uint64_t next = total ? begun + total : now + 3600000;
+    if (deadline_passed(c, now)) {
+        return;
+    }
     if (c->tr && c->tr->reading == READ_EVENTS && !c->status) {
-        if (now >= c->answered_us / 1000 + HELD_MS) {
+        uint64_t hold = deadline_of_hold(c, c->answered_us / 1000);
+        if (now >= hold) {
             translate_hurry(c);
         } else {
-            next = c->answered_us / 1000 + HELD_MS < next ? c->answered_us / 1000 + HELD_MS : next;
+            next = hold < next ? hold : next;
         }
     }
     if (c->held && c->relay.mode == RELAY_EVENTS) {
-        if (now >= c->held->begun_ms + HELD_MS) {
+        uint64_t hold = deadline_of_hold(c, c->held->begun_ms);
+        if (now >= hold) {
             held_pass_on(c);
-        } else if (c->held->begun_ms + HELD_MS < next) {
-            next = c->held->begun_ms + HELD_MS;
+        } else {
+            next = hold < next ? hold : next;
         }
     }
+    uint64_t due = deadline_due(c);
+    next = due < next ? due : next;
     if (c->relay.mode == RELAY_EVENTS && c->status && silence) {
         if (now >= c->last_sent_ms + silence) {
             ping(c);

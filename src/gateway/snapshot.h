@@ -81,6 +81,13 @@ struct snap_credential {
     struct health *health;
 };
 
+/* How a provider is asked whether it is well. */
+struct snap_check {
+    uint64_t every_ms, timeout_ms; /* every_ms 0: it is not asked */
+    uint32_t failures;
+    struct str request; /* the whole of it */
+};
+
 struct snap_provider {
     struct str id;
     struct str vendor; /* who sells there, as facts_vendor() knows it; empty: nobody knows */
@@ -98,6 +105,7 @@ struct snap_provider {
     struct str authority;                      /* the host field's value */
     struct str origin_name;
     struct connect_target target;
+    struct snap_check check;
     bool sim;
     bool any_model; /* provider/NAME is passed on whatever NAME is */
 };
@@ -113,6 +121,7 @@ struct snap_target {
     struct health *const *limits; /* snap_limit_on() */
     uint32_t quirks;    /* of the provider and of this model: enum quirk, dialect/format.h */
     int64_t max_output; /* the model's, 0: unknown; both only where `model` is known */
+    uint32_t first_token_ms, between_tokens_ms; /* of streams; 0: none */
     const struct price
         *price; /* the newest; NULL: not known, or the name is the client's (call_price) */
 };
@@ -133,7 +142,8 @@ struct snap_model {
     const struct model_facts *facts; /* of the first target; NULL: nothing is known */
     const struct snap_limits *limits;
     struct snap_retry retry;
-    uint32_t masking; /* the number of its set of policies */
+    uint64_t total_ms; /* that a call may take; 0: as long as it likes */
+    uint32_t masking;  /* the number of its set of policies */
 };
 
 /* What the file, the environment and the key file said at the last reading; shared by all snapshots

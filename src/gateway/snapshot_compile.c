@@ -8,6 +8,7 @@
 #include "conflict/lifecycle.h"
 #include "dialect/format.h"
 #include "gateway/health_of.h"
+#include "gateway/snapshot_attempt.h"
 #include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
@@ -183,8 +184,9 @@ static int split_url(struct compiler *c, struct str url, struct snap_provider *p
     *ret_fields =
         arena_printf(c->a, "host: %.*s\r\naccept-encoding: identity\r\n", STR_ARG(authority));
     p->origin_name =
-        arena_printf(c->a, "%s%.*s:%u%s", t->tls ? "https://" : "http://", STR_ARG(host),
-                     (unsigned)port, t->allow_private ? " (private allowed)" : "");
+        arena_printf(c->a, "%s%.*s:%u%s connect %llu ms", t->tls ? "https://" : "http://",
+                     STR_ARG(host), (unsigned)port, t->allow_private ? " (private allowed)" : "",
+                     (unsigned long long)t->timeout_ms);
     return 0;
 }
 
@@ -218,6 +220,7 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
         return 0;
     }
     p->target.allow_private = from->allow_private_address;
+    p->target.timeout_ms = (uint64_t)from->timeouts.connect_ms;
     if (split_url(c, from->base_url, p, &fields) < 0) {
         buf_printf(c->errors, "providers.%.*s.base_url: \"%.*s\" cannot be taken apart\n",
                    STR_ARG(from->id), STR_ARG(from->base_url));
@@ -233,6 +236,7 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
         ask_proxy(c, from->base_url, p, &fields);
     }
     add_credentials(c, from, p, fields);
+    compile_check(c->a, &from->health, p);
     if (p->target.tls) {
         if (!c->tls && tls_client_ctx(&c->tls, c->errors) < 0) {
             return -EINVAL;
@@ -340,6 +344,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
         targets[i] = target_for(c, &c->providers[m->targets[i].provider], m->targets[i].model);
         targets[i].weight = (uint32_t)m->targets[i].weight;
         targets[i].priority = (uint32_t)m->targets[i].priority;
+        compile_attempt(c->s->config, m, &targets[i]);
         targets[i].price = compile_price(c->a, &m->targets[i], &targets[i]);
     }
     qsort(targets, m->n_targets, sizeof *targets, by_priority);
@@ -348,6 +353,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .listed = true,
                              .facts = m->n_targets ? facts_of(targets) : NULL,
                              .retry = retry_for(c, SCOPE_MODEL, m->id),
+                             .total_ms = compile_total_ms(c->s->config, m),
                              .masking = masks_of_model(c->masks, m->id),
                              .limits = limits_of_model(c->limits, m->id)};
     compile_lifecycle(c, m, &out);
@@ -373,16 +379,22 @@ static void compile_names(struct compiler *c, const struct config_provider *from
     struct snap_target *any = arena_zalloc(c->a, sizeof *any);
     *any = (struct snap_target){.provider = p, .weight = 1, .priority = 1};
     health_of_target(c->a, &c->scratch, any);
+    compile_attempt(c->s->config, NULL, any);
     any->price = p->sim ? known_price(c->a, any) : NULL;
     insert_model(c, (struct snap_model){.name = arena_printf(c->a, "%.*s/", STR_ARG(p->id)),
                                         .targets = any,
+                                        .total_ms = compile_total_ms(c->s->config, NULL),
                                         .n_targets = 1});
     for (size_t i = 0; i < from->n_models; i++) {
         struct snap_target *t = arena_zalloc(c->a, sizeof *t);
         *t = target_for(c, p, from->models[i]);
         t->price = known_price(c->a, t);
-        struct snap_model m = {
-            .targets = t, .n_targets = 1, .listed = listed, .facts = facts_of(t)};
+        compile_attempt(c->s->config, NULL, t);
+        struct snap_model m = {.targets = t,
+                               .n_targets = 1,
+                               .listed = listed,
+                               .total_ms = compile_total_ms(c->s->config, NULL),
+                               .facts = facts_of(t)};
         m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
         insert_model(c, m);
         m.name = t->model;

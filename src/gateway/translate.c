@@ -80,7 +80,11 @@ static void take_event(struct call *c, const struct ir_event *e)
         ir_fold_event(&tr->fold, e);
         return;
     }
-    if (!tr->begun && (is_content(e) || tr->early.n > EARLY_MAX || !again_possible(c))) {
+    bool content = !c->relay.at_ease && is_content(e);
+    if (content) {
+        deadline_content(c);
+    }
+    if (!tr->begun && (content || tr->early.n > EARLY_MAX || !again_possible(c))) {
         begin_answer(c, -1);
     }
     if (!tr->text.cap) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "gateway/checkup.h"
 #include "gateway/masking.h"
 #include "gateway/sim.h"
 
@@ -108,6 +109,7 @@ static void take_snapshot(struct worker *w, struct snapshot *s)
             hold_free(old);
         }
     }
+    checkups_fit(w);
     w->generation = s->generation;
 }
 
@@ -183,6 +185,7 @@ void *worker_main(void *arg)
     name[9] = (char)('0' + w->index % 10);
     pthread_setname_np(pthread_self(), name);
     loop_run(w->loop);
+    checkups_end(w);
     http_server_free(w->server);
     http_client_free(w->client);
     tls_ctx_unref(w->fetch_tls);

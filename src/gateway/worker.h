@@ -57,6 +57,7 @@ struct worker {
     struct http_server *sim; /* answers for the built-in provider */
     struct http_client *client;
     struct listener **listeners;
+    struct checkup *checkups; /* checkup.h */
     struct snap_hold *hold;
     _Atomic uint64_t generation; /* of `hold`, for others to read */
     struct metrics metrics;

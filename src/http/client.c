@@ -472,7 +472,7 @@ struct http_up *http_up_open(struct http_origin *o, bool fresh, const struct htt
         return u;
     }
     struct connect_target t = o->config.target;
-    t.timeout_ms = c->timeouts.connect_ms;
+    t.timeout_ms = t.timeout_ms ? t.timeout_ms : c->timeouts.connect_ms;
     u->connecting = connect_start(c->loop, &t, on_connected, u);
     return u;
 }

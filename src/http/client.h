@@ -47,7 +47,7 @@ struct http_client_timeouts {
 
 /* How to reach an origin. `dial` not NULL: asks it for a stream instead of connecting. */
 struct http_origin_config {
-    struct connect_target target;
+    struct connect_target target; /* timeout_ms 0: that of the client */
     struct stream *(*dial)(void *arg);
     void *arg;
 };

@@ -139,6 +139,8 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
     into->masking_failures[1] += from->masking_failures[1];
     into->responses_kept += from->responses_kept;
     into->fallbacks += from->fallbacks;
+    into->checks[0] += from->checks[0];
+    into->checks[1] += from->checks[1];
     into->unpriced += from->unpriced;
     into->refused_by_limit += from->refused_by_limit;
     into->unauthenticated += from->unauthenticated;
@@ -366,6 +368,11 @@ void metrics_print(struct buf *b, const struct metrics *m)
     buf_printf(b, "accord_retries_total{reason=\"answer\"} %llu\n",
                (unsigned long long)m->retries[RETRY_ANSWER]);
     single(b, "fallbacks_total", "counter", "Calls that went on to another target.", m->fallbacks);
+    head(b, "health_checks_total", "counter", "Questions to providers whether they are well.");
+    buf_printf(b, "accord_health_checks_total{result=\"failed\"} %llu\n",
+               (unsigned long long)m->checks[0]);
+    buf_printf(b, "accord_health_checks_total{result=\"well\"} %llu\n",
+               (unsigned long long)m->checks[1]);
     single(b, "limited_total", "counter", "Calls refused by a limit.", m->refused_by_limit);
     single(b, "limited_unpriced_total", "counter",
            "Calls under limits whose cost is not known: no budget of money was charged.",

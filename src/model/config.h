@@ -30,6 +30,28 @@ struct config_credential {
     int64_t priority; /* 1 first */
 };
 
+/* Deadlines of one provider or model, milliseconds; 0: what a wider setting says. */
+struct config_deadlines {
+    int64_t connect_ms;        /* of providers only */
+    int64_t first_token_ms;    /* of streams */
+    int64_t between_tokens_ms; /* of streams */
+    int64_t total_ms;          /* of models only */
+};
+
+/* Whether, and how, a provider is asked how it is doing. */
+struct config_health {
+    bool given;
+    struct str path; /* from the root of its host */
+    int64_t every_ms, timeout_ms;
+    int64_t failures; /* in a row, until its host rests */
+};
+
+/* When a second target is asked beside the first. */
+struct config_hedge {
+    bool given;
+    int64_t after_percentile, budget_percent, min_samples;
+};
+
 struct config_provider {
     struct str id;
     enum provider_dialect dialect;
@@ -42,6 +64,8 @@ struct config_provider {
     bool builtin_sim;   /* the built-in simulated provider: base_url is empty */
     struct str *models; /* upstream model names it lists; none: any name is passed on */
     size_t n_models;
+    struct config_deadlines timeouts;
+    struct config_health health;
     struct str origin; /* where it was declared: "accord.yaml:12", "environment OPENAI_API_KEY",
                           "built in" */
 };
@@ -69,6 +93,8 @@ struct config_model {
     size_t n_targets;
     struct str deprecated_at, sunset_at; /* times; empty: neither */
     struct str successor, notice;        /* a model's name, a page's URL; empty: none */
+    struct config_deadlines timeouts;
+    struct config_hedge hedge;
 };
 
 struct config_key {
@@ -149,15 +175,17 @@ struct config_policy {
     struct str subject; /* id of the key or declared model; empty for org */
 };
 
-struct config_timeouts {      /* milliseconds; 0 never */
-    int64_t connect_ms;       /* to an upstream, TLS included: 5000 */
-    int64_t first_byte_ms;    /* from the request written to the first byte of the answer: 600000 */
-    int64_t idle_ms;          /* between two reads of an answer: 300000 */
-    int64_t total_ms;         /* a whole call: 3600000 */
-    int64_t client_header_ms; /* a request head, from its first byte: 10000 */
-    int64_t client_body_ms;   /* between two reads of a request body: 30000 */
-    int64_t client_idle_ms;   /* a kept-alive connection without a request: 75000 */
-    int64_t client_write_ms;  /* a client that takes no byte: 60000 */
+struct config_timeouts {    /* milliseconds; 0 never */
+    int64_t connect_ms;     /* to an upstream, TLS included: 5000 */
+    int64_t first_byte_ms;  /* from the request written to the first byte of the answer: 600000 */
+    int64_t idle_ms;        /* between two reads of an answer: 300000 */
+    int64_t first_token_ms; /* from an attempt's begin to a stream's first content: 0 */
+    int64_t between_tokens_ms; /* between two pieces of its content: 0 */
+    int64_t total_ms;          /* a whole call: 3600000 */
+    int64_t client_header_ms;  /* a request head, from its first byte: 10000 */
+    int64_t client_body_ms;    /* between two reads of a request body: 30000 */
+    int64_t client_idle_ms;    /* a kept-alive connection without a request: 75000 */
+    int64_t client_write_ms;   /* a client that takes no byte: 60000 */
     int64_t keepalive_ping_ms; /* silence in a stream before a ping is sent: 15000 */
     int64_t drain_ms;          /* after SIGTERM: 30000 */
 };

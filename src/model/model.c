@@ -128,6 +128,11 @@ static const struct field model_fields[] = {
      .type = FIELD_TEXT,
      .rule = &rule_base_url,
      .at = AT(config_model, notice)},
+    {.name = "timeouts",
+     .help = "Its deadlines in milliseconds, ahead of those of its providers.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_model_timeouts,
+     .at = AT(config_model, timeouts)},
 };
 
 static void finish_model(struct kind_reader *r, const struct json *j, const struct path *path,

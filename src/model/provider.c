@@ -120,6 +120,18 @@ static const struct field provider_fields[] = {
      .max = 10000,
      .at = AT(config_provider, models),
      .at_n = AT(config_provider, n_models)},
+    {.name = "timeouts",
+     .help = "Its deadlines in milliseconds, ahead of those of the server.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_provider_timeouts,
+     .at = AT(config_provider, timeouts)},
+    {.name = "health",
+     .help = "How it is asked, every so often, whether it is well; without it only calls tell.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_health,
+     .optional = true,
+     .at = AT(config_provider, health),
+     .at_n = AT(config_provider, health.given)},
     {.name = "origin", .type = FIELD_ORIGIN, .at = AT(config_provider, origin)},
 };
 
