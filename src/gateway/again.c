@@ -191,6 +191,11 @@ uint32_t again_retry_after(const struct h1_head *h)
     return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
+bool again_is_told_enough(const struct h1_head *h)
+{
+    return str_ieq(h1_find(h, STR("x-should-retry")), STR("false"));
+}
+
 bool again_is_about_credential(unsigned status)
 {
     return status == 401 || status == 402 || status == 403;
@@ -214,7 +219,8 @@ void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcom
     struct fault_answer a = {.status = e->status,
                              .code = e->code,
                              .param = e->param,
-                             .retry_after_ms = e->retry_after_ms};
+                             .retry_after_ms = e->retry_after_ms,
+                             .enough = c->tr && c->tr->reading == READ_ERROR && c->tr->enough};
     struct fault f = fault_of_answer(&a);
     if (again(c, &f)) {
         return;

@@ -20,6 +20,8 @@ void again_blame(struct call *c);
 /* What an answer's head asks to wait, in milliseconds: retry-after-ms, or Retry-After in seconds or as a date
  * (RFC 9110, 10.2.3); 0: nothing. */
 uint32_t again_retry_after(const struct h1_head *h);
+/* Whether it says x-should-retry: false. */
+bool again_is_told_enough(const struct h1_head *h);
 /* 401, 402, 403: about us, and nothing that the caller could mend. */
 bool again_is_about_credential(unsigned status);
 /* An upstream's error ahead of all content: something else is tried, or it is the answer, in the caller's words. */
@@ -40,6 +42,7 @@ struct held {
     uint32_t retry_after_ms; /* as the answer's head says; 0: it does not */
     uint16_t status;
     bool should_retry; /* it says x-should-retry: true */
+    bool enough;       /* ... false */
 };
 
 enum relay_mode {

@@ -16,6 +16,7 @@ void held_begin(struct call *c, const struct h1_head *h)
     held->begun_ms = loop_now_ms(c->w->loop);
     held->retry_after_ms = again_retry_after(h);
     held->should_retry = str_ieq(h1_find(h, STR("x-should-retry")), STR("true"));
+    held->enough = again_is_told_enough(h);
 }
 
 /* Errors after which something may be tried, and those that are about us and not about the caller. */
@@ -74,7 +75,8 @@ static struct fault fault_of_held(struct call *c)
                              .param = e.param,
                              .retry_after_ms =
                                  held->retry_after_ms ? held->retry_after_ms : e.retry_after_ms,
-                             .should_retry = held->should_retry};
+                             .should_retry = held->should_retry,
+                             .enough = held->enough};
     return fault_of_answer(&a);
 }
 

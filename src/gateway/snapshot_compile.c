@@ -183,10 +183,12 @@ static int split_url(struct compiler *c, struct str url, struct snap_provider *p
     p->authority = authority;
     *ret_fields =
         arena_printf(c->a, "host: %.*s\r\naccept-encoding: identity\r\n", STR_ARG(authority));
+    struct str own = t->timeout_ms ? arena_printf(c->a, " (connects in %llu ms)",
+                                                  (unsigned long long)t->timeout_ms)
+                                   : (struct str){0};
     p->origin_name =
-        arena_printf(c->a, "%s%.*s:%u%s connect %llu ms", t->tls ? "https://" : "http://",
-                     STR_ARG(host), (unsigned)port, t->allow_private ? " (private allowed)" : "",
-                     (unsigned long long)t->timeout_ms);
+        arena_printf(c->a, "%s%.*s:%u%s%.*s", t->tls ? "https://" : "http://", STR_ARG(host),
+                     (unsigned)port, t->allow_private ? " (private allowed)" : "", STR_ARG(own));
     return 0;
 }
 

@@ -302,6 +302,7 @@ void translate_head(struct call *c, const struct h1_head *h)
         tr->reading = READ_ERROR;
         tr->status = h->status;
         tr->retry_after_ms = again_retry_after(h);
+        tr->enough = again_is_told_enough(h);
         tr->answer.limit = ERROR_MAX;
         c->outcome = OUTCOME_UPSTREAM_ERROR;
     } else {

@@ -31,6 +31,7 @@ struct translation {
     bool estimated;       /* its tokens are */
     bool ours;            /* it is we who end the answer: nothing else is tried */
     unsigned status;      /* of an error's head */
+    bool enough;          /* ... which says x-should-retry: false */
     uint32_t retry_after_ms;
     struct renamed *renamed; /* functions whose names the upstream could not take as they are */
     struct ir_in in;

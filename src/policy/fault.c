@@ -89,6 +89,7 @@ static struct fault judge(const struct fault_answer *a)
 struct fault fault_of_answer(const struct fault_answer *a)
 {
     struct fault f = judge(a);
+    f.same = f.same && !a->enough;
     f.status = (uint16_t)a->status;
     return f;
 }

@@ -35,6 +35,7 @@ struct fault_answer {
     struct str param;        /* the member that it is about; empty: not told */
     uint32_t retry_after_ms; /* 0: not told */
     bool should_retry;       /* x-should-retry: true */
+    bool enough; /* x-should-retry: false, as another gateway says after tries of its own */
 };
 
 /* Of an answer with a status of 400 and above. */

@@ -1,14 +1,17 @@
 """Failure that the caller does not see, and failure that he is told honestly: which fault leads where."""
 
 import json
+import threading
 import time
+from collections import Counter
 from email.utils import formatdate
 
 import pytest
 
 import answers
-from accord import config_for
+from accord import KEY, config_for
 from answers import CHAT_EVENTS, DONE, message_events, sse, whole
+from wire import request
 
 CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "hi"}]}
@@ -27,9 +30,9 @@ class Script:
     def __init__(self, *steps):
         self.steps, self.seen = steps, []
 
-    def __call__(self, peer, request):
+    def __call__(self, peer, asked):
         step = self.steps[min(len(self.seen), len(self.steps) - 1)]
-        self.seen.append((json.loads(request.body)["model"], request.header("authorization"),
+        self.seen.append((json.loads(asked.body)["model"], asked.header("authorization"),
                           time.monotonic()))
         return step(peer) if callable(step) else peer.send(step)
 
@@ -418,6 +421,55 @@ def test_retries_are_a_share_of_the_traffic(accord, upstream):
     took = time.monotonic() - begun
     assert len(script.seen) <= 100 + 2 * (36 + 10 * took) + 2  # two workers
     assert len(script.seen) >= 100
+
+
+def test_ten_thousand_calls_at_an_upstream_that_always_fails(start, upstream):
+    """CONFLICT.md M9: at most a fifth more attempts than calls, and the floor of ten retries a second and worker."""
+    config = three(upstream)
+    config["models"][0]["targets"] = [{"provider": "up", "model": "s"}]
+    accord = start(config)
+    script = play(upstream, error(500))
+    body = json.dumps({"model": "solo", **HELLO}).encode()
+    statuses, begun = Counter(), time.monotonic()
+
+    def caller():
+        with accord.connect() as connection:
+            for _ in range(500):
+                connection.send(request("POST", CHAT, [("Authorization", f"Bearer {KEY}")], body))
+                statuses[connection.read_response().status] += 1
+
+    callers = [threading.Thread(target=caller) for _ in range(20)]
+    for one in callers:
+        one.start()
+    for one in callers:
+        one.join()
+    took = time.monotonic() - begun
+    assert statuses == {500: 10000}
+    assert 10000 <= len(script.seen) <= 12000 + 2 * (36 + 10 * took)
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_gateways_in_a_row_do_not_multiply_their_retries(start, upstream, dialect):
+    """CONFLICT.md M12: each alone would make three attempts. The inner one says that it has tried."""
+    inner = start(three(upstream))
+    config = three(upstream)
+    for provider in config["providers"]:
+        if provider["id"] == "oll-as-openai":
+            path = "/v1" if dialect == "openai" else ""
+            provider.update(base_url=f"http://127.0.0.1:{inner.port}{path}", dialect=dialect, credential=KEY)
+    config["models"][0]["targets"][0]["model"] = "solo"
+    outer = start(config)
+    script = play(upstream, error(500))
+    answer = ask(outer, "solo")
+    assert answer.status == 500 and answer.header("x-should-retry") == "false"
+    assert len(script.seen) == 3
+
+
+def test_an_upstream_that_wants_no_retry_is_not_asked_again_but_others_are(accord, upstream):
+    script = play(upstream, error(503, headers=[("x-should-retry", "false")]))
+    assert ask(accord, "solo").status == 503 and script.models == ["s"]
+    script = play(upstream, error(503, headers=[("x-should-retry", "false")]), OK)
+    assert ask(accord, "m").status == 200 and script.models == ["a", "b"]
 
 
 def test_the_whole_is_bounded_by_the_deadline(start, upstream):

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -175,6 +176,50 @@ static void delays_are_uniform(void **state)
     }
 }
 
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The largest distance between how `n` sorted delays are distributed and U(0, most): Kolmogorov and Smirnov's
+ * statistic. Delays are whole milliseconds, so each stands for the middle of its own. */
+static double ks_distance(const uint64_t *sorted, int n, uint64_t most_ms)
+{
+    double worst = 0, range = (double)most_ms + 1;
+    for (int i = 0; i < n; i++) {
+        if (i + 1 < n && sorted[i + 1] == sorted[i]) {
+            continue; /* the last of those that are equal: so many are not larger */
+        }
+        double seen = (double)(i + 1) / n, want = ((double)sorted[i] + 1) / range;
+        double d = seen > want ? seen - want : want - seen;
+        worst = d > worst ? d : worst;
+    }
+    return worst;
+}
+
+/* CONFLICT.md M10: 10,000 delays before each attempt pass a test for U(0, min(cap, base * 2^n)) at 1 %; delays with
+ * half the jitter, or with a range that is off by a twentieth, do not. */
+static void delays_pass_for_full_jitter(void **state)
+{
+    (void)state;
+    enum { DELAYS = 10000 };
+    static uint64_t delay[DELAYS], half[DELAYS];
+    const double bound = 1.628 / 100; /* the 99 % quantile over the root of 10,000 */
+    for (unsigned n = 1; n <= 8; n++) {
+        uint64_t seed = 7 + n;
+        for (int i = 0; i < DELAYS; i++) {
+            delay[i] = retry_delay_ms(n, next_random(&seed));
+            half[i] = most(n) / 2 + delay[i] / 2;
+        }
+        qsort(delay, DELAYS, sizeof *delay, by_size);
+        qsort(half, DELAYS, sizeof *half, by_size);
+        assert_true(ks_distance(delay, DELAYS, most(n)) < bound);
+        assert_true(ks_distance(half, DELAYS, most(n)) > bound);
+        assert_true(ks_distance(delay, DELAYS, most(n) + most(n) / 20) > bound);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,7 +227,7 @@ int main(void)
         cmocka_unit_test(never_more_than_full),   cmocka_unit_test(good_calls_give_back),
         cmocka_unit_test(retries_of_the_limited), cmocka_unit_test(good_calls_before_any_retry),
         cmocka_unit_test(share_of_the_traffic),   cmocka_unit_test(delays_stay_in_range),
-        cmocka_unit_test(delays_are_uniform),
+        cmocka_unit_test(delays_are_uniform),     cmocka_unit_test(delays_pass_for_full_jitter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
