@@ -1,6 +1,7 @@
 #include "gateway/again.h"
 
 #include "conflict/http_date.h"
+#include "gateway/hedging.h"
 #include "gateway/translate.h"
 
 enum {
@@ -41,6 +42,11 @@ static uint64_t deadline_ms(const struct call *c)
 bool again_possible(const struct call *c)
 {
     return !c->status && c->req->head && !c->body_streams && c->model && c->target;
+}
+
+bool again_left(const struct call *c)
+{
+    return attempts_left(c) && loop_now_ms(c->w->loop) < deadline_ms(c);
 }
 
 /* ---- whose fault it was ---- */
@@ -107,6 +113,7 @@ void again_forget(struct call *c)
     c->usage = USAGE_NONE;
     c->answered_us = 0;
     c->held = NULL;
+    c->hedge_at_ms = 0;
     relay_drop_hold(c);
     if (c->tr) {
         c->tr->reading = READ_NOTHING;
@@ -149,6 +156,11 @@ bool again(struct call *c, const struct fault *f)
     uint64_t now = loop_now_ms(w->loop), pause = retry_delay_ms(c->attempts, worker_random(w));
     bool connecting = f->at == FAULT_HOST; /* a body that streams has not begun to flow */
     note(c, f);
+    if (hedging_runs(c)) {
+        call_failed_attempt(c, f->why ? f->why : reason(f), f->status);
+        hedging_lose(c);
+        return true;
+    }
     if (c->status || !c->req->head || (c->body_streams && !connecting) || now >= deadline_ms(c)) {
         return false;
     }
@@ -231,7 +243,7 @@ void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcom
         held_refuse_credential(c, e->status);
         return;
     }
-    bool retry = is_worth_a_retry(e->status) && !is_enough(c, &f);
+    bool retry = is_worth_a_retry(e->status) && !is_enough(c, &f) && !a.enough;
     struct call_error out = {.status = e->status,
                              .code = arena_dupz(&c->req->arena, code),
                              .param = arena_dupz(&c->req->arena, e->param),

@@ -9,6 +9,8 @@
 
 /* Whether an attempt could still follow: the request is at hand, and the client has seen nothing. */
 bool again_possible(const struct call *c);
+/* Whether the call's bounds allow one more. */
+bool again_left(const struct call *c);
 /* Notes the fault where it belongs, and starts the next attempt if there is to be one: then true, and the call
  * runs (it may be over when this returns). */
 bool again(struct call *c, const struct fault *f);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 
 #include "base/must.h"
+#include "gateway/hedging.h"
 #include "gateway/inline.h"
 #include "gateway/limits.h"
 #include "gateway/masking.h"
@@ -28,6 +29,7 @@ static void call_end(struct call *c)
     conversation_leave(c);
     inline_cancel(c);
     kept_forget(c);
+    hedging_end(c);
     http_up_cancel(c->up);
     c->up = NULL;
     stage_settle(c);
@@ -271,6 +273,10 @@ enum next call_fail(struct call *c, const struct call_error *e, const char *fmt,
     const struct dialect *d = call_dialect(c);
     struct buf body = {.arena = &c->req->arena};
     va_list ap;
+    if (c->hushed) {
+        return DONE;
+    }
+    hedging_settle(c);
     va_start(ap, fmt);
     struct api_error err = {
         .code = str_of(e->code),

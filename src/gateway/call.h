@@ -78,6 +78,7 @@ struct call {
     bool body_sent;    /* all of it is with the upstream */
     bool body_scanned; /* json_scan_members() has accepted it, and it is an object */
     bool retry_waits;  /* the timer is a pause before the next attempt */
+    bool hushed;       /* what is refused now is no answer, hedging.c */
     bool admitted, up_ready, ended, limited_key, limited_model;
     bool key_in_query;
     bool cost_settled; /* `cost_nusd` is known, or known not to be */
@@ -122,7 +123,10 @@ struct call {
     bool translated;        /* the present target speaks another dialect */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */
     uint64_t forwarded_us, answered_us;
-    uint64_t begun_ms; /* when the present attempt at a stream began */
+    struct hedging
+        *hedging;         /* a second attempt is or was beside the first, hedging.h; NULL: none */
+    uint64_t hedge_at_ms; /* when one is to be made; 0: never */
+    uint64_t begun_ms;    /* when the present attempt at a stream began */
     uint64_t
         connecting_us;   /* since when the present attempt waits for a connection; 0: it does not */
     uint32_t connect_us; /* what was waited for connections */
@@ -213,6 +217,9 @@ enum next page_kept(struct call *c);
  * of the present target that may be asked, NULL when none is left. */
 bool route_others_left(struct call *c);
 const struct snap_credential *route_other_credential(struct call *c);
+/* Picks an untried target that does not rest, or another credential of the present one, for an attempt beside the one
+ * that is under way; false: there is none. */
+bool route_rival(struct call *c);
 
 /* shape.c: whether a model's name leads nowhere else when it stands in a path. */
 bool shape_stays_in_place(struct str name);
@@ -223,6 +230,9 @@ struct str call_upstream_model(const struct call *c);
 /* passes a piece of a streamed request body on. */
 void forward_piece(struct call *c, struct str piece, bool end);
 void forward_drained(struct call *c);
+/* The events of an upstream, for the call that is their owner; and an attempt begins, whose events are `ops`'. */
+extern const struct http_up_ops forward_ops;
+void forward_open(struct call *c, const struct http_up_ops *ops, void *owner);
 /* relay.c */
 /* The last lines of a head, and what follows from its being on its way. */
 void relay_begin(struct call *c);

@@ -2,7 +2,9 @@
  * says that an answer begins, and what only keeps a connection alive, is no content. Kept on the call's one timer,
  * which relay_timer() looks after. */
 #include "gateway/again.h"
+#include "gateway/hedging.h"
 #include "gateway/translate.h"
+#include "policy/hedge.h"
 
 /* An answer that ended well says so before its connection does. */
 static bool is_finished(const struct call *c)
@@ -25,6 +27,10 @@ void deadline_content(struct call *c)
     bool first = !r->content_ms;
     r->content_ms = loop_now_ms(c->w->loop);
     r->at_ease = !between;
+    c->hedge_at_ms = 0;
+    if (first && c->stream && c->target->hedge) {
+        hedge_add(c->target->hedge, r->content_ms - c->begun_ms);
+    }
     if (first && between) {
         loop_timer_within(c->w->loop, &c->timer, between);
     }
@@ -47,6 +53,10 @@ uint64_t deadline_due(const struct call *c)
 uint64_t deadline_of_hold(const struct call *c, uint64_t held_ms)
 {
     uint64_t most = held_ms + HELD_MS, first = c->begun_ms + c->target->first_token_ms;
+    if (hedging_runs(c)) {
+        return UINT64_MAX; /* the first that brings content goes on */
+    }
+    most = c->hedge_at_ms > most ? c->hedge_at_ms : most;
     return c->target->first_token_ms && first > most ? first : most;
 }
 

@@ -1,6 +1,7 @@
 /* Stage 6: the request goes to its target. A connection that was dead in the pool is followed by a fresh one;
  * what else may be tried again is again.c's to say. */
 #include "gateway/again.h"
+#include "gateway/hedging.h"
 #include "gateway/sign.h"
 #include "gateway/translate.h"
 
@@ -431,11 +432,27 @@ static void on_up_drained(void *owner)
     forward_drained(owner);
 }
 
-static const struct http_up_ops up_ops = {on_ready, on_head, on_body, on_failed, on_up_drained};
+const struct http_up_ops forward_ops = {on_ready, on_head, on_body, on_failed, on_up_drained};
+
+void forward_open(struct call *c, const struct http_up_ops *ops, void *owner)
+{
+    struct http_origin *o = c->hold->origin[c->target->provider->index];
+    bool fresh =
+        c->attempts > 0 && owner == c; /* a second attempt beside one may be a pooled one */
+    c->attempts++;
+    if (c->stream) {
+        deadline_begin(c);
+    }
+    c->up = http_up_open(o, fresh, ops, owner, &c->up_ready);
+    if (c->up_ready) {
+        send_request(c);
+    } else {
+        c->connecting_us = loop_now_us(c->w->loop);
+    }
+}
 
 enum next stage_forward(struct call *c)
 {
-    struct http_origin *o = c->hold->origin[c->target->provider->index];
     if (c->up) {
         return NEXT; /* on its way */
     }
@@ -445,15 +462,9 @@ enum next stage_forward(struct call *c)
             return n;
         }
     }
-    c->attempts++;
-    if (c->stream) {
-        deadline_begin(c);
-    }
-    c->up = http_up_open(o, c->attempts > 1, &up_ops, c, &c->up_ready);
-    if (c->up_ready) {
-        send_request(c);
-    } else {
-        c->connecting_us = loop_now_us(c->w->loop);
+    forward_open(c, &forward_ops, c);
+    if (c->stream && c->target->hedge) {
+        hedging_begin(c);
     }
     return NEXT;
 }

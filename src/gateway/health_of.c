@@ -6,6 +6,7 @@
 
 struct named {
     struct health health;
+    struct hedge *hedge; /* NULL: nobody has asked */
     uint64_t hash;
     struct str name;
     char text[];
@@ -49,7 +50,7 @@ static void grow(struct table *t)
     *t = bigger;
 }
 
-struct health *health_of(struct str name)
+static struct named *named_of(struct str name)
 {
     uint64_t hash = hash_of(name);
     if (all.n * 2 >= all.mask) {
@@ -64,7 +65,19 @@ struct health *health_of(struct str name)
         *slot = n;
         all.n++;
     }
-    return &(*slot)->health;
+    return *slot;
+}
+
+struct health *health_of(struct str name)
+{
+    return &named_of(name)->health;
+}
+
+struct hedge *hedge_of(struct str name)
+{
+    struct named *n = named_of(name);
+    n->hedge = n->hedge ? n->hedge : mem_zalloc(sizeof *n->hedge);
+    return n->hedge;
 }
 
 void health_of_target(struct arena *a, struct arena *scratch, struct snap_target *t)

@@ -5,10 +5,14 @@
 
 #include "gateway/snapshot.h"
 #include "policy/health.h"
+#include "policy/hedge.h"
 
 /* Of that name (copied), all well when it is new. Lives as long as the process: there are as many as
  * configurations have named. */
 struct health *health_of(struct str name);
+
+/* How fast what has that name (copied) answers, and its budget. Lives as long as the process. */
+struct hedge *hedge_of(struct str name);
 
 /* Fills lane and limits of a target whose provider and model are there. */
 void health_of_target(struct arena *a, struct arena *scratch, struct snap_target *t);

@@ -1,6 +1,7 @@
 /* What has come from an upstream and is kept back while something else may still be tried: an error, until it is
  * whole and understood; the start of a stream, until there is something in it. */
 #include "gateway/again.h"
+#include "gateway/hedging.h"
 #include "gateway/translate.h"
 #include "http/sse.h"
 #include "json/scan.h"
@@ -35,6 +36,7 @@ bool held_refuses(struct call *c, const struct h1_head *h)
 /* `length` of all that there will be; -1: not known. */
 static void pass_on(struct call *c, int64_t length)
 {
+    hedging_settle(c);
     struct held *held = c->held;
     bool refusal = c->relay.mode == RELAY_REFUSAL;
     c->held = NULL;

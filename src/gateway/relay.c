@@ -6,6 +6,7 @@
  * cannot or need not look into (audio, compressed, a JSON array stream) */
 #include "conflict/rate_limit.h"
 #include "gateway/again.h"
+#include "gateway/hedging.h"
 #include "gateway/inline.h"
 #include "gateway/limits.h"
 #include "gateway/translate.h"
@@ -203,10 +204,22 @@ static void is_no_api(struct call *c, const char *code, const char *what)
     again_or_replace(c, &f, code, what);
 }
 
+/* An error while a second attempt is under way: it is left to that one. */
+static void refused_beside_another(struct call *c, const struct h1_head *h)
+{
+    struct fault_answer a = {.status = h->status, .retry_after_ms = again_retry_after(h)};
+    struct fault f = fault_of_answer(&a);
+    (void)again(c, &f);
+}
+
 void relay_head(struct call *c, const struct h1_head *h)
 {
     struct str type = h1_get(h, H_CONTENT_TYPE);
     c->answered_us = loop_now_us(c->w->loop);
+    if (h->status >= 400 && hedging_runs(c)) {
+        refused_beside_another(c, h);
+        return;
+    }
     if (h->status < 300 && type.n && (type.p[0] | 0x20) == 't' &&
         str_istarts(type, STR("text/html"))) {
         /* A captive portal or a wrong base URL: a 200 that is none. */
@@ -227,8 +240,8 @@ void relay_head(struct call *c, const struct h1_head *h)
         translate_head(c, h);
         if (c->tr->reading == READ_EVENTS) {
             loop_timer_within(c->w->loop, &c->timer, HELD_MS);
-        } else if (c->stream) {
-            deadline_content(c);
+        } else {
+            c->relay.content_ms = loop_now_ms(c->w->loop);
         }
         return;
     }
@@ -247,6 +260,7 @@ void relay_head(struct call *c, const struct h1_head *h)
         loop_timer_within(c->w->loop, &c->timer, HELD_MS);
         return;
     }
+    hedging_settle(c);
     c->status = h->status;
     if (c->relay.mode != RELAY_EVENTS) {
         c->relay.content_ms = loop_now_ms(c->w->loop);
@@ -500,6 +514,10 @@ void relay_timer(struct call *c)
             next = hold < next ? hold : next;
         }
     }
+    if (c->hedge_at_ms && now >= c->hedge_at_ms) {
+        hedging_start(c);
+    }
+    next = c->hedge_at_ms && c->hedge_at_ms < next ? c->hedge_at_ms : next;
     uint64_t due = deadline_due(c);
     next = due < next ? due : next;
     if (c->relay.mode == RELAY_EVENTS && c->status && silence) {

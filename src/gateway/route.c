@@ -160,6 +160,24 @@ static const struct snap_target *pick_well(struct call *c, unsigned *ret_index)
     return t;
 }
 
+bool route_rival(struct call *c)
+{
+    unsigned index = 0;
+    const struct snap_target *t = pick_well(c, &index);
+    const struct snap_credential *k = t ? pick_credential(c, t, 0) : route_other_credential(c);
+    if (!k) {
+        return false;
+    }
+    if (t) {
+        c->target = t;
+        c->tried |= (uint64_t)1 << index;
+        c->tried_credentials = 0;
+        c->translated = translate_plan(c, t) == PLAN_TRANSLATE;
+    }
+    c->credential = k;
+    return true;
+}
+
 /* Everything rests. A vendor that has said when it takes calls again is not asked before. */
 static enum next wait_for_limit(struct call *c, uint64_t left_ms)
 {

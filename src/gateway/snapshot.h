@@ -122,6 +122,7 @@ struct snap_target {
     uint32_t quirks;    /* of the provider and of this model: enum quirk, dialect/format.h */
     int64_t max_output; /* the model's, 0: unknown; both only where `model` is known */
     uint32_t first_token_ms, between_tokens_ms; /* of streams; 0: none */
+    struct hedge *hedge; /* how fast it answers; NULL: the model is not hedged */
     const struct price
         *price; /* the newest; NULL: not known, or the name is the client's (call_price) */
 };
@@ -142,8 +143,9 @@ struct snap_model {
     const struct model_facts *facts; /* of the first target; NULL: nothing is known */
     const struct snap_limits *limits;
     struct snap_retry retry;
-    uint64_t total_ms; /* that a call may take; 0: as long as it likes */
-    uint32_t masking;  /* the number of its set of policies */
+    const struct config_hedge *hedge; /* NULL: no second attempts */
+    uint64_t total_ms;                /* that a call may take; 0: as long as it likes */
+    uint32_t masking;                 /* the number of its set of policies */
 };
 
 /* What the file, the environment and the key file said at the last reading; shared by all snapshots

@@ -1,11 +1,14 @@
 #include "gateway/snapshot_attempt.h"
 
+#include "gateway/health_of.h"
+
 static uint32_t first_of(int64_t model, int64_t provider, int64_t server)
 {
     return (uint32_t)(model ? model : provider ? provider : server);
 }
 
-void compile_attempt(const struct config *cfg, const struct config_model *m, struct snap_target *t)
+void compile_attempt(struct arena *scratch, const struct config *cfg, const struct config_model *m,
+                     struct snap_target *t)
 {
     static const struct config_deadlines none;
     const struct config_deadlines *p = &cfg->providers[t->provider->index].timeouts;
@@ -14,6 +17,11 @@ void compile_attempt(const struct config *cfg, const struct config_model *m, str
         first_of(own->first_token_ms, p->first_token_ms, cfg->timeouts.first_token_ms);
     t->between_tokens_ms =
         first_of(own->between_tokens_ms, p->between_tokens_ms, cfg->timeouts.between_tokens_ms);
+    if (m && m->hedge.given) {
+        /* No model's name holds a blank. */
+        t->hedge = hedge_of(arena_printf(scratch, "hedge %.*s %.*s %.*s", STR_ARG(m->id),
+                                         STR_ARG(t->provider->id), STR_ARG(t->model)));
+    }
 }
 
 void compile_check(struct arena *a, const struct config_health *h, struct snap_provider *p)

@@ -346,7 +346,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
         targets[i] = target_for(c, &c->providers[m->targets[i].provider], m->targets[i].model);
         targets[i].weight = (uint32_t)m->targets[i].weight;
         targets[i].priority = (uint32_t)m->targets[i].priority;
-        compile_attempt(c->s->config, m, &targets[i]);
+        compile_attempt(&c->scratch, c->s->config, m, &targets[i]);
         targets[i].price = compile_price(c->a, &m->targets[i], &targets[i]);
     }
     qsort(targets, m->n_targets, sizeof *targets, by_priority);
@@ -356,6 +356,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .facts = m->n_targets ? facts_of(targets) : NULL,
                              .retry = retry_for(c, SCOPE_MODEL, m->id),
                              .total_ms = compile_total_ms(c->s->config, m),
+                             .hedge = m->hedge.given ? &m->hedge : NULL,
                              .masking = masks_of_model(c->masks, m->id),
                              .limits = limits_of_model(c->limits, m->id)};
     compile_lifecycle(c, m, &out);
@@ -381,7 +382,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
     struct snap_target *any = arena_zalloc(c->a, sizeof *any);
     *any = (struct snap_target){.provider = p, .weight = 1, .priority = 1};
     health_of_target(c->a, &c->scratch, any);
-    compile_attempt(c->s->config, NULL, any);
+    compile_attempt(&c->scratch, c->s->config, NULL, any);
     any->price = p->sim ? known_price(c->a, any) : NULL;
     insert_model(c, (struct snap_model){.name = arena_printf(c->a, "%.*s/", STR_ARG(p->id)),
                                         .targets = any,
@@ -391,7 +392,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
         struct snap_target *t = arena_zalloc(c->a, sizeof *t);
         *t = target_for(c, p, from->models[i]);
         t->price = known_price(c->a, t);
-        compile_attempt(c->s->config, NULL, t);
+        compile_attempt(&c->scratch, c->s->config, NULL, t);
         struct snap_model m = {.targets = t,
                                .n_targets = 1,
                                .listed = listed,

@@ -3,6 +3,7 @@
  * ahead of all content still has its own status. */
 #include "gateway/again.h"
 #include "gateway/exchange.h"
+#include "gateway/hedging.h"
 #include "gateway/limits.h"
 #include "gateway/masking.h"
 
@@ -26,6 +27,7 @@ enum {
 static void begin_answer(struct call *c, int64_t length)
 {
     struct translation *tr = c->tr;
+    hedging_settle(c);
     tr->begun = true;
     c->status = 200;
     http_head(c->req, 200, length);

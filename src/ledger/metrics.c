@@ -139,6 +139,8 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
     into->masking_failures[1] += from->masking_failures[1];
     into->responses_kept += from->responses_kept;
     into->fallbacks += from->fallbacks;
+    into->hedges += from->hedges;
+    into->hedges_won += from->hedges_won;
     into->checks[0] += from->checks[0];
     into->checks[1] += from->checks[1];
     into->unpriced += from->unpriced;
@@ -368,6 +370,8 @@ void metrics_print(struct buf *b, const struct metrics *m)
     buf_printf(b, "accord_retries_total{reason=\"answer\"} %llu\n",
                (unsigned long long)m->retries[RETRY_ANSWER]);
     single(b, "fallbacks_total", "counter", "Calls that went on to another target.", m->fallbacks);
+    single(b, "hedges_total", "counter", "Second attempts beside one that was slow.", m->hedges);
+    single(b, "hedges_won_total", "counter", "Those that were the answer.", m->hedges_won);
     head(b, "health_checks_total", "counter", "Questions to providers whether they are well.");
     buf_printf(b, "accord_health_checks_total{result=\"failed\"} %llu\n",
                (unsigned long long)m->checks[0]);

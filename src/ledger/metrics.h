@@ -41,8 +41,9 @@ struct metrics {
     struct series *slot[256], *last; /* `last`: found last */
     size_t n_series;
     uint64_t retries[RETRY_REASONS], fallbacks;
-    uint64_t checks[2]; /* of providers' health: failed, well */
-    uint64_t unpriced;  /* calls under limits whose cost is not known */
+    uint64_t hedges, hedges_won; /* second attempts; those that were the answer */
+    uint64_t checks[2];          /* of providers' health: failed, well */
+    uint64_t unpriced;           /* calls under limits whose cost is not known */
     uint64_t refused_by_limit, unauthenticated, client_gone, upstream_cut;
     int64_t inflight;
     uint64_t records_dropped;

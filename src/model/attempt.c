@@ -1,5 +1,5 @@
-/* What bounds an attempt, in the words of providers and models: its deadlines, and how the host of a provider is
- * watched. */
+/* What bounds an attempt, in the words of providers and models: its deadlines, how the host of a provider is
+ * watched, and when a second one is made beside it. */
 #include "model/resource_kind.h"
 
 #define DAY_MS 86400000
@@ -74,4 +74,37 @@ const struct kind kind_health = {
     .help = "A question that a provider is asked every so often, by one worker.",
     .size = sizeof(struct config_health),
     KIND_FIELDS(health_fields),
+};
+
+static const struct field hedge_fields[] = {
+    {.name = "after_percentile",
+     .help = "A second attempt begins when there is no content after the time in which so many "
+             "percent of the target's streams had some.",
+     .type = FIELD_INT,
+     .min = 50,
+     .max = 99,
+     .fallback = "95",
+     .at = AT(config_hedge, after_percentile)},
+    {.name = "budget_percent",
+     .help = "At most so many second attempts per hundred calls.",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 100,
+     .fallback = "5",
+     .at = AT(config_hedge, budget_percent)},
+    {.name = "min_samples",
+     .help = "Of so many streams of a target the time must be known before one of it is hedged.",
+     .type = FIELD_INT,
+     .min = 10,
+     .max = 1000,
+     .fallback = "50",
+     .at = AT(config_hedge, min_samples)},
+};
+
+const struct kind kind_hedge = {
+    .name = "rule of hedging",
+    .help = "When a second target is asked beside a slow one. The first that brings content "
+            "answers, the other is cancelled.",
+    .size = sizeof(struct config_hedge),
+    KIND_FIELDS(hedge_fields),
 };

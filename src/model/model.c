@@ -133,6 +133,14 @@ static const struct field model_fields[] = {
      .type = FIELD_OBJECT,
      .kind = &kind_model_timeouts,
      .at = AT(config_model, timeouts)},
+    {.name = "hedge",
+     .help = "Streams whose first content is late are asked of a second target, too; without it "
+             "none are.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_hedge,
+     .optional = true,
+     .at = AT(config_model, hedge),
+     .at_n = AT(config_model, hedge.given)},
 };
 
 static void finish_model(struct kind_reader *r, const struct json *j, const struct path *path,
