@@ -19,6 +19,7 @@
 #include "cli/welcome.h"
 #include "gateway/counter_journal.h"
 #include "gateway/worker.h"
+#include "ledger/sql.h"
 #include "ledger/writer.h"
 #include "platform/housekeeping.h"
 #include "platform/world.h"
@@ -377,10 +378,17 @@ static void welcome(struct server *s)
 
 /* ---- the command ---- */
 
+/* Which file failed and how: what is answered for it cannot tell that. */
+static void say_sqlite(int code, const char *text)
+{
+    say("error", "SQLite: %s (code %d)", text, code);
+}
+
 static void prepare_process(void)
 {
     struct rlimit files;
     signal(SIGPIPE, SIG_IGN);
+    (void)!sql_log(say_sqlite);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ledger/sql.h"
+
 static void add(struct archive *a, struct partition_name n)
 {
     if (a->n == a->cap) {
@@ -20,6 +22,21 @@ static int by_first(const void *x, const void *y)
 {
     const struct partition_name *a = x, *b = y;
     return (a->first > b->first) - (a->first < b->first);
+}
+
+/* A file that a process has begun to make when it ended. */
+static bool is_unfinished(struct str name)
+{
+    return str_ends(name, STR(".db" SQL_NEW)) || str_ends(name, STR(".db" SQL_NEW "-wal")) ||
+           str_ends(name, STR(".db" SQL_NEW "-shm")) ||
+           str_ends(name, STR(".db" SQL_NEW "-journal"));
+}
+
+static void remove_in(const char *dir, const char *name)
+{
+    char path[PARTITION_PATH];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    unlink(path);
 }
 
 int archive_scan(struct archive *a)
@@ -38,6 +55,8 @@ int archive_scan(struct archive *a)
     for (int i = 0; i < n_found; i++) {
         if (partition_parse(str_of(found[i]->d_name), &n)) {
             add(a, n);
+        } else if (is_unfinished(str_of(found[i]->d_name))) {
+            remove_in(a->dir, found[i]->d_name);
         }
         free(found[i]);
     }

@@ -145,20 +145,22 @@ static int is_in_time(const struct calls_filter *f, struct partition_name n, sql
     return 0;
 }
 
-static int search(struct reader *reader, struct partition_name n, const struct calls_filter *f,
-                  size_t limit, calls_take *take, void *arg, size_t *ret_n, int64_t *ret_last)
+static int search_once(struct reader *reader, struct partition_name n, const struct calls_filter *f,
+                       size_t limit, calls_take *take, void *arg, size_t *ret_n, int64_t *ret_last)
 {
     struct search s = {.f = f};
     struct record record;
     sqlite3_stmt *st = NULL;
-    bool in_time;
+    bool in_time = false;
     int step = SQLITE_DONE, r = reader_partition(reader, n, &s.db);
-    r = r < 0 ? r : is_in_time(f, n, s.db, &in_time);
-    if (r < 0 || !in_time) {
+    if (r < 0) {
         return r;
     }
-    r = make_text(&s, limit);
-    if (r == 0 && !s.none) {
+    r = is_in_time(f, n, s.db, &in_time);
+    if (r == 0 && in_time) {
+        r = make_text(&s, limit);
+    }
+    if (r == 0 && in_time && !s.none) {
         r = sql_prepare(s.db, s.text.p, &st);
     }
     while (st && (step = sqlite3_step(st)) == SQLITE_ROW) {
@@ -169,7 +171,20 @@ static int search(struct reader *reader, struct partition_name n, const struct c
     r = r < 0 || step == SQLITE_DONE ? r : sql_error(s.db);
     sqlite3_finalize(st);
     buf_free(&s.text);
+    if (r < 0) {
+        reader_forget(reader, s.db);
+    }
     return r;
+}
+
+static int search(struct reader *reader, struct partition_name n, const struct calls_filter *f,
+                  size_t limit, calls_take *take, void *arg, size_t *ret_n, int64_t *ret_last)
+{
+    size_t before = *ret_n;
+    int r = search_once(reader, n, f, limit, take, arg, ret_n, ret_last);
+    return r == -EAGAIN && *ret_n == before
+               ? search_once(reader, n, f, limit, take, arg, ret_n, ret_last)
+               : r;
 }
 
 static bool is_beyond(const struct calls_filter *f, const struct partition_name *all, size_t n,
@@ -213,6 +228,32 @@ int calls_find(struct reader *reader, const struct calls_filter *f, calls_take *
     return r;
 }
 
+static int get_once(struct reader *reader, struct partition_name n, const char *text, struct str id,
+                    int64_t *ret_seq, struct record *ret)
+{
+    sqlite3 *db;
+    sqlite3_stmt *st = NULL;
+    int step = SQLITE_DONE, r = reader_partition(reader, n, &db);
+    if (r < 0) {
+        return r;
+    }
+    r = sql_prepare(db, text, &st);
+    if (r == 0) {
+        sql_bind_text(st, 1, id);
+        step = sqlite3_step(st);
+    }
+    if (step == SQLITE_ROW) {
+        row_read(st, ret_seq, ret);
+    } else if (r == 0) {
+        r = step == SQLITE_DONE ? -ENOENT : sql_error(db);
+    }
+    sqlite3_finalize(st);
+    if (r < 0 && step != SQLITE_DONE) {
+        reader_forget(reader, db);
+    }
+    return r;
+}
+
 int calls_get(struct reader *reader, struct str id, int64_t *ret_seq, struct record *ret)
 {
     struct arena a = {0};
@@ -224,19 +265,10 @@ int calls_get(struct reader *reader, struct str id, int64_t *ret_seq, struct rec
     row_select(&text);
     buf_printf(&text, "WHERE request = %u AND request_id = ?1", row_request_hash(id));
     buf_addc(&text, 0);
-    for (size_t i = n; i > 0 && r == -ENOENT; i--) {
-        sqlite3 *db;
-        sqlite3_stmt *st;
-        if (reader_partition(reader, all[i - 1], &db) < 0 || sql_prepare(db, text.p, &st) < 0) {
-            continue;
-        }
-        sql_bind_text(st, 1, id);
-        if (sqlite3_step(st) == SQLITE_ROW) {
-            row_read(st, ret_seq, ret);
-            r = 0;
-        }
-        sqlite3_finalize(st);
+    for (size_t i = n; i > 0 && r < 0; i--) { /* one that cannot be read hides none of the others */
+        r = get_once(reader, all[i - 1], text.p, id, ret_seq, ret);
+        r = r == -EAGAIN ? get_once(reader, all[i - 1], text.p, id, ret_seq, ret) : r;
     }
     arena_reset(&a);
-    return r;
+    return r < 0 ? -ENOENT : r;
 }

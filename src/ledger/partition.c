@@ -87,19 +87,15 @@ static int64_t number_of(void *arg, struct str name)
 
 /* ---- opening ---- */
 
-static int make_tables(struct partition *p)
+static int open_file(struct partition *p, const char *path)
 {
-    int64_t there;
-    int r = sql_int(p->db, "SELECT count(*) FROM sqlite_master WHERE name = 'calls'", &there);
-    if (r == 0 && !there) {
-        struct buf b = {0};
-        buf_addz(&b, "BEGIN;");
-        row_tables(&b);
-        buf_addz(&b, "COMMIT");
-        buf_addc(&b, 0);
-        r = sql_run(p->db, b.p);
-        buf_free(&b);
-    }
+    struct buf b = {0};
+    buf_addz(&b, "BEGIN;");
+    row_tables(&b);
+    buf_addz(&b, "COMMIT");
+    buf_addc(&b, 0);
+    int r = sql_create(path, b.p, &p->db);
+    buf_free(&b);
     return r;
 }
 
@@ -125,8 +121,7 @@ int partition_open(const char *dir, struct partition_name n, struct partition **
     p->name = n;
     p->names.arena = &p->arena;
     partition_path(path, sizeof path, dir, &n);
-    int r = sql_create(path, &p->db);
-    r = r < 0 ? r : make_tables(p);
+    int r = open_file(p, path);
     r = r < 0 ? r : prepare_all(p);
     r = r < 0 ? r : load_names(p);
     r = r < 0 ? r : sql_int(p->db, "SELECT max(seq) FROM calls", &last);
@@ -203,7 +198,7 @@ int partition_index(const char *dir, struct partition_name n)
     int64_t version;
     sqlite3 *db;
     partition_path(path, sizeof path, dir, &n);
-    int r = sql_create(path, &db);
+    int r = sql_write(path, &db);
     if (r < 0) {
         return r;
     }

@@ -70,6 +70,17 @@ int reader_partition(struct reader *r, struct partition_name n, sqlite3 **ret)
     return 0;
 }
 
+void reader_forget(struct reader *r, sqlite3 *db)
+{
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        if (r->open[i].db == db) {
+            r->open[i] = (struct connection){0};
+        }
+    }
+    r->usage = r->usage == db ? NULL : r->usage;
+    sql_close(db);
+}
+
 int reader_usage(struct reader *r, sqlite3 **ret)
 {
     char path[PARTITION_PATH];

@@ -30,5 +30,7 @@ __attribute__((warn_unused_result)) int reader_partition(struct reader *r, struc
                                                          sqlite3 **ret);
 /* A connection to the roll-ups. -ENOENT: there are none yet. */
 __attribute__((warn_unused_result)) int reader_usage(struct reader *r, sqlite3 **ret);
+/* Closes one of these on which a question has failed, so that the next one begins anew. */
+void reader_forget(struct reader *r, sqlite3 *db);
 
 #endif

@@ -97,12 +97,12 @@ static int load_names(struct rollup *r)
     return e;
 }
 
-static int prepare_all(struct rollup *r)
+static int prepare_all(struct rollup *r, const char *path)
 {
     struct buf table = {0}, upsert = {0};
     table_text(&table);
     upsert_text(&upsert);
-    int e = sql_run(r->db, table.p);
+    int e = sql_create(path, table.p, &r->db);
     e = e < 0 ? e : sql_prepare(r->db, upsert.p, &r->upsert);
     e = e < 0 ? e : sql_prepare(r->db, "INSERT INTO names VALUES(?1, ?2)", &r->insert_name);
     e = e < 0 ? e
@@ -119,8 +119,7 @@ int rollup_open(const char *dir, struct rollup **ret, int64_t *ret_applied)
     r->ids.arena = &r->arena;
     r->index.arena = &r->batch;
     snprintf(path, sizeof path, "%s/usage.db", dir);
-    int e = sql_create(path, &r->db);
-    e = e < 0 ? e : prepare_all(r);
+    int e = prepare_all(r, path);
     e = e < 0 ? e : load_names(r);
     e = e < 0 ? e : sql_int(r->db, "SELECT value FROM meta WHERE name = 'applied'", ret_applied);
     if (e < 0) {

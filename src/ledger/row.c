@@ -72,9 +72,13 @@ enum { COLUMNS = sizeof columns / sizeof *columns, FIRST_BOUND = 4, ID_PREFIX = 
 
 void row_tables(struct buf *b)
 {
-    buf_addz(b, "CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
-                "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER) STRICT, WITHOUT ROWID;"
-                "CREATE TABLE calls(seq INTEGER PRIMARY KEY, bad INTEGER, request INTEGER");
+    buf_addz(
+        b,
+        "CREATE TABLE IF NOT EXISTS names(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) "
+        "STRICT;"
+        "CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER) STRICT, "
+        "WITHOUT ROWID;"
+        "CREATE TABLE IF NOT EXISTS calls(seq INTEGER PRIMARY KEY, bad INTEGER, request INTEGER");
     for (size_t i = 0; i < COLUMNS; i++) {
         buf_printf(b, ", %s INTEGER", columns[i].name);
     }

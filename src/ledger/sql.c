@@ -2,9 +2,31 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 5000 };
+enum { BUSY_MS = 5000, PATH_CAP = 4096 };
+
+/* ---- errors ---- */
+
+static sql_tell *teller;
+
+static void on_log(void *arg, int code, const char *text)
+{
+    int kind = code & 0xff;
+    (void)arg;
+    if (kind == SQLITE_IOERR || kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB ||
+        kind == SQLITE_CANTOPEN) {
+        teller(code, text);
+    }
+}
+
+int sql_log(sql_tell *tell)
+{
+    teller = tell;
+    return sqlite3_config(SQLITE_CONFIG_LOG, on_log, NULL) == SQLITE_OK ? 0 : -EBUSY;
+}
 
 int sql_error(sqlite3 *db)
 {
@@ -17,6 +39,8 @@ int sql_error(sqlite3 *db)
         return -EROFS;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL: /* another one was opening or closing the log just then */
+    case SQLITE_SCHEMA:
         return -EAGAIN;
     case SQLITE_ERROR: /* our statements are right: a table is not there, because the process died before it was made */
         return -ENOENT;
@@ -27,6 +51,8 @@ int sql_error(sqlite3 *db)
         return -EIO;
     }
 }
+
+/* ---- opening ---- */
 
 static int open_as(const char *path, int flags, const char *pragmas, sqlite3 **ret)
 {
@@ -46,17 +72,83 @@ static int open_as(const char *path, int flags, const char *pragmas, sqlite3 **r
     return 0;
 }
 
-int sql_create(const char *path, sqlite3 **ret)
+int sql_write(const char *path, sqlite3 **ret)
 {
-    /* Made by us, so that nobody else can read it from its first moment. */
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return -errno;
-    }
-    close(fd);
     return open_as(path, SQLITE_OPEN_READWRITE,
                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA trusted_schema=OFF;",
                    ret);
+}
+
+static void remove_all(const char *path)
+{
+    static const char *const parts[] = {"", "-wal", "-shm", "-journal"};
+    char part[PATH_CAP];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(part, sizeof part, "%s%s", path, parts[i]);
+        unlink(part);
+    }
+}
+
+/* So that nobody else can read it from its first moment. SQLite must not have it open: a process that closes any
+ * descriptor of a file loses all its locks on it. */
+static int make_empty(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd < 0 ? -errno : close(fd) < 0 ? -errno : 0;
+}
+
+static int rename_synced(const char *from, const char *to)
+{
+    char dir[PATH_CAP];
+    snprintf(dir, sizeof dir, "%s", to);
+    if (rename(from, to) < 0) {
+        return -errno;
+    }
+    int fd = open(dirname(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    int r = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+/* Whoever reads finds no database or a whole one, never one that is being made. */
+static int make(const char *path, const char *tables)
+{
+    char beside[PATH_CAP];
+    sqlite3 *db;
+    snprintf(beside, sizeof beside, "%s" SQL_NEW, path);
+    remove_all(beside);
+    int r = make_empty(beside);
+    r = r < 0 ? r : sql_write(beside, &db);
+    if (r == 0) {
+        r = sql_run(db, tables);
+        sql_close(db); /* its log goes with the last connection */
+    }
+    if (r == 0) {
+        remove_all(path); /* the log of one that somebody has deleted would be taken for its own */
+        r = rename_synced(beside, path);
+    }
+    if (r < 0) {
+        remove_all(beside);
+    }
+    return r;
+}
+
+int sql_create(const char *path, const char *tables, sqlite3 **ret)
+{
+    sqlite3 *db;
+    bool there = access(path, F_OK) == 0 || errno != ENOENT;
+    int r = there ? 0 : make(path, tables);
+    r = r < 0 ? r : sql_write(path, &db);
+    if (r == 0 && there && (r = sql_run(db, tables)) < 0) {
+        sql_close(db);
+    }
+    if (r == 0) {
+        *ret = db;
+    }
+    return r;
 }
 
 int sql_open(const char *path, sqlite3 **ret)
@@ -67,6 +159,8 @@ int sql_open(const char *path, sqlite3 **ret)
                    "PRAGMA trusted_schema=OFF;",
                    ret);
 }
+
+/* ---- statements ---- */
 
 void sql_close(sqlite3 *db)
 {

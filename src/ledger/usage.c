@@ -169,12 +169,38 @@ static int run(sqlite3 *db, const struct usage_query *q, usage_take *take, void 
     return r;
 }
 
-int usage_find(struct reader *reader, const struct usage_query *q, usage_take *take, void *arg,
-               bool *ret_more)
+static int find_once(struct reader *reader, const struct usage_query *q, usage_take *take,
+                     void *arg, bool *ret_more)
 {
     sqlite3 *db;
     int r = reader_usage(reader, &db);
+    if (r == 0 && (r = run(db, q, take, arg, ret_more)) < 0) {
+        reader_forget(reader, db);
+    }
+    return r;
+}
+
+struct counted {
+    usage_take *take;
+    void *arg;
+    size_t n;
+};
+
+static void count_row(void *arg, const struct usage_line *row)
+{
+    struct counted *c = arg;
+    c->n++;
+    c->take(c->arg, row);
+}
+
+int usage_find(struct reader *reader, const struct usage_query *q, usage_take *take, void *arg,
+               bool *ret_more)
+{
+    struct counted c = {take, arg, 0};
     *ret_more = false;
-    r = r < 0 ? r : run(db, q, take, arg, ret_more);
-    return r == -ENOENT ? 0 : r; /* they are just being made */
+    int r = find_once(reader, q, count_row, &c, ret_more);
+    if (r == -EAGAIN && c.n == 0) { /* what was told cannot be taken back */
+        r = find_once(reader, q, count_row, &c, ret_more);
+    }
+    return r == -ENOENT ? 0 : r; /* there are none yet */
 }

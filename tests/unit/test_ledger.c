@@ -1,5 +1,6 @@
 /* Partitions, roll-ups and the spool: what goes in comes out once, whatever happens in between. */
 #include <errno.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -461,6 +462,91 @@ static void old_partitions_go(void **state)
     free(a.all);
 }
 
+/* ---- files that are being made ---- */
+
+enum { READERS = 3, TIMES = 60 };
+static _Atomic int made; /* the number of the file that is being made; TIMES: all are */
+
+/* Asks as the reader does, all the time; what is there is whole. How often it was not. */
+static void *ask_always(void *arg)
+{
+    intptr_t wrong = 0;
+    int i;
+    (void)arg;
+    while ((i = made) < TIMES) {
+        char path[128];
+        sqlite3 *db;
+        int64_t n;
+        snprintf(path, sizeof path, "%s/%d/usage.db", dir, i);
+        if (access(path, F_OK) < 0) {
+            continue;
+        }
+        if (sql_open(path, &db) < 0) {
+            wrong++;
+            continue;
+        }
+        wrong += sql_int(db, "SELECT count(*) FROM usage", &n) < 0 || n != 0;
+        sql_close(db);
+    }
+    return (void *)wrong;
+}
+
+static void nobody_reads_a_database_that_is_being_made(void **state)
+{
+    pthread_t threads[READERS];
+    (void)state;
+    made = 0;
+    for (int i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_always, NULL), 0);
+    }
+    for (int i = 0; i < TIMES; i++) {
+        char path[128];
+        struct rollup *r;
+        int64_t applied = -1;
+        made = i;
+        snprintf(path, sizeof path, "%s/%d", dir, i);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(rollup_open(path, &r, &applied), 0);
+        assert_int_equal(applied, 0);
+        rollup_close(r);
+    }
+    made = TIMES;
+    for (int i = 0; i < READERS; i++) {
+        void *wrong;
+        assert_int_equal(pthread_join(threads[i], &wrong), 0);
+        assert_null(wrong);
+    }
+}
+
+static void what_was_not_finished_is_removed_and_made_anew(void **state)
+{
+    struct archive a = {.dir = dir};
+    struct rollup *r;
+    int64_t applied;
+    char path[128];
+    static const char *const left[] = {"usage.db.new", "2026-11-28.000000000001.db.new",
+                                       "2026-11-28.000000000001.db.new-wal"};
+    (void)state;
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, left[i]);
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fputs("half a database", f);
+        fclose(f);
+    }
+    assert_int_equal(rollup_open(dir, &r, &applied), 0); /* over what has its name */
+    rollup_close(r);
+    pthread_mutex_init(&a.lock, NULL);
+    assert_int_equal(archive_scan(&a), 0);
+    assert_int_equal(a.n, 0);
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, left[i]);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    pthread_mutex_destroy(&a.lock);
+    free(a.all);
+}
+
 static void names_of_files(void **state)
 {
     static const char *const wrong[] = {"usage.db",
@@ -491,6 +577,8 @@ int main(void)
         TEST(broken_partitions_are_left_alone),
         TEST(what_cannot_be_written_is_spooled_counted_and_read_again),
         TEST(old_partitions_go),
+        TEST(nobody_reads_a_database_that_is_being_made),
+        TEST(what_was_not_finished_is_removed_and_made_anew),
         TEST(names_of_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
