@@ -150,6 +150,13 @@ const struct cli_command cli_commands[] = {
      "dearest\n"
      "first; on a terminal anew every two seconds, else (or with --once) once.\n",
      cli_top},
+    {"alerts", "what is watched, and what is wrong",
+     "accord alerts [--json]\n"
+     "\n"
+     "The rules of `alerts` in the configuration: id, state (ok, pending, firing), what is "
+     "watched,\n"
+     "whose it is, its value, above which it is wrong, and since when it is.\n",
+     cli_alerts},
     {"backup", "copy the state into one file",
      "accord backup FILE [-c FILE] [--data DIR]\n"
      "\n"

@@ -1,4 +1,4 @@
-/* What the ledger tells: accord logs, accord usage, accord top. */
+/* What the ledger tells: accord logs, accord usage, accord top, accord alerts. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -387,5 +387,43 @@ int cli_top(int argc, char **argv)
             sleep(TOP_S);
         }
     } while (!r && terminal && !q.once);
+    return r;
+}
+
+/* ---- accord alerts ---- */
+
+static void print_alerts(const struct json *items)
+{
+    puts("id\tstate\twhen\tsubject\tvalue\tabove\tsince");
+    for (const struct json *j = items ? items->first : NULL; j; j = j->next) {
+        const struct str cells[] = {rest_text(j, "id"),      rest_text(j, "state"),
+                                    rest_text(j, "when"),    text_or(j, "subject", "-"),
+                                    number(j, "value"),      number(j, "above"),
+                                    text_or(j, "since", "-")};
+        for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+            put(cells[i]);
+            putchar(i + 1 == sizeof cells / sizeof *cells ? '\n' : '\t');
+        }
+    }
+}
+
+int cli_alerts(int argc, char **argv)
+{
+    struct asking q = {0};
+    struct rest_answer a;
+    const struct args_option options[] = {
+        {"--address", 'a', .value = &q.address}, {"--json", 'j', .flag = &q.json}, {0}};
+    int r;
+    if (args_read_with("alerts", argc, argv, options, q.filters, 0, &q.n_filters, &r) < 0) {
+        return r;
+    }
+    rest_open(&q.rest, "alerts", q.address);
+    r = get(&q, STR("/alerts"), &a);
+    if (!r && q.json) {
+        printf("%.*s\n", STR_ARG(a.body));
+    } else if (!r) {
+        print_alerts(json_get(a.json, STR("items")));
+    }
+    arena_reset(&q.rest.arena);
     return r;
 }

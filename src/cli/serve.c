@@ -21,6 +21,7 @@
 #include "gateway/worker.h"
 #include "ledger/sql.h"
 #include "ledger/writer.h"
+#include "platform/alerts.h"
 #include "platform/housekeeping.h"
 #include "platform/world.h"
 
@@ -38,6 +39,7 @@ struct server {
     struct store_watcher watcher; /* of commits */
     struct housekeeping housekeeping;
     struct timer changed;
+    struct alerts alerts;
     struct secret admin_link;
     struct counter_journal *journal; /* of limits and budgets */
     struct record_ring *rings[WORKERS_MAX];
@@ -66,6 +68,11 @@ __attribute__((format(printf, 2, 3))) static void say(const char *level, const c
     fwrite(b.p, 1, b.n, stderr);
     buf_free(&b);
     arena_reset(&a);
+}
+
+static void say_line(struct str line)
+{
+    fwrite(line.p, 1, line.n, stderr);
 }
 
 /* ---- reload ---- */
@@ -145,6 +152,7 @@ static void take(struct server *s, struct snapshot *snap, struct tls_ctx *tls)
     s->snap = snap;
     s->start.generation++;
     platform_applied(&s->platform, s->world.image.seq);
+    alerts_take(&s->alerts, snap);
 }
 
 static void retain(struct server *s, const struct config_ledger *l)
@@ -354,6 +362,10 @@ static int start_workers(struct server *s, const struct config *c, int fds[WORKE
     pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the control thread's */
     counter_journal_start(s->journal);
     int r = ledger_start(log, start_writer(s, c), s->rings, g->n_workers, &g->ledger);
+    if (r == 0) {
+        alerts_start(&s->alerts, s->control, g->ledger, say_line);
+        s->platform.alerts = &s->alerts;
+    }
     for (unsigned i = 0; r == 0 && i < g->n_workers; i++) {
         r = -pthread_create(&s->threads[i], NULL, run_worker, &g->workers[i]);
     }
@@ -489,6 +501,7 @@ static int run(struct server *s)
     if (start_workers(s, s->snap->config, fds) < 0) {
         return CLI_FAILED;
     }
+    alerts_take(&s->alerts, s->snap);
     store_watch(s->platform.store, &s->watcher);
     housekeeping_start(&s->housekeeping, &s->platform, s->control);
     const int watched[] = {SIGHUP, SIGTERM, SIGINT};
@@ -524,6 +537,7 @@ static void clean(struct server *s)
     store_close(s->platform.store);
     timer_clear(&s->changed);
     housekeeping_stop(&s->housekeeping);
+    alerts_stop(&s->alerts);
     loop_free(s->control);
     snapshot_unref(s->snap);
     world_free(&s->world);

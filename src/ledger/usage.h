@@ -34,6 +34,10 @@ typedef void usage_take(void *arg, const struct usage_line *row);
 __attribute__((warn_unused_result)) int usage_find(struct reader *r, const struct usage_query *q,
                                                    usage_take *take, void *arg, bool *ret_more);
 
+/* The duration that a share of the calls did not exceed, within its bucket as if they were spread evenly; in
+ * microseconds. Above the last edge that edge. `bucket`: METRIC_BUCKETS of a line's sums. */
+uint64_t usage_quantile_us(const int64_t *bucket, unsigned percent);
+
 void usage_json(struct buf *b, const struct usage_query *q, const struct usage_line *row);
 void usage_csv(struct buf *b, const struct usage_query *q, const struct usage_line *row);
 void usage_csv_head(struct buf *b, const struct usage_query *q);

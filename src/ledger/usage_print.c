@@ -4,9 +4,7 @@
 
 #include <time.h>
 
-/* The duration that a share of the calls did not exceed, within its bucket as if they were spread evenly; in
- * microseconds. Above the last edge that edge. */
-static uint64_t quantile(const int64_t *bucket, unsigned percent)
+uint64_t usage_quantile_us(const int64_t *bucket, unsigned percent)
 {
     int64_t all = 0, below = 0;
     for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
@@ -45,7 +43,7 @@ static void json_latency(struct buf *b, const char *name, const int64_t *bucket,
     print_us(b, n ? (uint64_t)(sum / n) : 0);
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
         buf_printf(b, ",\"p%u\":", shares[i]);
-        print_us(b, quantile(bucket, shares[i]));
+        print_us(b, usage_quantile_us(bucket, shares[i]));
     }
     buf_addc(b, '}');
 }
@@ -118,10 +116,10 @@ void usage_csv(struct buf *b, const struct usage_query *q, const struct usage_li
     print_usd(b, m[MEASURE_cost_nusd]);
     buf_printf(b, ",%lld,%lld,%lld,", (long long)m[MEASURE_cost_unknown],
                (long long)m[MEASURE_bytes_in], (long long)m[MEASURE_bytes_out]);
-    print_us(b, quantile(m + MEASURE_duration, 50));
+    print_us(b, usage_quantile_us(m + MEASURE_duration, 50));
     buf_addc(b, ',');
-    print_us(b, quantile(m + MEASURE_duration, 95));
+    print_us(b, usage_quantile_us(m + MEASURE_duration, 95));
     buf_addc(b, ',');
-    print_us(b, quantile(m + MEASURE_duration, 99));
+    print_us(b, usage_quantile_us(m + MEASURE_duration, 99));
     buf_addz(b, "\r\n");
 }

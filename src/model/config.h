@@ -218,6 +218,49 @@ struct config_ledger {
     int64_t spool_bytes; /* 0: nothing is spooled */
 };
 
+/* Somebody who is told of alerts. */
+struct config_webhook {
+    struct str id, url;
+    struct secret secret;
+    bool allow_private_address;
+};
+
+enum alert_when {
+    ALERT_ERROR_RATE,
+    ALERT_LATENCY_MEAN,
+    ALERT_LATENCY_P95,
+    ALERT_BUDGET_USED,
+    ALERT_PROVIDER_DOWN,
+};
+
+struct config_alert {
+    struct str id;
+    enum alert_when when;
+    int64_t above, clear; /* percent or milliseconds; clear -1: not said */
+    int64_t for_s, window_s, min_calls;
+    struct str provider, model, policy; /* empty: any */
+    struct str *webhooks;               /* none: all */
+    size_t n_webhooks;
+};
+
+struct config_alerts {
+    struct config_webhook *webhooks;
+    size_t n_webhooks;
+    struct config_alert *rules;
+    size_t n_rules;
+};
+
+/* Whether it is worked out from the ledger. */
+bool alert_of_calls(const struct config_alert *a);
+/* NULL: there is none. */
+const struct config_webhook *webhook_named(const struct config_alerts *c, struct str id);
+
+/* The bytes of a webhook's secret that sign (Standard Webhooks): what base64 behind the prefix says, else the secret's own.
+ * False: it is no base64. */
+#define WEBHOOK_PREFIX "whsec_"
+enum { WEBHOOK_KEY_MAX = 512 };
+bool webhook_key(struct str secret, unsigned char to[WEBHOOK_KEY_MAX], size_t *ret_n);
+
 struct config_responses {
     int64_t keep_days; /* 0: none is kept */
 };
@@ -237,6 +280,7 @@ struct config {
     struct config_database database;
     struct config_responses responses;
     struct config_ledger ledger;
+    struct config_alerts alerts;
     struct config_provider *providers;
     size_t n_providers;
     struct config_model *models;

@@ -266,6 +266,11 @@ static const struct field settings_fields[] = {
      .type = FIELD_OBJECT,
      .kind = &kind_ledger,
      .at = AT(config, ledger)},
+    {.name = "alerts",
+     .help = "What is watched, and who is told when it goes wrong.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_alerts,
+     .at = AT(config, alerts)},
     {.name = "providers",
      .help = "Who answers model calls.",
      .type = FIELD_OBJECTS,
@@ -301,9 +306,24 @@ static const struct field settings_fields[] = {
      .at_n = AT(config, n_policies)},
 };
 
+static void finish_settings(struct kind_reader *r, const struct json *j, const struct path *path,
+                            void *to)
+{
+    const struct config *c = to;
+    for (size_t i = 0; i < c->alerts.n_rules && !c->ledger.keep_days; i++) {
+        if (alert_of_calls(&c->alerts.rules[i])) {
+            mistake_add(r->mistakes, j, path,
+                        "alerts.rules[%zu]: what calls do is known from the ledger, and "
+                        "ledger.keep_days is 0; set it to 1 at least",
+                        i);
+        }
+    }
+}
+
 const struct kind kind_settings = {
     .name = "configuration",
     .help = "The configuration of Accord.",
     .size = sizeof(struct config),
     KIND_FIELDS(settings_fields),
+    .finish = finish_settings,
 };

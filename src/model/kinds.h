@@ -13,6 +13,7 @@ extern const struct kind kind_masking; /* of a policy */
 extern const struct kind kind_provider_timeouts, kind_model_timeouts;
 extern const struct kind kind_health;   /* of a provider */
 extern const struct kind kind_hedge;    /* of a model */
+extern const struct kind kind_alerts;   /* of accord.yaml */
 extern const struct kind kind_settings; /* accord.yaml itself; decoded as struct config */
 
 /* Where a provider answers when its base_url is not given; empty when there is no such place. */

@@ -14,6 +14,7 @@ enum { KINDS_COUNTED = 40 };
 struct platform {
     struct store *store;
     struct gateway *gateway;
+    struct alerts *alerts; /* NULL until the server runs */
     bool tls; /* clients speak TLS: cookies are Secure, links are https */
     pthread_mutex_t throttle_lock;
     struct throttle throttle;

@@ -60,6 +60,8 @@ const struct route routes[] = {
     {M_GET, "/usage", PERMISSION("call.read"), read_usage, 0, "readUsage",
      "Add up calls, tokens and cost",
      "from to interval by key application team provider model format limit"},
+    {M_GET, "/alerts", PERMISSION("call.read"), read_alerts, 0, "listAlerts",
+     "List what is watched, and how it is", ""},
     {M_GET, "/status", KNOWN, read_status, 0, "readStatus", "How the server is", ""},
     {M_GET, "/openapi.json", PUBLIC, read_openapi, ROUTE_NO_STORE, "readOpenapi",
      "This description", ""},

@@ -1,0 +1,64 @@
+/* Alerts: what `alerts` of the configuration watches, looked at every two seconds on the control thread, never on the path
+ * of a call. What calls do comes out of the roll-ups (asked of the ledger's reader), what budgets have used and how
+ * providers are out of the counters that calls themselves go by. Who is told: the log, and webhooks.
+ *
+ * The state of a rule goes by its id, so that a reload neither forgets it nor tells it again; a new process begins anew. */
+#ifndef PLATFORM_ALERTS_H
+#define PLATFORM_ALERTS_H
+
+#include <pthread.h>
+
+#include "gateway/snapshot.h"
+#include "ledger/reader.h"
+#include "platform/webhook.h"
+#include "policy/alert.h"
+
+/* Thousandths: of a percent, or of a millisecond. */
+struct alert_value {
+    bool known;  /* else there were too few calls */
+    bool failed; /* it could not be asked: nothing changes */
+    int64_t value;
+    char subject[160]; /* whose it is; NUL behind */
+};
+
+struct watched {
+    struct str id; /* in `_snap` */
+    struct alert state;
+    struct alert_value last;
+    int64_t since_us; /* wall clock; of what fires */
+};
+
+struct alerts {
+    struct loop *_loop; /* NULL: not started */
+    struct ledger *_ledger;
+    struct timer _timer;
+    struct reader_job _job;
+    bool _busy;
+    struct alert_value *_values; /* that are being asked */
+    struct snapshot *_next;      /* since the last look */
+    struct webhooks hooks;
+    void (*_log)(struct str line); /* a line of JSON, LF included */
+    pthread_mutex_t _lock;         /* of what follows: the control thread writes it, any reads it */
+    struct snapshot *_snap;
+    struct watched *_all; /* one for each rule of `_snap` */
+    size_t _n;
+};
+
+void alerts_start(struct alerts *a, struct loop *l, struct ledger *ledger,
+                  void (*log)(struct str line));
+/* The snapshot from now on. From the control thread. */
+void alerts_take(struct alerts *a, struct snapshot *s);
+/* After the ledger has ended. One that was never started is allowed. */
+void alerts_stop(struct alerts *a);
+
+extern const char *const alert_when_name[];
+
+/* ---- alerts_ask.c ---- */
+
+/* Of a rule on calls; on the reader's thread. */
+void alert_ask_calls(const struct config_alert *rule, struct reader *r, struct alert_value *ret);
+/* Of the others. Any thread. */
+void alert_ask_now(const struct config_alert *rule, const struct snapshot *s,
+                   struct alert_value *ret);
+
+#endif
