@@ -1,5 +1,5 @@
 /* Stage 9: what is remembered of the call: a record in the ring, and the metrics. */
-#include "gateway/call.h"
+#include "gateway/masking_call.h"
 
 static uint32_t clip_us(uint64_t us)
 {
@@ -88,6 +88,18 @@ static void tell_failed(const struct call *c, struct record *r)
     }
 }
 
+/* Of what was looked through, how much was found and what was done with it. */
+static void tell_masked(const struct masking *m, struct record *r)
+{
+    for (unsigned i = 0; i < MASK_KINDS; i++) {
+        for (unsigned k = 0; k < MASK_ACTIONS; k++) {
+            uint32_t n = m->call.acted[i][k] + m->answer.acted[i][k];
+            r->masked[i][k] = n < UINT16_MAX ? (uint16_t)n : UINT16_MAX;
+            r->masked_any = r->masked_any || n;
+        }
+    }
+}
+
 /* The slot holds what was there before: every member is set, texts by their length. */
 static void push(struct call *c, uint64_t now_us, uint64_t total_us, uint64_t ttft_us)
 {
@@ -118,6 +130,9 @@ static void push(struct call *c, uint64_t now_us, uint64_t total_us, uint64_t tt
     tell_who(c, r);
     tell_target(c, r);
     tell_failed(c, r);
+    if (c->masking) {
+        tell_masked(c->masking, r);
+    }
     TEXT(r, model, c->asked);
     TEXT(r, route, c->ep.endpoint->route);
     if (c->code) {

@@ -116,6 +116,28 @@ static void json_latency(struct buf *b, const struct record *r)
     buf_addc(b, '}');
 }
 
+static void json_masked(struct buf *b, const struct record *r)
+{
+    const char *comma = ",\"masked\":{";
+    for (unsigned i = 0; i < MASK_KINDS; i++) {
+        bool any = false;
+        for (unsigned k = 0; k < MASK_ACTIONS; k++) {
+            if (!r->masked[i][k]) {
+                continue;
+            }
+            if (!any) {
+                buf_printf(b, "%s\"%s\":{", comma, mask_kind_word((enum mask_kind)i));
+            }
+            buf_printf(b, "%s\"%s\":%u", any ? "," : "", mask_action_word((enum mask_action)k),
+                       r->masked[i][k]);
+            any = true;
+        }
+        buf_addz(b, any ? "}" : "");
+        comma = any ? "," : comma;
+    }
+    buf_addc(b, '}');
+}
+
 void call_json(struct buf *b, int64_t seq, const struct record *r)
 {
     buf_addz(b, "{\"id\":\"");
@@ -146,6 +168,9 @@ void call_json(struct buf *b, int64_t seq, const struct record *r)
         buf_addz(b, ",\"failed_attempts\":");
         row_failed_json(b, r);
     }
+    if (r->masked_any) {
+        json_masked(b, r);
+    }
     buf_addc(b, '}');
 }
 
@@ -175,7 +200,21 @@ void call_csv_head(struct buf *b)
         buf_printf(b, ",%s_tokens", tokens[i].name);
     }
     buf_addz(b, ",cost_usd,price_version,total_ms,own_ms,connect_ms,first_byte_ms,bytes_in,"
-                "bytes_out\r\n");
+                "bytes_out,masked\r\n");
+}
+
+/* email:mask=2 card:block=1 */
+static void csv_masked(struct buf *b, const struct record *r)
+{
+    const char *space = "";
+    for (unsigned i = 0; r->masked_any && i < MASK_KINDS * MASK_ACTIONS; i++) {
+        unsigned kind = i / MASK_ACTIONS, action = i % MASK_ACTIONS;
+        if (r->masked[kind][action]) {
+            buf_printf(b, "%s%s:%s=%u", space, mask_kind_word((enum mask_kind)kind),
+                       mask_action_word((enum mask_action)action), r->masked[kind][action]);
+            space = " ";
+        }
+    }
 }
 
 void call_csv(struct buf *b, int64_t seq, const struct record *r)
@@ -212,6 +251,7 @@ void call_csv(struct buf *b, int64_t seq, const struct record *r)
     print_ms(b, ",", r->own_us);
     print_ms(b, ",", r->connect_us);
     print_ms(b, ",", r->ttft_us);
-    buf_printf(b, ",%llu,%llu\r\n", (unsigned long long)r->bytes_in,
-               (unsigned long long)r->bytes_out);
+    buf_printf(b, ",%llu,%llu,", (unsigned long long)r->bytes_in, (unsigned long long)r->bytes_out);
+    csv_masked(b, r);
+    buf_addz(b, "\r\n");
 }

@@ -8,12 +8,12 @@
 #include "ledger/row.h"
 #include "model/names.h"
 
-enum { SECONDS_PER_DAY = 86400, INDEXED = 2 };
+enum { SECONDS_PER_DAY = 86400, INDEXED = 3 };
 
 struct partition {
     struct partition_name name;
     sqlite3 *db;
-    sqlite3_stmt *insert, *insert_name, *note;
+    sqlite3_stmt *insert, *insert_name, *insert_masked, *note;
     struct arena arena;
     struct names names; /* in `arena` */
     struct buf scratch;
@@ -107,6 +107,7 @@ static int prepare_all(struct partition *p)
     int r = sql_prepare(p->db, b.p, &p->insert);
     buf_free(&b);
     r = r < 0 ? r : sql_prepare(p->db, "INSERT INTO names VALUES(?1, ?2)", &p->insert_name);
+    r = r < 0 ? r : sql_prepare(p->db, ROW_INSERT_MASKED, &p->insert_masked);
     return r < 0 ? r
                  : sql_prepare(p->db, "INSERT OR REPLACE INTO meta VALUES('spool-' || ?1, ?2)",
                                &p->note);
@@ -153,6 +154,9 @@ static int write_all(struct partition *p, int64_t seq, const struct record *all,
     for (size_t i = 0; r == 0 && i < n; i++) {
         r = row_bind(p->insert, seq + (int64_t)i, &all[i], number_of, p, &p->scratch);
         r = r < 0 ? r : sql_step(p->insert);
+        if (r == 0 && all[i].masked_any) {
+            r = row_add_masked(p->insert_masked, seq + (int64_t)i, &all[i]);
+        }
     }
     return r;
 }
@@ -203,6 +207,13 @@ int partition_index(const char *dir, struct partition_name n)
         return r;
     }
     r = sql_int(db, "PRAGMA user_version", &version);
+    if (r == 0 && version != INDEXED) { /* an older one lacks a table, too */
+        struct buf tables = {0};
+        row_tables(&tables);
+        buf_addc(&tables, 0);
+        r = sql_run(db, tables.p);
+        buf_free(&tables);
+    }
     if (r == 0 && version != INDEXED) {
         r = sql_run(db, "BEGIN;"
                         "CREATE INDEX IF NOT EXISTS calls_key ON calls(key);"
@@ -213,7 +224,7 @@ int partition_index(const char *dir, struct partition_name n)
                         "CREATE INDEX IF NOT EXISTS calls_bad ON calls(seq) WHERE bad = 1;"
                         "CREATE INDEX IF NOT EXISTS calls_request ON calls(request);"
                         "INSERT OR REPLACE INTO meta SELECT 'min_us', min(ended_us) FROM calls;"
-                        "PRAGMA user_version=2; COMMIT;"
+                        "PRAGMA user_version=3; COMMIT;"
                         "PRAGMA wal_checkpoint(TRUNCATE);");
     }
     sql_close(db);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "dialect/dialect.h"
+#include "policy/mask.h"
 
 enum {
     RECORD_ID = 64,    /* ids of ours: they have no more */
@@ -59,11 +60,14 @@ struct record {
     uint8_t stream;
     uint8_t dialect_in, dialect_out; /* enum family; FAMILY_COUNT: none */
     uint8_t known_model; /* `model` is a name of ours, and not just any that a client made up */
+    uint8_t masked_any;  /* `masked` is set; else it is not to be read */
     uint8_t key_n, application_n, team_n, model_n, provider_n, upstream_model_n, route_n, code_n;
     char key[RECORD_ID], application[RECORD_ID], team[RECORD_ID], provider[RECORD_ID];
     char model[RECORD_NAME], upstream_model[RECORD_NAME];
     char route[RECORD_WORD], code[RECORD_WORD]; /* code: of an error of ours */
     struct record_attempt failed[RECORD_FAILED];
+    uint16_t masked[MASK_KINDS]
+                   [MASK_ACTIONS]; /* what was found, and what was done; 65535: or more */
 };
 
 struct ledger;

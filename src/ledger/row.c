@@ -67,7 +67,7 @@ static const struct column columns[] = {
     NUMBER(U32, ttft_us),
 };
 
-/* In the insert behind seq, bad and request; in the select behind seq. */
+/* In the insert behind seq, bad and request; in the select behind seq and three texts. */
 enum { COLUMNS = sizeof columns / sizeof *columns, FIRST_BOUND = 4, ID_PREFIX = 4 };
 
 void row_tables(struct buf *b)
@@ -82,7 +82,9 @@ void row_tables(struct buf *b)
     for (size_t i = 0; i < COLUMNS; i++) {
         buf_printf(b, ", %s INTEGER", columns[i].name);
     }
-    buf_addz(b, ", request_id TEXT, failed TEXT) STRICT;");
+    buf_addz(b, ", request_id TEXT, failed TEXT) STRICT;"
+                "CREATE TABLE IF NOT EXISTS masked(call INTEGER, detector INTEGER, action INTEGER, "
+                "n INTEGER, PRIMARY KEY(call, detector, action)) STRICT, WITHOUT ROWID;");
 }
 
 void row_insert(struct buf *b)
@@ -96,7 +98,9 @@ void row_insert(struct buf *b)
 
 void row_select(struct buf *b)
 {
-    buf_addz(b, "SELECT seq, request_id, failed");
+    buf_addz(b, "SELECT seq, request_id, failed, (SELECT group_concat(detector || ':' || action || "
+                "':' || n) "
+                "FROM masked WHERE call = c.seq)");
     for (size_t i = 0; i < COLUMNS; i++) {
         if (columns[i].type == COLUMN_NAME) {
             buf_printf(b, ", (SELECT name FROM names WHERE id = c.%s)", columns[i].name);
@@ -251,7 +255,40 @@ int row_bind(sqlite3_stmt *st, int64_t seq, const struct record *r, row_name *na
     return 0;
 }
 
+int row_add_masked(sqlite3_stmt *st, int64_t seq, const struct record *r)
+{
+    int e = 0;
+    for (int i = 0; i < MASK_KINDS * MASK_ACTIONS && e == 0; i++) {
+        unsigned n = r->masked[i / MASK_ACTIONS][i % MASK_ACTIONS];
+        if (n) {
+            sqlite3_bind_int64(st, 1, seq);
+            sqlite3_bind_int64(st, 2, i / MASK_ACTIONS);
+            sqlite3_bind_int64(st, 3, i % MASK_ACTIONS);
+            sqlite3_bind_int64(st, 4, n);
+            e = sql_step(st);
+        }
+    }
+    return e;
+}
+
 /* ---- and back ---- */
+
+/* "0:2:1,8:4:3" */
+static void read_masked(struct str text, struct record *r)
+{
+    struct str one, kind, action;
+    uint64_t k, a, n;
+    while (text.n) {
+        (void)str_cut(&text, ',', &one);
+        (void)str_cut(&one, ':', &kind);
+        (void)str_cut(&one, ':', &action);
+        if (str_to_u64(kind, &k) == 0 && str_to_u64(action, &a) == 0 && str_to_u64(one, &n) == 0 &&
+            k < MASK_KINDS && a < MASK_ACTIONS) {
+            r->masked[k][a] = (uint16_t)n;
+            r->masked_any = 1;
+        }
+    }
+}
 
 static void read_one(sqlite3_stmt *st, int at, const struct column *c, char *r)
 {
@@ -285,13 +322,16 @@ void row_read(sqlite3_stmt *st, int64_t *ret_seq, struct record *ret)
     *ret_seq = sqlite3_column_int64(st, 0);
     (void)record_text(r.request_id, sizeof r.request_id - 1, sql_text(st, 1));
     for (int i = 0; i < COLUMNS; i++) {
-        read_one(st, 3 + i, &columns[i], (char *)&r);
+        read_one(st, FIRST_BOUND + i, &columns[i], (char *)&r);
     }
     r.outcome = r.outcome < OUTCOMES ? r.outcome : OUTCOME_OK;
     r.dialect_in = r.dialect_in < FAMILY_COUNT ? r.dialect_in : FAMILY_COUNT;
     r.dialect_out = r.dialect_out < FAMILY_COUNT ? r.dialect_out : FAMILY_COUNT;
     if (sqlite3_column_type(st, 2) != SQLITE_NULL) {
         read_failed(sql_text(st, 2), &r);
+    }
+    if (sqlite3_column_type(st, 3) != SQLITE_NULL) {
+        read_masked(sql_text(st, 3), &r);
     }
     *ret = r;
 }

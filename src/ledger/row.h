@@ -4,7 +4,7 @@
  *   CREATE TABLE calls(seq INTEGER PRIMARY KEY, ended_us INTEGER, ... key INTEGER, ...)
  *
  * Names that come back (keys, models, routes ...) stand once per partition in `names`, in `calls` their numbers; NULL
- * is the empty one. Tokens and costs that are not known are NULL. Attempts that failed are a text of JSON. */
+ * is the empty one. What was masked stands in `masked`, a row for each detector and action. Tokens and costs that are not known are NULL. Attempts that failed are a text of JSON. */
 #ifndef LEDGER_ROW_H
 #define LEDGER_ROW_H
 
@@ -22,6 +22,11 @@ typedef int64_t row_name(void *arg, struct str name);
 __attribute__((warn_unused_result)) int row_bind(sqlite3_stmt *st, int64_t seq,
                                                  const struct record *r, row_name *name, void *arg,
                                                  struct buf *scratch);
+
+/* The statement that adds what was masked in a call, a row at a time; and doing so, when `masked_any`. */
+#define ROW_INSERT_MASKED "INSERT INTO masked VALUES(?1, ?2, ?3, ?4)"
+__attribute__((warn_unused_result)) int row_add_masked(sqlite3_stmt *st, int64_t seq,
+                                                       const struct record *r);
 
 /* "SELECT seq, ... FROM calls c ": what row_read() reads. */
 void row_select(struct buf *b);

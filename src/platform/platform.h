@@ -15,7 +15,7 @@ struct platform {
     struct store *store;
     struct gateway *gateway;
     struct alerts *alerts; /* NULL until the server runs */
-    bool tls; /* clients speak TLS: cookies are Secure, links are https */
+    bool tls;              /* clients speak TLS: cookies are Secure, links are https */
     pthread_mutex_t throttle_lock;
     struct throttle throttle;
     _Atomic uint64_t conflicts[KINDS_COUNTED + 1][PROBLEM_COUNT]; /* by kind (the last: none that is

@@ -317,6 +317,44 @@ def test_an_answer_that_was_an_error_is_an_attempt(tmp_path, upstream):
         server.stop()
 
 
+def test_what_was_masked_is_counted_in_the_record(tmp_path, upstream):
+    config = config_for(upstream.url)
+    config["policies"] = [{"id": "private", "applies_to": {"key": "dev"}, "masking": {
+        "detectors": ["email", "ip"], "actions": {"ip": "report", "card": "block"}}}]
+    server = start(tmp_path / "a", config)
+    api = api_of(server)
+    try:
+        def say(text):
+            return server.post("/v1/chat/completions", {**ECHO, "model": "m", "messages": [
+                {"role": "user", "content": text}]})
+
+        said = [say("Nothing here"), say("a@example.org and b@example.org at 8.8.8.8"),
+                say("4111 1111 1111 1111")]
+        assert [answer.status for answer in said] == [200, 200, 422]
+        calls = {item["id"]: item for item in wait_calls(api, 3)}
+        none, masked, blocked = (calls[request_id(answer)] for answer in said)
+        assert "masked" not in none, none
+        assert masked["masked"] == {"email": {"mask": 2}, "ip": {"report": 1}}
+        assert blocked["masked"] == {"card": {"block": 1}} and blocked["status"] == 422
+        table = list(csv.DictReader(io.StringIO(api.get("/calls", params={"format": "csv"}).text)))
+        assert {row["masked"] for row in table} == {"card:block=1", "email:mask=2 ip:report=1", ""}
+    finally:
+        server.stop()
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "a" / "data" / "ledger").iterdir())
+    assert b"example.org" not in kept and b"8.8.8.8" not in kept
+    # A partition of a process that did not count them yet can be read, and goes on.
+    day = sorted((tmp_path / "a" / "data" / "ledger").glob("2*.db"))[0]
+    with sqlite3.connect(day) as db:
+        db.execute("DROP TABLE masked")
+    db.close()
+    server = start(tmp_path / "a", config)
+    try:
+        assert server.post("/v1/chat/completions", {**ECHO, "model": "m"}).status == 200
+        assert not any("masked" in item for item in wait_calls(api_of(server), 4))
+    finally:
+        server.stop()
+
+
 # ---- who may see it ----
 
 def test_who_reads_for_a_team_sees_its_calls_only(tmp_path):
