@@ -17,26 +17,30 @@ static const struct snap_limit *limit_of(const struct limit_item *i)
 
 /* ---- what the call may use ---- */
 
-/* The dearest of the model's targets: which one it will be is not known yet. -1: none has a price. */
-static int64_t price_bound(struct call *c, int64_t input, int64_t output)
+/* The dearest of the model's targets: which one it will be is not known yet. `*ret_unpriced`: the first one whose price is
+ * not known; NULL: all are. */
+static uint64_t price_bound(struct call *c, int64_t input, int64_t output,
+                            const struct snap_target **ret_unpriced)
 {
     const struct usage u = {.input = input, .output = output};
     const struct snap_target *was = c->target;
-    int64_t most = -1;
+    int64_t most = 0;
+    *ret_unpriced = NULL;
     for (uint32_t i = 0; i < c->model->n_targets; i++) {
         c->target = &c->model->targets[i];
         int64_t cost = price_cost(call_price(c), &u);
+        *ret_unpriced = cost < 0 && !*ret_unpriced ? c->target : *ret_unpriced;
         most = cost > most ? cost : most;
     }
     c->target = was;
-    return most;
+    return (uint64_t)most;
 }
 
 struct needs {
     uint64_t amount[LIMIT_WHATS];
-    bool unbounded; /* how much is written is up to the model */
-    int64_t usual;  /* so much less is usually written, then */
-    bool unpriced;
+    bool unbounded;                     /* how much is written is up to the model */
+    int64_t usual;                      /* so much less is usually written, then */
+    const struct snap_target *unpriced; /* NULL: what the call may cost is known */
 };
 
 /* How much a call may write that does not say so is the model's own bound, or a guess; when less is left, it takes that
@@ -61,9 +65,9 @@ static struct needs needs_of(struct call *c, struct charge *charge)
     n.amount[LIMIT_INPUT_TOKENS] = (uint64_t)charge->input;
     n.amount[LIMIT_OUTPUT_TOKENS] = (uint64_t)output;
     n.amount[LIMIT_TOKENS] = (uint64_t)(charge->input + output);
-    int64_t cost = price_bound(c, charge->input, output);
-    n.unpriced = cost < 0;
-    n.amount[LIMIT_USD] = cost < 0 ? 0 : (uint64_t)cost;
+    if (ep->work != WORK_COUNT) { /* nobody asks money for that */
+        n.amount[LIMIT_USD] = price_bound(c, charge->input, output, &n.unpriced);
+    }
     return n;
 }
 
@@ -157,14 +161,19 @@ static enum next refuse_rate(struct call *c, const struct snap_limit *l, const s
                      (double)wait_us / 1e6);
 }
 
-static enum next refuse_unpriced(struct call *c, const struct snap_limit *l)
+static enum next refuse_unpriced(struct call *c, const struct snap_limit *l,
+                                 const struct snap_target *t)
 {
     struct call_error e = {
         .status = 402, .code = "price_unknown", .param = "model", .outcome = OUTCOME_REFUSED};
+    struct str name = t->model.n ? t->model : c->suffix;
     return call_fail(c, &e,
-                     "What the model \"%.*s\" costs is not known, and policy %.*s refuses such "
-                     "calls. Give its target a price.",
-                     STR_ARG(c->asked), STR_ARG(l->policy));
+                     "What the model \"%.*s\" costs is not known (%.*s at the provider %.*s), and "
+                     "policy %.*s has a budget in dollars. Declare the model with a price at this "
+                     "target (models[].targets[].price), or let such calls pass uncharged "
+                     "(unpriced: pass in the budget).",
+                     STR_ARG(c->asked), STR_ARG(name), STR_ARG(t->provider->id),
+                     STR_ARG(l->policy));
 }
 
 static enum next refuse(struct call *c, const struct limit_item *i, const struct limit_now *now)
@@ -201,7 +210,7 @@ enum next limits_reserve(struct call *c)
             const struct snap_limit *l = all[which]->windows[i];
             if (needs.unpriced && l->rule.what == LIMIT_USD && l->refuse_unpriced &&
                 !l->rule.soft) {
-                return refuse_unpriced(c, l);
+                return refuse_unpriced(c, l, needs.unpriced);
             }
             fill(&charge->items[k++], l, &needs);
         }

@@ -107,10 +107,9 @@ struct snap_provider {
     struct connect_target target;
     struct snap_check check;
     bool sim;
+    bool free;      /* what it answers costs nothing, and that is known */
     bool any_model; /* provider/NAME is passed on whatever NAME is */
 };
-
-enum { SNAP_CREDENTIALS_MAX = 64 }; /* of a provider: as many as a call keeps apart */
 
 struct snap_target {
     const struct snap_provider *provider;

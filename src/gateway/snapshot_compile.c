@@ -13,6 +13,7 @@
 #include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
 #include "gateway/snapshot_table.h"
+#include "gateway/snapshot_upstream.h"
 #include "http/query.h"
 #include "model/names.h"
 
@@ -36,6 +37,7 @@ struct compiler {
     struct snap_retry *retries;             /* one per policy */
     struct names retry_of[SCOPE_MODEL + 1]; /* by subject: the last policy's index */
     struct masks_compiler *masks;           /* NULL: nothing is masked */
+    struct upstreams *upstreams;            /* of declared models that policies are about */
     struct arena scratch;
     struct tls_ctx *tls;
 };
@@ -113,7 +115,7 @@ static void add_credentials(struct compiler *c, const struct config_provider *fr
                             struct snap_provider *p, struct str common)
 {
     struct snap_credential *all = arena_zalloc(c->a, (from->n_credentials + 1) * sizeof *all);
-    for (size_t i = 0; i < from->n_credentials && p->n_credentials < SNAP_CREDENTIALS_MAX; i++) {
+    for (size_t i = 0; i < from->n_credentials && p->n_credentials < CREDENTIALS_MAX; i++) {
         const struct config_credential *k = &from->credentials[i];
         if (secret_empty(k->secret)) {
             continue;
@@ -129,6 +131,12 @@ static void add_credentials(struct compiler *c, const struct config_provider *fr
             to->fields = arena_printf(c->a, "%.*s%.*s", STR_ARG(common), STR_ARG(line));
         }
         p->signs |= to->aws != NULL;
+    }
+    if (from->n_credentials > CREDENTIALS_MAX) { /* the platform adds them one by one */
+        buf_printf(c->errors,
+                   "providers.%.*s: %zu credentials, and only the first %d by priority are used; "
+                   "delete the others, or give them to a second provider\n",
+                   STR_ARG(from->id), from->n_credentials, CREDENTIALS_MAX);
     }
     if (!p->n_credentials) {
         all[p->n_credentials++] =
@@ -216,6 +224,7 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
     p->family = family_of(from->dialect);
     p->api = from->api;
     p->health = health_named(c, p->id, "");
+    p->free = p->sim;
     if (p->sim) {
         p->origin_name = STR("sim");
         add_credentials(c, from, p, fields);
@@ -229,6 +238,8 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
         return -EINVAL;
     }
     p->vendor = facts_vendor(p->target.host);
+    /* Whoever runs an Ollama pays nobody for its answers, but for the one that Ollama itself sells. */
+    p->free = p->family == FAMILY_OLLAMA && !str_ends(p->target.host, STR("ollama.com"));
     p->quirks = vendor_quirks(p->family, p->target.host);
     if (connect_proxy_from_env(c->a, &p->target, &variable) < 0) {
         buf_printf(c->errors, "environment: %s is not a proxy's URL\n", variable);
@@ -357,8 +368,8 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .retry = retry_for(c, SCOPE_MODEL, m->id),
                              .total_ms = compile_total_ms(c->s->config, m),
                              .hedge = m->hedge.given ? &m->hedge : NULL,
-                             .masking = masks_of_model(c->masks, m->id),
-                             .limits = limits_of_model(c->limits, m->id)};
+                             .masking = masks_of_models(c->masks, &m->id, 1),
+                             .limits = limits_of_models(c->limits, &m->id, 1)};
     compile_lifecycle(c, m, &out);
     out.name = m->id;
     insert_model(c, out);
@@ -374,6 +385,41 @@ static void compile_aliases(struct compiler *c, const struct config_model *m)
     }
 }
 
+/* A model under the provider's own name for it, `*t`: what holds for declared models that lead there holds here, and what
+ * they say that it costs. */
+static struct snap_model upstream_model(struct compiler *c, struct snap_target *t)
+{
+    size_t n;
+    const struct upstream_use *use = upstream_uses(c->upstreams, t->provider->id, t->model);
+    const struct str *ids = upstream_models(use, &c->scratch, &n);
+    struct snap_model m = {.targets = t,
+                           .n_targets = 1,
+                           .facts = facts_of(t),
+                           .total_ms = compile_total_ms(c->s->config, NULL),
+                           .masking = masks_of_models(c->masks, ids, n),
+                           .limits = limits_of_models(c->limits, ids, n)};
+    for (size_t i = 0; i < n && !m.retry.attempts; i++) {
+        m.retry = retry_for(c, SCOPE_MODEL, ids[i]);
+    }
+    compile_attempt(&c->scratch, c->s->config, NULL, t);
+    t->price = use ? compile_price(c->a, use->target, t) : known_price(c->a, t);
+    m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(t->provider->id), STR_ARG(t->model));
+    return m;
+}
+
+/* provider/NAME where a declared model under a policy leads there, though the provider does not list it: the wildcard
+ * would be under no policy. */
+static void compile_upstreams(struct compiler *c)
+{
+    size_t n;
+    const struct upstream_use *const *all = upstreams_all(c->upstreams, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct snap_target *t = arena_zalloc(c->a, sizeof *t);
+        *t = target_for(c, &c->providers[all[i]->target->provider], all[i]->target->model);
+        insert_model(c, upstream_model(c, t));
+    }
+}
+
 /* provider/NAME for what it lists, provider/ as the wildcard, and NAME alone for the first that
  * lists it. */
 static void compile_names(struct compiler *c, const struct config_provider *from,
@@ -383,7 +429,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
     *any = (struct snap_target){.provider = p, .weight = 1, .priority = 1};
     health_of_target(c->a, &c->scratch, any);
     compile_attempt(&c->scratch, c->s->config, NULL, any);
-    any->price = p->sim ? known_price(c->a, any) : NULL;
+    any->price = p->free ? known_price(c->a, any) : NULL;
     insert_model(c, (struct snap_model){.name = arena_printf(c->a, "%.*s/", STR_ARG(p->id)),
                                         .targets = any,
                                         .total_ms = compile_total_ms(c->s->config, NULL),
@@ -391,14 +437,8 @@ static void compile_names(struct compiler *c, const struct config_provider *from
     for (size_t i = 0; i < from->n_models; i++) {
         struct snap_target *t = arena_zalloc(c->a, sizeof *t);
         *t = target_for(c, p, from->models[i]);
-        t->price = known_price(c->a, t);
-        compile_attempt(&c->scratch, c->s->config, NULL, t);
-        struct snap_model m = {.targets = t,
-                               .n_targets = 1,
-                               .listed = listed,
-                               .total_ms = compile_total_ms(c->s->config, NULL),
-                               .facts = facts_of(t)};
-        m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
+        struct snap_model m = upstream_model(c, t);
+        m.listed = listed;
         insert_model(c, m);
         m.name = t->model;
         m.listed = false;
@@ -413,7 +453,7 @@ static void compile_models(struct compiler *c)
     const struct config *cfg = c->s->config;
     c->cap_models = 1;
     for (size_t i = 0; i < cfg->n_models; i++) {
-        c->cap_models += 1 + cfg->models[i].n_aliases;
+        c->cap_models += 1 + cfg->models[i].n_aliases + cfg->models[i].n_targets;
     }
     for (size_t i = 0; i < cfg->n_providers; i++) {
         c->cap_models += 1 + 2 * cfg->providers[i].n_models;
@@ -431,6 +471,7 @@ static void compile_models(struct compiler *c)
     for (size_t i = 0; i < cfg->n_providers; i++) {
         compile_names(c, &cfg->providers[i], &c->providers[i], true);
     }
+    compile_upstreams(c);
     c->s->models = c->models;
     c->s->n_models = c->n_models;
 }
@@ -560,7 +601,8 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     c.limits = limits_compile(s, &arena, &c.scratch);
     compile_retries(&c);
     c.masks = masks_begin(s, &arena, &c.scratch);
-    (void)masks_of_model(c.masks, (struct str){0}); /* number 0: those that no policy names */
+    (void)masks_of_models(c.masks, NULL, 0); /* number 0: those that no policy names */
+    c.upstreams = upstreams_of(in->config, &c.scratch);
     compile_models(&c);
     compile_keys(&c, in);
     masks_finish(c.masks, errors);

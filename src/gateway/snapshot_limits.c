@@ -228,8 +228,12 @@ const struct snap_limits *limits_of_key(struct limits_compiler *c, struct str ke
     return l;
 }
 
-const struct snap_limits *limits_of_model(struct limits_compiler *c, struct str model)
+const struct snap_limits *limits_of_models(struct limits_compiler *c, const struct str *models,
+                                           size_t n)
 {
-    static const enum policy_scope scopes[] = {SCOPE_MODEL};
-    return gathered(c, scopes, &model, 1);
+    enum policy_scope *scopes = arena_alloc(c->scratch, (n + 1) * sizeof *scopes);
+    for (size_t i = 0; i < n; i++) {
+        scopes[i] = SCOPE_MODEL;
+    }
+    return gathered(c, scopes, models, n);
 }

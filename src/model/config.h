@@ -52,6 +52,8 @@ struct config_hedge {
     int64_t after_percentile, budget_percent, min_samples;
 };
 
+enum { CREDENTIALS_MAX = 64 }; /* of a provider: as many as a call keeps apart */
+
 struct config_provider {
     struct str id;
     enum provider_dialect dialect;
@@ -157,6 +159,7 @@ struct config_budget {
 };
 
 struct config_retry {
+    bool given;
     int64_t attempts;    /* 0: not said */
     int64_t deadline_ms; /* 0: as long as a call may take */
 };

@@ -107,10 +107,11 @@ static const struct field budget_fields[] = {
     ZONE(config_budget),
     SOFT(config_budget),
     {.name = "unpriced",
-     .help = "What becomes of calls whose price is not known when usd is given.",
+     .help = "What becomes of calls whose price is not known when usd is given: they are refused, "
+             "or pass and are charged nothing.",
      .type = FIELD_CHOICE,
      .choices = unpriced,
-     .fallback = "pass",
+     .fallback = "refuse",
      .at = AT(config_budget, unpriced)},
 };
 
@@ -257,7 +258,9 @@ static const struct field policy_fields[] = {
      .help = "How often a call is tried, and how long.",
      .type = FIELD_OBJECT,
      .kind = &kind_retry,
-     .at = AT(config_policy, retry)},
+     .optional = true,
+     .at = AT(config_policy, retry),
+     .at_n = AT(config_policy, retry.given)},
     {.name = "cache", .type = FIELD_LATER},
 };
 

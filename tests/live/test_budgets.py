@@ -220,16 +220,49 @@ def test_a_call_without_a_bound_takes_what_is_left(start, upstream):
     settled(accord, "tokens", 30)
 
 
-@pytest.mark.parametrize("unpriced, status", [("pass", 200), ("refuse", 402)])
-def test_a_model_without_a_price_is_counted_or_refused(start, upstream, unpriced, status):
-    accord = start(limited(upstream, policy(
-        budgets=[{"usd": 1, "per": "day", "unpriced": unpriced}])))
+@pytest.mark.parametrize("said, status", [({"unpriced": "pass"}, 200), ({"unpriced": "refuse"}, 402), ({}, 402)])
+def test_a_model_without_a_price_is_refused_or_counted_when_that_is_said(start, upstream, said, status):
+    accord = start(limited(upstream, policy(budgets=[{"usd": 1, "per": "day", **said}])))
     response = accord.post(CHAT, BODY)
     assert response.status == status
     if status == 402:
-        assert response.json()["error"]["code"] == "price_unknown"
+        error = response.json()["error"]
+        assert error["code"] == "price_unknown"
+        for word in ('"m"', "upstream-m at the provider up", "policy p", "targets[].price", "unpriced: pass"):
+            assert word in error["message"]
+        assert response.header("x-should-retry") == "false"
+        assert not upstream.requests
     else:
         wait_for(lambda: accord.metric("accord_limited_unpriced_total") == 1, what="it to be counted")
+
+
+def test_what_costs_nothing_passes_a_budget_of_money(start, upstream):
+    accord = start(limited(upstream, policy(budgets=[{"usd": 1, "per": "day"}])))
+    assert accord.post(CHAT, {**BODY, "model": "sim/echo"}).status == 200
+    for name in ("ollama-m", "oll/anything"):
+        assert accord.post("/api/chat", {"model": name, "messages": [], "stream": False}).status == 200
+    assert accord.metric("accord_limited_unpriced_total") == 0
+    assert used(accord, "usd") == 0
+    # Tokens are counted for nothing, whatever the model costs.
+    assert accord.post("/v1/messages/count_tokens", {"model": "claude-m", "messages": []}).status != 402
+
+
+def test_one_target_without_a_price_is_enough_to_refuse(start, upstream):
+    config = limited(upstream, policy(budgets=[{"usd": 1, "per": "day"}]), price={"input": 1, "output": 1})
+    config["models"][0]["targets"].append({"provider": "up", "model": "unknown", "priority": 2})
+    response = start(config).post(CHAT, BODY)
+    assert response.status == 402
+    assert "unknown at the provider up" in response.json()["error"]["message"]
+
+
+def test_a_policy_of_a_model_holds_under_its_providers_name_for_it_too(start, upstream):
+    budget = policy(budgets=[{"usd": 1, "per": "day"}, {"requests": 3, "per": "day"}], applies_to={"model": "m"})
+    accord = start(limited(upstream, budget, price={"input": 1, "output": 1}))
+    codes = [accord.post(CHAT, {**BODY, "model": name}).status
+             for name in ("up/upstream-m", "m", "m-alias", "up/upstream-m", "m")]
+    assert codes == [200, 200, 200, 402, 402]
+    settled(accord, "usd", 3 * USED / 1e6)  # at the price that is declared
+    assert accord.post(CHAT, {**BODY, "model": "up/another"}).status == 200
 
 
 def test_soft_limits_tell_and_refuse_nothing(start, upstream):
