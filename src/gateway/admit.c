@@ -68,7 +68,9 @@ enum next admit_model(struct call *c)
 {
     const struct snap_limits *l = c->model->limits;
     enum next n = l && l->n_at_once && !c->limited_model ? take_all(c, l, &c->limited_model) : NEXT;
-    return n == NEXT && (l || c->key->limits) && !c->charge ? limits_reserve(c) : n;
+    return n == NEXT && (l || c->key->limits || c->hold->snap->of_addresses) && !c->charge
+               ? limits_reserve(c)
+               : n;
 }
 
 void admit_release(struct call *c)

@@ -81,6 +81,15 @@ struct counter *counter_take(struct str name, enum limit_per per, const struct z
     return c;
 }
 
+void counter_by_address(struct counter *c)
+{
+    pthread_mutex_lock(&all.lock);
+    if (!c->addresses) {
+        c->addresses = address_table_new();
+    }
+    pthread_mutex_unlock(&all.lock);
+}
+
 void counter_drop(struct counter *c)
 {
     atomic_fetch_sub(&c->_refs, 1);
@@ -154,6 +163,7 @@ void counters_sweep(const struct limit_now *now)
         while (*at) {
             struct counter *c = *at;
             bool any = c->per != PER_NOTHING && limit_sweep(&c->limit, c->per, c->zone, now);
+            any = (c->addresses && address_table_sweep(c->addresses, c->per, c->zone, now)) || any;
             if (any || atomic_load(&c->_refs) || atomic_load(&c->running) ||
                 atomic_load(&c->changed)) {
                 at = &c->_next;
@@ -161,6 +171,7 @@ void counters_sweep(const struct limit_now *now)
             }
             *at = c->_next;
             all.n--;
+            address_table_free(c->addresses);
             free(c);
         }
     }

@@ -6,6 +6,7 @@
 #ifndef GATEWAY_COUNTER_H
 #define GATEWAY_COUNTER_H
 
+#include "policy/address_table.h"
 #include "policy/limit.h"
 
 enum { COUNTER_DIGEST = 16, CACHE_LINE = 64 };
@@ -15,6 +16,7 @@ struct counter {
     _Alignas(CACHE_LINE) _Atomic int64_t running;    /* calls under way, of concurrency */
     _Atomic uint64_t refused, exceeded;              /* calls */
     _Atomic bool changed;                            /* on the list, or about to be */
+    struct address_table *addresses; /* of a policy about each address; NULL: `limit` counts */
     struct counter *_next_changed;
     _Alignas(CACHE_LINE) _Atomic uint32_t _refs;
     enum limit_per per;
@@ -34,6 +36,8 @@ static inline struct limit_now counter_now(uint64_t mono_us, uint64_t wall_us)
 
 /* The counter of that name, made when it is new; the caller drops it. */
 struct counter *counter_take(struct str name, enum limit_per per, const struct zone *zone);
+/* It is to count for each client address. The control thread, before calls see it. */
+void counter_by_address(struct counter *c);
 void counter_drop(struct counter *c); /* any thread */
 
 /* Something was settled: the journal is to know. Any thread, no locks. */

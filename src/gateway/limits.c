@@ -190,43 +190,114 @@ static enum next refuse(struct call *c, const struct limit_item *i, const struct
 
 /* ---- reserving ---- */
 
-enum next limits_reserve(struct call *c)
+/* Limits of addresses count in a place of the address: the call has rules of its own, which lead there. */
+static const struct snap_limit *of_address(struct call *c, const struct snap_limit *l,
+                                           const uint8_t address[16], const struct limit_now *now)
 {
-    const struct snap_limits *all[2] = {c->key->limits, c->model->limits};
-    size_t n = (all[0] ? all[0]->n_windows : 0) + (all[1] ? all[1]->n_windows : 0), k = 0;
-    struct limit_now now = now_of(c);
-    if (n == 0) {
-        return NEXT;
+    struct snap_limit *own = arena_alloc(&c->req->arena, sizeof *own);
+    *own = *l;
+    own->rule.counter = address_table_find(l->counter->addresses, address, &l->rule, now);
+    return own;
+}
+
+enum { KEY_LIMITS, MODEL_LIMITS, ADDRESS_LIMITS, SOURCES };
+
+struct sources {
+    const struct snap_limits *of[SOURCES]; /* NULL: none */
+    size_t n;                              /* windows */
+    bool tokens;
+};
+
+static struct sources sources_of(const struct call *c)
+{
+    struct sources s = {
+        .of = {c->key->limits, c->model->limits, c->hold->snap->of_addresses},
+    };
+    for (unsigned i = 0; i < SOURCES; i++) {
+        s.n += s.of[i] ? s.of[i]->n_windows : 0;
+        s.tokens = s.tokens || (s.of[i] && s.of[i]->tokens);
     }
+    return s;
+}
+
+static struct charge *charge_new(struct call *c, size_t n)
+{
     struct charge *charge =
         arena_zalloc(&c->req->arena, sizeof *charge + n * sizeof charge->items[0]);
-    struct needs needs = {.amount = {[LIMIT_REQUESTS] = 1}};
     c->charge = charge;
-    if ((all[0] && all[0]->tokens) || (all[1] && all[1]->tokens)) {
-        needs = needs_of(c, charge);
-    }
-    for (unsigned which = 0; which < 2; which++) {
-        for (uint32_t i = 0; all[which] && i < all[which]->n_windows; i++) {
-            const struct snap_limit *l = all[which]->windows[i];
-            if (needs.unpriced && l->rule.what == LIMIT_USD && l->refuse_unpriced &&
-                !l->rule.soft) {
-                return refuse_unpriced(c, l, needs.unpriced);
-            }
-            fill(&charge->items[k++], l, &needs);
-        }
-    }
-    size_t taken = limit_reserve(charge->items, n, &now);
-    if (taken < n) {
-        return refuse(c, &charge->items[taken], &now);
-    }
-    charge->n = n;
-    for (size_t i = 0; i < n; i++) {
+    return charge;
+}
+
+static void note_exceeded(struct charge *charge)
+{
+    for (size_t i = 0; i < charge->n; i++) {
         if (charge->items[i].exceeded) {
             charge->soft_exceeded = true;
             atomic_fetch_add_explicit(&limit_of(&charge->items[i])->counter->exceeded, 1,
                                       memory_order_relaxed);
         }
     }
+}
+
+enum next limits_reserve(struct call *c)
+{
+    const struct sources all = sources_of(c);
+    struct limit_now now = now_of(c);
+    uint8_t address[16];
+    size_t k = 0;
+    if (all.n == 0) {
+        return NEXT;
+    }
+    struct charge *charge = charge_new(c, all.n);
+    struct needs needs = {.amount = {[LIMIT_REQUESTS] = 1}};
+    if (all.tokens) {
+        needs = needs_of(c, charge);
+    }
+    if (all.of[ADDRESS_LIMITS]) {
+        caller_address(c, address);
+    }
+    for (unsigned which = 0; which < SOURCES; which++) {
+        for (uint32_t i = 0; all.of[which] && i < all.of[which]->n_windows; i++) {
+            const struct snap_limit *l = all.of[which]->windows[i];
+            if (needs.unpriced && l->rule.what == LIMIT_USD && l->refuse_unpriced &&
+                !l->rule.soft) {
+                return refuse_unpriced(c, l, needs.unpriced);
+            }
+            fill(&charge->items[k++], which == ADDRESS_LIMITS ? of_address(c, l, address, &now) : l,
+                 &needs);
+        }
+    }
+    size_t taken = limit_reserve(charge->items, all.n, &now);
+    if (taken < all.n) {
+        return refuse(c, &charge->items[taken], &now);
+    }
+    charge->n = all.n;
+    note_exceeded(charge);
+    return NEXT;
+}
+
+enum next limits_stranger(struct call *c)
+{
+    const struct snap_limits *all = c->hold->snap->of_addresses;
+    const struct needs needs = {.amount = {[LIMIT_REQUESTS] = 1}};
+    struct limit_now now = now_of(c);
+    struct charge *charge = charge_new(c, all->n_windows);
+    uint8_t address[16];
+    size_t n = 0;
+    caller_address(c, address);
+    for (uint32_t i = 0; i < all->n_windows; i++) {
+        if (all->windows[i]->rule.what == LIMIT_REQUESTS) {
+            fill(&charge->items[n++], of_address(c, all->windows[i], address, &now), &needs);
+        }
+    }
+    size_t taken = limit_reserve(charge->items, n, &now);
+    if (taken < n) {
+        return refuse(c, &charge->items[taken], &now);
+    }
+    for (size_t i = 0; i < n; i++) {
+        limit_settle(&charge->items[i], 1, &now);
+    }
+    c->charge = NULL; /* the answer tells nothing of it */
     return NEXT;
 }
 

@@ -12,6 +12,7 @@
 #include "http/client.h"
 #include "model/config.h"
 #include "model/facts.h"
+#include "net/network.h"
 #include "policy/health.h"
 
 /* Groups of fields in which dialects tell about limits; of the others nothing is told. */
@@ -174,7 +175,9 @@ struct snapshot {
     size_t n_models;
     const struct snap_limit *limits; /* all */
     size_t n_limits;
-    struct snap_retry retry;       /* of everybody */
+    const struct snap_limits *of_addresses; /* what holds for each client address; NULL: nothing */
+    const struct network *proxies;          /* config->n_trusted_proxies */
+    struct snap_retry retry;                /* of everybody */
     struct snap_masking *maskings; /* by the numbers of key and model; NULL: no policy masks */
     size_t n_maskings;
     uint32_t masking_models; /* how many sets models have */

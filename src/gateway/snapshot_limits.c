@@ -3,7 +3,7 @@
 #include "model/names.h"
 #include "model/rule.h"
 
-enum { SCOPES = SCOPE_APPLICATION + 1 };
+enum { SCOPES = SCOPE_ADDRESS + 1 };
 
 struct limits_compiler {
     struct arena *a, *scratch;
@@ -72,6 +72,9 @@ static void add_counter(struct limits_compiler *c, const struct config_policy *p
     l->number = (uint16_t)(i - c->first[p - c->config->policies]);
     l->counter = counter_take(name, r->per, r->zone);
     r->counter = &l->counter->limit;
+    if (p->scope == SCOPE_ADDRESS) {
+        counter_by_address(l->counter);
+    }
     l->group = r->soft ? LIMIT_GROUPS : group_of[r->what];
     if (l->group != LIMIT_GROUPS) {
         add_lines(c, l);
@@ -114,8 +117,21 @@ static size_t add_limits(struct limits_compiler *c, const struct config_policy *
 
 static struct str subject_of(const struct config_policy *p)
 {
-    return p->scope == SCOPE_ORG ? (struct str){0} : p->subject;
+    return p->scope == SCOPE_ORG || p->scope == SCOPE_ADDRESS ? (struct str){0} : p->subject;
 }
+
+static const struct network *proxies_of(const struct config *c, struct arena *a)
+{
+    struct network *all = arena_zalloc(a, (c->n_trusted_proxies + 1) * sizeof *all);
+    for (size_t i = 0; i < c->n_trusted_proxies; i++) {
+        (void)network_read(c->trusted_proxies[i], &all[i]); /* was checked when it was read */
+    }
+    return all;
+}
+
+static const struct snap_limits *gathered(struct limits_compiler *c,
+                                          const enum policy_scope *scopes,
+                                          const struct str *subjects, size_t n);
 
 struct limits_compiler *limits_compile(struct snapshot *s, struct arena *a, struct arena *scratch)
 {
@@ -146,6 +162,8 @@ struct limits_compiler *limits_compile(struct snapshot *s, struct arena *a, stru
     }
     s->limits = c->all;
     s->n_limits = n;
+    s->of_addresses = gathered(c, (enum policy_scope[]){SCOPE_ADDRESS}, &(struct str){0}, 1);
+    s->proxies = proxies_of(cfg, a);
     return c;
 }
 
@@ -161,7 +179,7 @@ static size_t policy_about(const struct limits_compiler *c, enum policy_scope sc
                            struct str subject)
 {
     size_t i;
-    bool whole = scope == SCOPE_ORG;
+    bool whole = scope == SCOPE_ORG || scope == SCOPE_ADDRESS;
     return (whole || subject.n) && names_find(&c->of[scope], subject, &i) ? i : SIZE_MAX;
 }
 

@@ -117,11 +117,12 @@ enum policy_scope {
     SCOPE_TEAM, /* these three only on the platform */
     SCOPE_SERVICE,
     SCOPE_APPLICATION,
+    SCOPE_ADDRESS, /* each address by itself */
 };
 
 /* Exactly one of them is set. */
 struct config_applies {
-    bool org;
+    bool org, address;
     struct str key, model;
     struct str team, service, application; /* of the platform */
 };
@@ -230,7 +231,9 @@ struct config {
     struct str *listen; /* "127.0.0.1:4090", "[::1]:4090", "unix:/run/accord.sock" */
     size_t n_listen;
     struct config_tls tls;
-    struct str data;            /* directory */
+    struct str data;             /* directory */
+    struct str *trusted_proxies; /* networks whose x-forwarded-for is believed */
+    size_t n_trusted_proxies;
     int64_t workers;            /* 0: as many as the cores it may use */
     struct str access_log;      /* "stderr", "off" or a path */
     bool environment_providers; /* make providers from API keys in the environment */

@@ -216,6 +216,15 @@ static const struct field settings_fields[] = {
      .rule = &rule_path,
      .fallback = "./data",
      .at = AT(config, data)},
+    {.name = "trusted_proxies",
+     .help =
+         "Addresses and networks whose x-forwarded-for is believed: proxies of your own in front "
+         "of it. `unix` stands for whoever comes over a unix socket.",
+     .type = FIELD_TEXTS,
+     .rule = &rule_network,
+     .max = 256,
+     .at = AT(config, trusted_proxies),
+     .at_n = AT(config, n_trusted_proxies)},
     {.name = "workers",
      .help = "How many event loops run; 0 means as many as the cores it may use.",
      .type = FIELD_INT,

@@ -138,6 +138,10 @@ static const struct field applies_fields[] = {
      .help = "Everybody together: true.",
      .type = FIELD_BOOL,
      .at = AT(config_applies, org)},
+    {.name = "address",
+     .help = "Each client address by itself: true. IPv6 counts by /64.",
+     .type = FIELD_BOOL,
+     .at = AT(config_applies, address)},
     {.name = "key",
      .help = "The id of a key, declared under keys or kept in the data directory.",
      .type = FIELD_REFERENCE,
@@ -177,10 +181,11 @@ static void finish_applies(struct kind_reader *r, const struct json *j, const st
                            void *to)
 {
     const struct config_applies *x = to;
-    int n = x->org + (x->key.n > 0) + (x->model.n > 0) + (x->team.n > 0) + (x->service.n > 0) +
-            (x->application.n > 0);
+    int n = x->org + x->address + (x->key.n > 0) + (x->model.n > 0) + (x->team.n > 0) +
+            (x->service.n > 0) + (x->application.n > 0);
     if (n != 1) {
-        mistake_add(r->mistakes, j, path, "exactly one is needed of {org: true}, {key: ID}%s",
+        mistake_add(r->mistakes, j, path,
+                    "exactly one is needed of {org: true}, {address: true}, {key: ID}%s",
                     r->platform ? ", {model: ID}, {team: ID}, {service: ID} and {application: ID}"
                                 : " and {model: ID}");
     }
@@ -264,6 +269,24 @@ static const struct field policy_fields[] = {
     {.name = "cache", .type = FIELD_LATER},
 };
 
+/* Of an address only what has a window: there may be very many of them. */
+static void check_address(struct kind_reader *r, const struct json *j, const struct path *path,
+                          const struct config_policy *p)
+{
+    if (p->masking.given || p->retry.given) {
+        mistake_add(r->mistakes, j, path,
+                    "masking and retry are not about addresses; put them into a policy of org, "
+                    "key or model");
+    }
+    for (size_t i = 0; i < p->n_limits; i++) {
+        if (p->limits[i].what == LIMIT_CONCURRENCY) {
+            mistake_add(r->mistakes, j, path,
+                        "concurrency of an address is not supported by this version; limit its "
+                        "requests per second");
+        }
+    }
+}
+
 static void finish(struct kind_reader *r, const struct json *j, const struct path *path, void *to)
 {
     struct config_policy *p = to;
@@ -277,12 +300,15 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
         {SCOPE_SERVICE, p->applies_to.service},
         {SCOPE_APPLICATION, p->applies_to.application},
     };
-    p->scope = SCOPE_ORG;
+    p->scope = p->applies_to.address ? SCOPE_ADDRESS : SCOPE_ORG;
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
         if (subjects[i].subject.n) {
             p->scope = subjects[i].scope;
             p->subject = subjects[i].subject;
         }
+    }
+    if (p->scope == SCOPE_ADDRESS) {
+        check_address(r, j, path, p);
     }
     if (p->masking.given && p->scope == SCOPE_SERVICE) {
         mistake_add(r->mistakes, j, path, "masking of a service is not supported by this version");

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "model/tariff.h"
 #include "model/zone.h"
+#include "net/network.h"
 
 static bool is_alnum(char c)
 {
@@ -268,6 +269,20 @@ const struct rule rule_listen = {
                ":[0-9]{1,5})$",
     .example = "127.0.0.1:4090",
     .check = check_listen,
+};
+
+static bool check_network(struct arena *a, struct str s, struct str *ret)
+{
+    struct network n;
+    (void)a;
+    *ret = s;
+    return network_read(s, &n);
+}
+
+const struct rule rule_network = {
+    .allowed = "an address, a network such as 10.0.0.0/8 or 2001:db8::/32, or unix",
+    .example = "10.0.0.0/8",
+    .check = check_network,
 };
 
 static bool check_path(struct arena *a, struct str s, struct str *ret)
