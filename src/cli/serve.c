@@ -18,6 +18,7 @@
 #include "cli/startup.h"
 #include "cli/welcome.h"
 #include "gateway/counter_journal.h"
+#include "gateway/shared.h"
 #include "gateway/worker.h"
 #include "ledger/writer.h"
 #include "platform/housekeeping.h"
@@ -39,6 +40,7 @@ struct server {
     struct timer changed;
     struct secret admin_link;
     struct counter_journal *journal; /* of limits and budgets */
+    struct shared *shared;           /* ... and other processes; NULL: none */
     struct record_ring *rings[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     struct str addresses[LISTEN_MAX]; /* as bound, with the real port */
@@ -90,6 +92,12 @@ static bool same_listen(const struct config *a, const struct config *b)
     return a->n_listen == b->n_listen;
 }
 
+static bool same_shared(const struct config_shared *a, const struct config_shared *b)
+{
+    return str_eq(secret_reveal(a->redis), secret_reveal(b->redis)) &&
+           a->lease_percent == b->lease_percent && a->when_unreachable == b->when_unreachable;
+}
+
 /* What a reload cannot change is said, so that nobody believes it was. */
 static void warn_of_restart(const struct config *old, const struct config *new)
 {
@@ -103,6 +111,7 @@ static void warn_of_restart(const struct config *old, const struct config *new)
         {"access_log", str_eq(old->access_log, new->access_log)},
         {"ledger (on or off)", !old->ledger.keep_days == !new->ledger.keep_days},
         {"ledger.spool_bytes", old->ledger.spool_bytes == new->ledger.spool_bytes},
+        {"shared", same_shared(&old->shared, &new->shared)},
         {"tls (on or off)", !old->tls.certificate.n == !new->tls.certificate.n},
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
@@ -352,6 +361,7 @@ static int start_workers(struct server *s, const struct config *c, int fds[WORKE
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the control thread's */
     counter_journal_start(s->journal);
+    shared_start(s->shared);
     int r = ledger_start(log, start_writer(s, c), s->rings, g->n_workers, &g->ledger);
     for (unsigned i = 0; r == 0 && i < g->n_workers; i++) {
         r = -pthread_create(&s->threads[i], NULL, run_worker, &g->workers[i]);
@@ -438,6 +448,11 @@ static int open_journal(struct server *s, const struct config *c)
         fprintf(stderr, "accord serve: the journal of limits in %s cannot be used: %s\n", dir,
                 strerror(-r));
     }
+    struct buf errors = {0};
+    if (r == 0 && (r = shared_open(&c->shared, dir, &s->shared, &errors)) < 0) {
+        fwrite(errors.p, 1, errors.n, stderr);
+    }
+    buf_free(&errors);
     return r;
 }
 
@@ -493,6 +508,8 @@ static int run(struct server *s)
         pthread_join(s->threads[i], NULL);
     }
     ledger_stop(s->gateway.ledger);
+    shared_stop(s->shared);
+    s->shared = NULL;
     counter_journal_stop(s->journal);
     s->journal = NULL;
     store_unwatch(s->platform.store, &s->watcher);
@@ -512,6 +529,7 @@ static void clean(struct server *s)
         }
     }
     free(s->gateway.workers);
+    shared_stop(s->shared);
     counter_journal_stop(s->journal);
     store_close(s->platform.store);
     timer_clear(&s->changed);

@@ -1,4 +1,5 @@
 #include "gateway/limits.h"
+#include "gateway/shared.h"
 
 #include "conflict/rate_limit.h"
 #include "dialect/bound.h"
@@ -105,7 +106,8 @@ static enum next refuse_budget(struct call *c, const struct snap_limit *l,
                                const struct limit_item *i, const struct limit_now *now)
 {
     const struct limit_rule *r = &l->rule;
-    uint64_t settled = limit_settled(r, now), least = i->may_shrink ? 1 : i->amount;
+    uint64_t settled = limit_settled(r, now) + atomic_load(&r->counter->others_settled),
+             least = i->may_shrink ? 1 : i->amount;
     struct str most = quantity(c, r->what, r->at_most), used = quantity(c, r->what, settled);
     struct call_error e = {.status = 402, .code = "budget_exceeded", .outcome = OUTCOME_REFUSED};
     /* Calls under way have reserved the rest, and most give some of it back. */
@@ -176,6 +178,31 @@ static enum next refuse_unpriced(struct call *c, const struct snap_limit *l,
                      STR_ARG(l->policy));
 }
 
+/* There is room, but the other processes do not know yet what was taken here. */
+static bool is_leased(const struct limit_item *i)
+{
+    return atomic_load(&i->rule->counter->lease) && i->left &&
+           (i->amount <= i->left || i->may_shrink);
+}
+
+static enum next refuse_leased(struct call *c, const struct snap_limit *l)
+{
+    enum { SOON_MS = 50, LATER_MS = 1000 };
+    bool soon = shared_reachable();
+    struct call_error e = {.status = soon ? 429 : 503,
+                           .code = soon ? "limit_busy" : "limits_unreachable",
+                           .outcome = OUTCOME_REFUSED,
+                           .retry_after_ms = (uint32_t)retry_after_spread(soon ? SOON_MS : LATER_MS,
+                                                                          worker_random(c->w)),
+                           .should_retry = true};
+    return call_fail(c, &e,
+                     soon ? "Policy %.*s is shared by several servers, and they do not know yet of "
+                            "the calls before this one. Try again."
+                          : "Policy %.*s is shared by several servers, which cannot hear of each "
+                            "other at this time. Try again later.",
+                     STR_ARG(l->policy));
+}
+
 static enum next refuse(struct call *c, const struct limit_item *i, const struct limit_now *now)
 {
     const struct snap_limit *l = limit_of(i);
@@ -185,6 +212,9 @@ static enum next refuse(struct call *c, const struct limit_item *i, const struct
     charge->wait_us = limit_wait_us(&l->rule, i->may_shrink ? 1 : i->amount, now);
     atomic_fetch_add_explicit(&l->counter->refused, 1, memory_order_relaxed);
     c->w->metrics.refused_by_limit++;
+    if (is_leased(i)) {
+        return refuse_leased(c, l);
+    }
     return l->budget ? refuse_budget(c, l, i, now) : refuse_rate(c, l, i, charge->wait_us, now);
 }
 

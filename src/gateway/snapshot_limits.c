@@ -2,12 +2,14 @@
 
 #include "model/names.h"
 #include "model/rule.h"
+#include "net/loop.h"
 
 enum { SCOPES = SCOPE_ADDRESS + 1 };
 
 struct limits_compiler {
     struct arena *a, *scratch;
     const struct config *config;
+    struct limit_now now;
     struct snap_limit *all;
     size_t *first;            /* of each policy, in `all`; one more at the end */
     size_t *next;             /* the next policy about the same; SIZE_MAX: none */
@@ -72,6 +74,7 @@ static void add_counter(struct limits_compiler *c, const struct config_policy *p
     l->number = (uint16_t)(i - c->first[p - c->config->policies]);
     l->counter = counter_take(name, r->per, r->zone);
     r->counter = &l->counter->limit;
+    counter_limit(l->counter, r->at_most, &c->now);
     if (p->scope == SCOPE_ADDRESS) {
         counter_by_address(l->counter);
     }
@@ -138,7 +141,8 @@ struct limits_compiler *limits_compile(struct snapshot *s, struct arena *a, stru
     const struct config *cfg = s->config;
     struct limits_compiler *c = arena_zalloc(scratch, sizeof *c);
     size_t n = 0;
-    *c = (struct limits_compiler){.a = a, .scratch = scratch, .config = cfg};
+    *c = (struct limits_compiler){
+        .a = a, .scratch = scratch, .config = cfg, .now = counter_now(clock_us(), clock_wall_us())};
     for (size_t i = 0; i < cfg->n_policies; i++) {
         n += cfg->policies[i].n_limits + cfg->policies[i].n_budgets;
     }

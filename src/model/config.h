@@ -222,6 +222,15 @@ struct config_ledger {
     int64_t spool_bytes; /* 0: nothing is spooled */
 };
 
+enum unreachable { UNREACHABLE_REFUSE, UNREACHABLE_ALLOW };
+
+/* Counters of limits that several servers share. */
+struct config_shared {
+    struct secret redis; /* redis://...; empty: each server counts for itself */
+    int64_t lease_percent;
+    enum unreachable when_unreachable;
+};
+
 struct config_responses {
     int64_t keep_days; /* 0: none is kept */
 };
@@ -241,6 +250,7 @@ struct config {
     struct config_limits limits;
     struct config_fetch fetch;
     struct config_database database;
+    struct config_shared shared;
     struct config_responses responses;
     struct config_ledger ledger;
     struct config_provider *providers;

@@ -142,6 +142,39 @@ static const struct kind kind_database = {
     KIND_FIELDS(database_fields),
 };
 
+static const char *const when_unreachable[] = {"refuse", "allow", NULL};
+
+static const struct field shared_fields[] = {
+    {.name = "redis",
+     .help = "A Redis or Valkey in which several servers with the same policies count together.",
+     .type = FIELD_SECRET,
+     .rule = &rule_redis_url,
+     .fallback_help = "each server counts for itself",
+     .at = AT(config_shared, redis)},
+    {.name = "lease_percent",
+     .help = "How much of a limit a server may give away before the others know of it, in percent "
+             "of the limit; one call in any case.",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 100,
+     .fallback = "5",
+     .at = AT(config_shared, lease_percent)},
+    {.name = "when_unreachable",
+     .help = "What becomes of calls under limits when that is used up and Redis does not answer: "
+             "they are refused with 503 (refuse), or each server counts for itself (allow).",
+     .type = FIELD_CHOICE,
+     .choices = when_unreachable,
+     .fallback = "refuse",
+     .at = AT(config_shared, when_unreachable)},
+};
+
+static const struct kind kind_shared = {
+    .name = "setting of what is shared",
+    .help = "Where several servers count limits and budgets together.",
+    .size = sizeof(struct config_shared),
+    KIND_FIELDS(shared_fields),
+};
+
 static const struct field responses_fields[] = {
     {.name = "keep_days",
      .help =
@@ -265,6 +298,11 @@ static const struct field settings_fields[] = {
      .type = FIELD_OBJECT,
      .kind = &kind_database,
      .at = AT(config, database)},
+    {.name = "shared",
+     .help = "Where several servers count limits and budgets together.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_shared,
+     .at = AT(config, shared)},
     {.name = "responses",
      .help = "What is kept of calls to /v1/responses.",
      .type = FIELD_OBJECT,

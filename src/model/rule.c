@@ -321,6 +321,20 @@ static bool check_database_url(struct arena *a, struct str s, struct str *ret)
            (str_starts(s, STR("postgresql://")) || str_starts(s, STR("postgres://")));
 }
 
+static bool check_redis_url(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    return is_visible(s, 9, 2048) && str_starts(s, STR("redis://"));
+}
+
+const struct rule rule_redis_url = {
+    .allowed =
+        "redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]; TLS is not supported by this version",
+    .example = "redis://127.0.0.1:6379",
+    .check = check_redis_url,
+};
+
 const struct rule rule_database_url = {
     .allowed = "postgresql://USER:PASSWORD@HOST:PORT/NAME",
     .pattern = "^postgres(ql)?://\\S*$",
