@@ -65,6 +65,8 @@ struct snap_key {
     const struct snap_limits *limits; /* NULL: none */
     struct snap_retry retry;
     uint32_t masking; /* the number of its set of policies */
+    uint32_t shed_at; /* load of a worker (admit.c) from which on its calls are refused */
+    enum priority priority;
 };
 
 /* A credential of Amazon's, which signs instead of being sent. */
@@ -175,6 +177,7 @@ struct snapshot {
     size_t n_models;
     const struct snap_limit *limits; /* all */
     size_t n_limits;
+    uint32_t full_load; /* of a worker: calls under way, and what stands for its being late */
     const struct snap_limits *of_addresses; /* what holds for each client address; NULL: nothing */
     const struct network *proxies;          /* config->n_trusted_proxies */
     struct snap_retry retry;                /* of everybody */

@@ -479,7 +479,10 @@ static void compile_models(struct compiler *c)
 static void add_key(struct compiler *c, const struct snap_key *k)
 {
     struct snapshot *s = c->s;
-    s->keys[s->n_keys++] = *k;
+    struct snap_key *to = &s->keys[s->n_keys++];
+    *to = *k;
+    to->priority = priority_of_key(c->limits, k->id, k->application, k->team);
+    to->shed_at = load_of_priority(s->full_load, to->priority);
     for (uint64_t i = table_digest(k->digest) ^ s->_seed;; i++) {
         uint32_t *slot = &s->_key_slots[i & s->_key_mask];
         if (!*slot) {

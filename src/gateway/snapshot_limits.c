@@ -166,6 +166,7 @@ struct limits_compiler *limits_compile(struct snapshot *s, struct arena *a, stru
     }
     s->limits = c->all;
     s->n_limits = n;
+    s->full_load = cfg->limits.max_inflight ? (uint32_t)cfg->limits.max_inflight : 1 << 30;
     s->of_addresses = gathered(c, (enum policy_scope[]){SCOPE_ADDRESS}, &(struct str){0}, 1);
     s->proxies = proxies_of(cfg, a);
     return c;
@@ -248,6 +249,29 @@ const struct snap_limits *limits_of_key(struct limits_compiler *c, struct str ke
     const struct snap_limits *l = gathered(c, scopes, subjects, 3);
     names_add(&c->application, application, (size_t)l, NULL);
     return l;
+}
+
+enum priority priority_of_key(const struct limits_compiler *c, struct str key,
+                              struct str application, struct str team)
+{
+    static const enum policy_scope scopes[] = {SCOPE_KEY, SCOPE_APPLICATION, SCOPE_TEAM, SCOPE_ORG};
+    const struct str subjects[] = {key, application, team, {0}};
+    enum priority found = PRIORITIES;
+    for (size_t k = 0; k < 4 && found == PRIORITIES; k++) { /* of several for one the last counts */
+        for (size_t i = policy_about(c, scopes[k], subjects[k]); i != SIZE_MAX; i = c->next[i]) {
+            enum priority p = c->config->policies[i].priority;
+            found = p == PRIORITIES ? found : p;
+        }
+    }
+    return found == PRIORITIES ? PRIORITY_NORMAL : found;
+}
+
+uint32_t load_of_priority(uint32_t full, enum priority p)
+{
+    static const unsigned percent[PRIORITIES] = {
+        [PRIORITY_LOW] = 75, [PRIORITY_NORMAL] = 90, [PRIORITY_HIGH] = 100};
+    uint64_t load = ((uint64_t)full * percent[p] + 99) / 100;
+    return (uint32_t)load;
 }
 
 const struct snap_limits *limits_of_models(struct limits_compiler *c, const struct str *models,

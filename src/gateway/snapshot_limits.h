@@ -17,4 +17,9 @@ const struct snap_limits *limits_of_key(struct limits_compiler *c, struct str ke
 const struct snap_limits *limits_of_models(struct limits_compiler *c, const struct str *models,
                                            size_t n);
 
+/* The priority of a key's calls; and from which load on they are refused when `full` is all of it. */
+enum priority priority_of_key(const struct limits_compiler *c, struct str key,
+                              struct str application, struct str team);
+uint32_t load_of_priority(uint32_t full, enum priority p);
+
 #endif

@@ -159,6 +159,9 @@ struct config_budget {
     enum unpriced unpriced;
 };
 
+/* Who is refused last when the server has too much to do. */
+enum priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITIES };
+
 struct config_retry {
     bool given;
     int64_t attempts;    /* 0: not said */
@@ -172,6 +175,7 @@ struct config_policy {
     size_t n_limits;
     struct config_budget *budgets;
     size_t n_budgets;
+    enum priority priority; /* PRIORITIES: not said */
     struct config_retry retry;
     struct config_masking masking;
     /* The same once more, as the compiler wants it: */
@@ -198,6 +202,8 @@ struct config_limits {
     int64_t max_body_bytes;   /* 64 MiB */
     int64_t max_header_bytes; /* 64 KiB */
     int64_t max_connections;  /* per worker: 50000 */
+    int64_t max_inflight;     /* calls, per worker: 20000; 0: no bound */
+    int64_t max_delay_ms;     /* of a worker's loop: 1000; 0: no bound */
 };
 
 /* What requests name by URL, for providers that take data only. */

@@ -54,6 +54,24 @@ static const struct field limits_fields[] = {
      .max = 10000000,
      .fallback = "50000",
      .at = AT(config_limits, max_connections)},
+    {.name = "max_inflight",
+     .help = "Most calls under way in one worker; beyond it they are answered 503, those of low "
+             "priority from three quarters of it on, normal ones from nine tenths. 0 means no "
+             "bound.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 10000000,
+     .fallback = "20000",
+     .at = AT(config_limits, max_inflight)},
+    {.name = "max_delay_ms",
+     .help = "How late a worker may be with what it has to do; beyond it calls of low priority are "
+             "answered 503, beyond twice as much normal ones, beyond four times all. 0 means no "
+             "bound.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 3600000,
+     .fallback = "1000",
+     .at = AT(config_limits, max_delay_ms)},
 };
 
 static const struct kind kind_limits = {

@@ -6,6 +6,7 @@
 static const char *const whats[] = {"concurrency",   "requests", "input_tokens",
                                     "output_tokens", "tokens",   NULL};
 static const char *const pers[] = {"second", "minute", "hour", "day", "month", NULL};
+static const char *const priorities[] = {"low", "normal", "high", NULL};
 static const char *const unpriced[] = {"pass", "refuse", NULL};
 
 #define PER_HELP                                                                                   \
@@ -259,6 +260,14 @@ static const struct field policy_fields[] = {
      .optional = true,
      .at = AT(config_policy, masking),
      .at_n = AT(config_policy, masking.given)},
+    {.name = "priority",
+     .help =
+         "Whose calls are refused first when the server has too much to do: low ones, high ones "
+         "last. That of the key counts, then of its application, its team, of everybody.",
+     .type = FIELD_CHOICE,
+     .choices = priorities,
+     .fallback_help = "what a wider policy says, and normal when none does",
+     .at = AT(config_policy, priority)},
     {.name = "retry",
      .help = "How often a call is tried, and how long.",
      .type = FIELD_OBJECT,
@@ -309,6 +318,14 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
     }
     if (p->scope == SCOPE_ADDRESS) {
         check_address(r, j, path, p);
+    }
+    const struct json *priority = json_get(j, STR("priority"));
+    if (!priority || priority->type == JSON_NULL) {
+        p->priority = PRIORITIES;
+    } else if (p->scope == SCOPE_MODEL || p->scope == SCOPE_SERVICE || p->scope == SCOPE_ADDRESS) {
+        mistake_add(r->mistakes, priority, path,
+                    "priority is about who calls: put it into a policy of org, team, application "
+                    "or key");
     }
     if (p->masking.given && p->scope == SCOPE_SERVICE) {
         mistake_add(r->mistakes, j, path, "masking of a service is not supported by this version");
