@@ -438,6 +438,15 @@ static int open_platform(struct server *s, struct snapshot_input *in, struct buf
     return r;
 }
 
+static void tell_shared(bool up, const char *why)
+{
+    if (up) {
+        say("info", "shared limits: Redis answers");
+    } else {
+        say("warning", "shared limits: Redis cannot be used: %s; tried again until it can", why);
+    }
+}
+
 /* What limits and budgets have counted in earlier lives, before anything counts on. */
 static int open_journal(struct server *s, const struct config *c)
 {
@@ -449,7 +458,7 @@ static int open_journal(struct server *s, const struct config *c)
                 strerror(-r));
     }
     struct buf errors = {0};
-    if (r == 0 && (r = shared_open(&c->shared, dir, &s->shared, &errors)) < 0) {
+    if (r == 0 && (r = shared_open(&c->shared, dir, tell_shared, &s->shared, &errors)) < 0) {
         fwrite(errors.p, 1, errors.n, stderr);
     }
     buf_free(&errors);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,6 +67,9 @@ struct shared {
     redisContext *redis; /* NULL: not connected */
     char sha[41];
     uint64_t tried_ms;
+    shared_tell tell;
+    bool told_down;
+    char why[128]; /* it cannot be used */
     struct told batch[BATCH];
     size_t n;
     pthread_t thread;
@@ -88,14 +92,27 @@ struct shared_stats shared_stats(void)
 
 /* ---- the connection ---- */
 
+static void note_why(struct shared *s, const char *why)
+{
+    if (!s->why[0]) {
+        snprintf(s->why, sizeof s->why, "%s", why);
+    }
+}
+
 static void disconnect(struct shared *s)
 {
     if (s->redis) {
+        note_why(s, s->redis->err ? s->redis->errstr : "its answer is not what was asked for");
         redisFree(s->redis);
         s->redis = NULL;
         failures++;
     }
     reachable = false;
+    if (!s->told_down) {
+        s->tell(false, s->why);
+    }
+    s->told_down = true;
+    s->why[0] = 0;
 }
 
 /* Whether the server has done it. */
@@ -105,6 +122,9 @@ static bool done(struct shared *s, int argc, const char **argv, char *ret_text, 
     bool ok = r && r->type != REDIS_REPLY_ERROR;
     if (ok && ret_text && r->type == REDIS_REPLY_STRING && (size_t)r->len < cap) {
         memcpy(ret_text, r->str, (size_t)r->len + 1);
+    }
+    if (r && !ok) {
+        note_why(s, r->str);
     }
     if (r) {
         freeReplyObject(r);
@@ -144,6 +164,8 @@ static bool connected(struct shared *s, uint64_t now_ms)
         return false;
     }
     reachable = true;
+    s->told_down = false;
+    s->tell(true, NULL);
     return true;
 }
 
@@ -204,6 +226,9 @@ static void send_batch(struct shared *s, uint64_t now_ms)
     for (size_t i = 0; ok && i < s->n; i++) {
         ok = redisGetReply(s->redis, &reply) == REDIS_OK;
         const redisReply *r = ok ? reply : NULL;
+        if (ok && r->type == REDIS_REPLY_ERROR) {
+            note_why(s, r->str);
+        }
         ok = ok && r->type == REDIS_REPLY_ARRAY && r->elements == 2;
         if (ok) {
             note(&s->batch[i], r, now_ms);
@@ -387,8 +412,8 @@ static void shared_free(struct shared *s)
     free(s);
 }
 
-int shared_open(const struct config_shared *c, const char *dir, struct shared **ret,
-                struct buf *errors)
+int shared_open(const struct config_shared *c, const char *dir, shared_tell tell,
+                struct shared **ret, struct buf *errors)
 {
     if (secret_empty(c->redis)) {
         *ret = NULL;
@@ -396,6 +421,7 @@ int shared_open(const struct config_shared *c, const char *dir, struct shared **
     }
     struct shared *s = mem_zalloc(sizeof *s);
     s->when_unreachable = c->when_unreachable;
+    s->tell = tell;
     s->sequence = clock_wall_us(); /* after those of an earlier life */
     int r = read_id(s, dir);
     if (r < 0) {

@@ -24,10 +24,14 @@
 struct config_shared;
 struct shared;
 
+/* Called by the thread of shared limits when Redis answers, and when it does not any more and why. */
+typedef void (*shared_tell)(bool up, const char *why);
+
 /* NULL is returned, and 0, when nothing is shared. The id of this process is kept in `dir`, so that after a restart it is
  * still the same. 0, -errno, or -EINVAL with a line in `errors`. */
 __attribute__((warn_unused_result)) int shared_open(const struct config_shared *c, const char *dir,
-                                                    struct shared **ret, struct buf *errors);
+                                                    shared_tell tell, struct shared **ret,
+                                                    struct buf *errors);
 void shared_start(struct shared *s); /* NULL is allowed */
 /* Tells what is left to tell, for a second at most. */
 void shared_stop(struct shared *s);

@@ -205,6 +205,15 @@ def restart(server, config):
     return Accord(server.directory, config)
 
 
+def test_a_wrong_password_is_told_once(start, upstream, redis):
+    config = sharing(upstream, redis, policy([{"what": "requests", "at_most": 20, "per": "hour"}]))
+    config["shared"]["redis"] = redis.url.replace(redis.password, "canary-of-a-wrong-one")
+    a = start(config)
+    wait_for(lambda: a.metric("accord_limits_shared_failures_total") >= 3, what="some attempts")
+    assert a.stderr().count("Redis cannot be used") == 1
+    assert "WRONGPASS" in a.stderr() and "canary" not in a.stderr()
+
+
 def test_the_password_is_not_shown(start, upstream, redis):
     config = sharing(upstream, redis, policy([{"what": "requests", "at_most": 20, "per": "hour"}]))
     a = start(config)
