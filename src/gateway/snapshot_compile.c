@@ -4,17 +4,15 @@
 #include <stdlib.h>
 
 #include "base/must.h"
-#include "conflict/http_date.h"
-#include "conflict/lifecycle.h"
 #include "dialect/format.h"
 #include "gateway/health_of.h"
 #include "gateway/snapshot_attempt.h"
+#include "gateway/snapshot_lifecycle.h"
 #include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
 #include "gateway/snapshot_table.h"
 #include "gateway/snapshot_upstream.h"
-#include "http/query.h"
 #include "model/names.h"
 
 static uint32_t table_mask(size_t n)
@@ -298,39 +296,6 @@ static struct snap_retry retry_for(const struct compiler *c, enum policy_scope s
     return names_find(&c->retry_of[scope], subject, &at) ? c->retries[at] : (struct snap_retry){0};
 }
 
-/* Escaped: a model's name may hold what no link may (RFC 8288, 3). */
-static struct str model_link(struct compiler *c, struct str name)
-{
-    struct buf b = {.arena = c->a};
-    buf_addz(&b, "/v1/models/");
-    url_encode(&b, name);
-    return buf_str(&b);
-}
-
-static void compile_lifecycle(struct compiler *c, const struct config_model *from,
-                              struct snap_model *m)
-{
-    struct buf b = {.arena = c->a};
-    int64_t deprecated_us = 0, sunset_us = 0;
-    if (!from->deprecated_at.n && !from->sunset_at.n) {
-        return;
-    }
-    (void)!time_parse(from->deprecated_at, &deprecated_us); /* 0 when it is not given */
-    (void)!time_parse(from->sunset_at, &sunset_us);
-    struct lifecycle l = {.deprecated_s = deprecated_us / 1000000,
-                          .sunset_s = sunset_us / 1000000,
-                          .about = from->notice};
-    if (!l.about.n) {
-        l.about = model_link(c, from->id);
-    }
-    l.successor = from->successor.n ? model_link(c, from->successor) : l.successor;
-    m->successor = from->successor;
-    lifecycle_fields(&b, &l);
-    m->lifecycle = buf_str(&b);
-    m->deprecated_us = (uint64_t)deprecated_us;
-    m->sunset_us = (uint64_t)sunset_us;
-}
-
 static const struct model_facts *facts_of(const struct snap_target *t)
 {
     return t->provider->sim ? NULL : facts_find(t->provider->vendor, t->model);
@@ -370,7 +335,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .hedge = m->hedge.given ? &m->hedge : NULL,
                              .masking = masks_of_models(c->masks, &m->id, 1),
                              .limits = limits_of_models(c->limits, &m->id, 1)};
-    compile_lifecycle(c, m, &out);
+    compile_lifecycle(c->a, m, &out);
     out.name = m->id;
     insert_model(c, out);
 }

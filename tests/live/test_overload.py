@@ -72,7 +72,7 @@ def test_the_least_important_are_refused_first(start, upstream, held):
     assert accord.get("/v1/models").status == 200
     shed = {name: accord.metrics()[f'accord_shed_total{{priority="{name}"}}'] for name in KEYS}
     assert shed == {"low": 2, "normal": 1, "high": 1}
-    assert len(upstream.requests) == 20
+    wait_for(lambda: len(upstream.requests) == 20, what="the others to be at the upstream")
     held.set()
     for connection in waiting:
         assert connection.read_response().status == 200
