@@ -14,13 +14,13 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 unreachable=75
 
 build_packages='gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libsodium-dev libsqlite3-dev libpq-dev
-    libyaml-dev libvectorscan-dev libpcre2-dev libjemalloc-dev ca-certificates tzdata'
+    libhiredis-dev libyaml-dev libvectorscan-dev libpcre2-dev libjemalloc-dev ca-certificates tzdata'
 test_packages='libcurl4-openssl-dev libclang-rt-14-dev libcmocka-dev libc6-dbg python3-venv python3-pip
     python3-pytest python3-pytest-timeout postgresql'
 # For these the command counts, not the package: another package, or none, may have brought it.
 test_commands='clang:clang clang-format:clang-format llvm-symbolizer:llvm valgrind:valgrind
     strace:strace nginx:nginx-light haproxy:haproxy shellcheck:shellcheck git:git
-    curl:curl openssl:openssl ps:procps npm:npm node:nodejs'
+    curl:curl openssl:openssl redis-server:redis-server ps:procps npm:npm node:nodejs'
 
 say()
 {

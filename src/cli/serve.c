@@ -18,6 +18,7 @@
 #include "cli/startup.h"
 #include "cli/welcome.h"
 #include "gateway/counter_journal.h"
+#include "gateway/shared.h"
 #include "gateway/worker.h"
 #include "ledger/sql.h"
 #include "ledger/writer.h"
@@ -42,6 +43,7 @@ struct server {
     struct alerts alerts;
     struct secret admin_link;
     struct counter_journal *journal; /* of limits and budgets */
+    struct shared *shared;           /* ... and other processes; NULL: none */
     struct record_ring *rings[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     struct str addresses[LISTEN_MAX]; /* as bound, with the real port */
@@ -98,6 +100,12 @@ static bool same_listen(const struct config *a, const struct config *b)
     return a->n_listen == b->n_listen;
 }
 
+static bool same_shared(const struct config_shared *a, const struct config_shared *b)
+{
+    return str_eq(secret_reveal(a->redis), secret_reveal(b->redis)) &&
+           a->lease_percent == b->lease_percent && a->when_unreachable == b->when_unreachable;
+}
+
 /* What a reload cannot change is said, so that nobody believes it was. */
 static void warn_of_restart(const struct config *old, const struct config *new)
 {
@@ -111,6 +119,7 @@ static void warn_of_restart(const struct config *old, const struct config *new)
         {"access_log", str_eq(old->access_log, new->access_log)},
         {"ledger (on or off)", !old->ledger.keep_days == !new->ledger.keep_days},
         {"ledger.spool_bytes", old->ledger.spool_bytes == new->ledger.spool_bytes},
+        {"shared", same_shared(&old->shared, &new->shared)},
         {"tls (on or off)", !old->tls.certificate.n == !new->tls.certificate.n},
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
@@ -361,6 +370,7 @@ static int start_workers(struct server *s, const struct config *c, int fds[WORKE
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the control thread's */
     counter_journal_start(s->journal);
+    shared_start(s->shared);
     int r = ledger_start(log, start_writer(s, c), s->rings, g->n_workers, &g->ledger);
     if (r == 0) {
         alerts_start(&s->alerts, s->control, g->ledger, say_line);
@@ -448,6 +458,15 @@ static int open_platform(struct server *s, struct snapshot_input *in, struct buf
     return r;
 }
 
+static void tell_shared(bool up, const char *why)
+{
+    if (up) {
+        say("info", "shared limits: Redis answers");
+    } else {
+        say("warning", "shared limits: Redis cannot be used: %s; tried again until it can", why);
+    }
+}
+
 /* What limits and budgets have counted in earlier lives, before anything counts on. */
 static int open_journal(struct server *s, const struct config *c)
 {
@@ -458,6 +477,11 @@ static int open_journal(struct server *s, const struct config *c)
         fprintf(stderr, "accord serve: the journal of limits in %s cannot be used: %s\n", dir,
                 strerror(-r));
     }
+    struct buf errors = {0};
+    if (r == 0 && (r = shared_open(&c->shared, dir, tell_shared, &s->shared, &errors)) < 0) {
+        fwrite(errors.p, 1, errors.n, stderr);
+    }
+    buf_free(&errors);
     return r;
 }
 
@@ -514,6 +538,8 @@ static int run(struct server *s)
         pthread_join(s->threads[i], NULL);
     }
     ledger_stop(s->gateway.ledger);
+    shared_stop(s->shared);
+    s->shared = NULL;
     counter_journal_stop(s->journal);
     s->journal = NULL;
     store_unwatch(s->platform.store, &s->watcher);
@@ -533,6 +559,7 @@ static void clean(struct server *s)
         }
     }
     free(s->gateway.workers);
+    shared_stop(s->shared);
     counter_journal_stop(s->journal);
     store_close(s->platform.store);
     timer_clear(&s->changed);

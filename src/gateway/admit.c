@@ -56,8 +56,26 @@ static enum next take_all(struct call *c, const struct snap_limits *all, bool *r
     return NEXT;
 }
 
+/* There is too much to do: who matters least is told to come back, before anything is done for it. */
+static enum next shed(struct call *c)
+{
+    struct call_error e = {.status = 503,
+                           .code = "overloaded",
+                           .outcome = OUTCOME_REFUSED,
+                           .retry_after_ms =
+                               (uint32_t)retry_after_spread(1000, worker_random(c->w)),
+                           .should_retry = true};
+    c->w->metrics.shed[c->key->priority]++;
+    return call_fail(c, &e,
+                     "The server has more to do than it can, and calls of this priority wait. Try "
+                     "again later.");
+}
+
 enum next stage_admit(struct call *c)
 {
+    if ((uint64_t)c->w->metrics.inflight + c->w->late_load >= c->key->shed_at) {
+        return shed(c);
+    }
     c->w->metrics.inflight++;
     c->admitted = true;
     const struct snap_limits *l = c->key->limits;
@@ -68,7 +86,9 @@ enum next admit_model(struct call *c)
 {
     const struct snap_limits *l = c->model->limits;
     enum next n = l && l->n_at_once && !c->limited_model ? take_all(c, l, &c->limited_model) : NEXT;
-    return n == NEXT && (l || c->key->limits) && !c->charge ? limits_reserve(c) : n;
+    return n == NEXT && (l || c->key->limits || c->hold->snap->of_addresses) && !c->charge
+               ? limits_reserve(c)
+               : n;
 }
 
 void admit_release(struct call *c)

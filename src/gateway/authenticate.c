@@ -3,7 +3,7 @@
 
 #include "base/same.h"
 #include "dialect/sigv4.h"
-#include "gateway/call.h"
+#include "gateway/limits.h"
 
 struct found {
     struct str secret;
@@ -122,6 +122,9 @@ enum next stage_authenticate(struct call *c)
                                                           : NEXT;
     }
     c->w->metrics.unauthenticated++;
+    if (c->hold->snap->of_addresses && limits_stranger(c) == DONE) {
+        return DONE;
+    }
     if (f.malformed) {
         e.code = "invalid_key";
         return call_fail(c, &e,

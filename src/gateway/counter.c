@@ -14,6 +14,7 @@ static struct {
     struct counter *taken; /* off the list, not handed out yet; the journal's */
     _Atomic bool asleep;
     void (*_Atomic wake)(void);
+    _Atomic unsigned lease_percent;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static size_t place_of(const uint8_t *digest)
@@ -81,9 +82,66 @@ struct counter *counter_take(struct str name, enum limit_per per, const struct z
     return c;
 }
 
+void counter_by_address(struct counter *c)
+{
+    pthread_mutex_lock(&all.lock);
+    if (!c->addresses) {
+        c->addresses = address_table_new();
+    }
+    pthread_mutex_unlock(&all.lock);
+}
+
 void counter_drop(struct counter *c)
 {
     atomic_fetch_sub(&c->_refs, 1);
+}
+
+/* ---- shared with other processes ---- */
+
+void counters_share(unsigned lease_percent)
+{
+    all.lease_percent = lease_percent;
+}
+
+uint64_t counter_lease(const struct counter *c)
+{
+    uint64_t lease =
+        c->at_most / 100 * all.lease_percent + c->at_most % 100 * all.lease_percent / 100;
+    return c->addresses || c->per == PER_NOTHING || !all.lease_percent ? 0 : lease ? lease : 1;
+}
+
+void counter_limit(struct counter *c, uint64_t at_most, const struct limit_now *now)
+{
+    const struct limit_rule r = {.per = c->per, .zone = c->zone, .counter = &c->limit};
+    c->at_most = at_most;
+    uint64_t lease = counter_lease(c);
+    if (lease && !atomic_load(&c->limit.lease)) { /* what an earlier life has taken was told then */
+        atomic_store(&c->limit.known, limit_taken(&r, now));
+    }
+    atomic_store(&c->limit.lease, lease);
+}
+
+size_t counters_shared(struct counter **to, size_t cap, size_t *at)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&all.lock);
+    for (; all.slot && *at <= all.mask; ++*at) {
+        size_t was = n;
+        for (struct counter *c = all.slot[*at]; c && n < cap; c = c->_next) {
+            if (counter_lease(c)) {
+                atomic_fetch_add(&c->_refs, 1);
+                to[n++] = c;
+            }
+        }
+        if (n == cap) { /* the place is looked at again: it may not have been all of it */
+            while (n > was) {
+                atomic_fetch_sub(&to[--n]->_refs, 1);
+            }
+            break;
+        }
+    }
+    pthread_mutex_unlock(&all.lock);
+    return n;
 }
 
 /* ---- the list of those that have changed ---- */
@@ -154,6 +212,7 @@ void counters_sweep(const struct limit_now *now)
         while (*at) {
             struct counter *c = *at;
             bool any = c->per != PER_NOTHING && limit_sweep(&c->limit, c->per, c->zone, now);
+            any = (c->addresses && address_table_sweep(c->addresses, c->per, c->zone, now)) || any;
             if (any || atomic_load(&c->_refs) || atomic_load(&c->running) ||
                 atomic_load(&c->changed)) {
                 at = &c->_next;
@@ -161,6 +220,7 @@ void counters_sweep(const struct limit_now *now)
             }
             *at = c->_next;
             all.n--;
+            address_table_free(c->addresses);
             free(c);
         }
     }

@@ -6,6 +6,7 @@
 #ifndef GATEWAY_COUNTER_H
 #define GATEWAY_COUNTER_H
 
+#include "policy/address_table.h"
 #include "policy/limit.h"
 
 enum { COUNTER_DIGEST = 16, CACHE_LINE = 64 };
@@ -15,9 +16,15 @@ struct counter {
     _Alignas(CACHE_LINE) _Atomic int64_t running;    /* calls under way, of concurrency */
     _Atomic uint64_t refused, exceeded;              /* calls */
     _Atomic bool changed;                            /* on the list, or about to be */
+    struct address_table *addresses; /* of a policy about each address; NULL: `limit` counts */
     struct counter *_next_changed;
     _Alignas(CACHE_LINE) _Atomic uint32_t _refs;
     enum limit_per per;
+    _Atomic uint64_t at_most; /* of the latest snapshot that has it */
+    struct shared_state {     /* shared.c: of its thread alone */
+        uint64_t tick, seen_ms, told_ms, told, told_settled;
+        bool asked;
+    } shared;
     const struct zone
         *_Atomic zone; /* NULL: UTC, or the counter was read and nobody has taken it yet */
     uint8_t digest[COUNTER_DIGEST];
@@ -34,10 +41,21 @@ static inline struct limit_now counter_now(uint64_t mono_us, uint64_t wall_us)
 
 /* The counter of that name, made when it is new; the caller drops it. */
 struct counter *counter_take(struct str name, enum limit_per per, const struct zone *zone);
+/* It is to count for each client address. The control thread, before calls see it. */
+void counter_by_address(struct counter *c);
 void counter_drop(struct counter *c); /* any thread */
 
 /* Something was settled: the journal is to know. Any thread, no locks. */
 void counter_changed(struct counter *c);
+
+/* Every counter is shared with other processes from now on, and gives away so many percent of its limit before they know
+ * (0: none is). Before the first is taken. */
+void counters_share(unsigned lease_percent);
+/* The limit of a counter, which decides how large its lease is. The control thread, before calls see it. */
+void counter_limit(struct counter *c, uint64_t at_most, const struct limit_now *now);
+uint64_t counter_lease(const struct counter *c); /* 0: it is not shared */
+/* What is shared, with a reference for each; the caller drops them. */
+size_t counters_shared(struct counter **to, size_t cap, size_t *at);
 
 /* ---- for the journal ---- */
 

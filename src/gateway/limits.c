@@ -1,4 +1,5 @@
 #include "gateway/limits.h"
+#include "gateway/shared.h"
 
 #include "conflict/rate_limit.h"
 #include "dialect/bound.h"
@@ -17,26 +18,30 @@ static const struct snap_limit *limit_of(const struct limit_item *i)
 
 /* ---- what the call may use ---- */
 
-/* The dearest of the model's targets: which one it will be is not known yet. -1: none has a price. */
-static int64_t price_bound(struct call *c, int64_t input, int64_t output)
+/* The dearest of the model's targets: which one it will be is not known yet. `*ret_unpriced`: the first one whose price is
+ * not known; NULL: all are. */
+static uint64_t price_bound(struct call *c, int64_t input, int64_t output,
+                            const struct snap_target **ret_unpriced)
 {
     const struct usage u = {.input = input, .output = output};
     const struct snap_target *was = c->target;
-    int64_t most = -1;
+    int64_t most = 0;
+    *ret_unpriced = NULL;
     for (uint32_t i = 0; i < c->model->n_targets; i++) {
         c->target = &c->model->targets[i];
         int64_t cost = price_cost(call_price(c), &u);
+        *ret_unpriced = cost < 0 && !*ret_unpriced ? c->target : *ret_unpriced;
         most = cost > most ? cost : most;
     }
     c->target = was;
-    return most;
+    return (uint64_t)most;
 }
 
 struct needs {
     uint64_t amount[LIMIT_WHATS];
-    bool unbounded; /* how much is written is up to the model */
-    int64_t usual;  /* so much less is usually written, then */
-    bool unpriced;
+    bool unbounded;                     /* how much is written is up to the model */
+    int64_t usual;                      /* so much less is usually written, then */
+    const struct snap_target *unpriced; /* NULL: what the call may cost is known */
 };
 
 /* How much a call may write that does not say so is the model's own bound, or a guess; when less is left, it takes that
@@ -61,9 +66,9 @@ static struct needs needs_of(struct call *c, struct charge *charge)
     n.amount[LIMIT_INPUT_TOKENS] = (uint64_t)charge->input;
     n.amount[LIMIT_OUTPUT_TOKENS] = (uint64_t)output;
     n.amount[LIMIT_TOKENS] = (uint64_t)(charge->input + output);
-    int64_t cost = price_bound(c, charge->input, output);
-    n.unpriced = cost < 0;
-    n.amount[LIMIT_USD] = cost < 0 ? 0 : (uint64_t)cost;
+    if (ep->work != WORK_COUNT) { /* nobody asks money for that */
+        n.amount[LIMIT_USD] = price_bound(c, charge->input, output, &n.unpriced);
+    }
     return n;
 }
 
@@ -101,7 +106,8 @@ static enum next refuse_budget(struct call *c, const struct snap_limit *l,
                                const struct limit_item *i, const struct limit_now *now)
 {
     const struct limit_rule *r = &l->rule;
-    uint64_t settled = limit_settled(r, now), least = i->may_shrink ? 1 : i->amount;
+    uint64_t settled = limit_settled(r, now) + atomic_load(&r->counter->others_settled),
+             least = i->may_shrink ? 1 : i->amount;
     struct str most = quantity(c, r->what, r->at_most), used = quantity(c, r->what, settled);
     struct call_error e = {.status = 402, .code = "budget_exceeded", .outcome = OUTCOME_REFUSED};
     /* Calls under way have reserved the rest, and most give some of it back. */
@@ -157,14 +163,44 @@ static enum next refuse_rate(struct call *c, const struct snap_limit *l, const s
                      (double)wait_us / 1e6);
 }
 
-static enum next refuse_unpriced(struct call *c, const struct snap_limit *l)
+static enum next refuse_unpriced(struct call *c, const struct snap_limit *l,
+                                 const struct snap_target *t)
 {
     struct call_error e = {
         .status = 402, .code = "price_unknown", .param = "model", .outcome = OUTCOME_REFUSED};
+    struct str name = t->model.n ? t->model : c->suffix;
     return call_fail(c, &e,
-                     "What the model \"%.*s\" costs is not known, and policy %.*s refuses such "
-                     "calls. Give its target a price.",
-                     STR_ARG(c->asked), STR_ARG(l->policy));
+                     "What the model \"%.*s\" costs is not known (%.*s at the provider %.*s), and "
+                     "policy %.*s has a budget in dollars. Declare the model with a price at this "
+                     "target (models[].targets[].price), or let such calls pass uncharged "
+                     "(unpriced: pass in the budget).",
+                     STR_ARG(c->asked), STR_ARG(name), STR_ARG(t->provider->id),
+                     STR_ARG(l->policy));
+}
+
+/* There is room, but the other processes do not know yet what was taken here. */
+static bool is_leased(const struct limit_item *i)
+{
+    return atomic_load(&i->rule->counter->lease) && i->left &&
+           (i->amount <= i->left || i->may_shrink);
+}
+
+static enum next refuse_leased(struct call *c, const struct snap_limit *l)
+{
+    enum { SOON_MS = 50, LATER_MS = 1000 };
+    bool soon = shared_reachable();
+    struct call_error e = {.status = soon ? 429 : 503,
+                           .code = soon ? "limit_busy" : "limits_unreachable",
+                           .outcome = OUTCOME_REFUSED,
+                           .retry_after_ms = (uint32_t)retry_after_spread(soon ? SOON_MS : LATER_MS,
+                                                                          worker_random(c->w)),
+                           .should_retry = true};
+    return call_fail(c, &e,
+                     soon ? "Policy %.*s is shared by several servers, and they do not know yet of "
+                            "the calls before this one. Try again."
+                          : "Policy %.*s is shared by several servers, which cannot hear of each "
+                            "other at this time. Try again later.",
+                     STR_ARG(l->policy));
 }
 
 static enum next refuse(struct call *c, const struct limit_item *i, const struct limit_now *now)
@@ -176,48 +212,122 @@ static enum next refuse(struct call *c, const struct limit_item *i, const struct
     charge->wait_us = limit_wait_us(&l->rule, i->may_shrink ? 1 : i->amount, now);
     atomic_fetch_add_explicit(&l->counter->refused, 1, memory_order_relaxed);
     c->w->metrics.refused_by_limit++;
+    if (is_leased(i)) {
+        return refuse_leased(c, l);
+    }
     return l->budget ? refuse_budget(c, l, i, now) : refuse_rate(c, l, i, charge->wait_us, now);
 }
 
 /* ---- reserving ---- */
 
-enum next limits_reserve(struct call *c)
+/* Limits of addresses count in a place of the address: the call has rules of its own, which lead there. */
+static const struct snap_limit *of_address(struct call *c, const struct snap_limit *l,
+                                           const uint8_t address[16], const struct limit_now *now)
 {
-    const struct snap_limits *all[2] = {c->key->limits, c->model->limits};
-    size_t n = (all[0] ? all[0]->n_windows : 0) + (all[1] ? all[1]->n_windows : 0), k = 0;
-    struct limit_now now = now_of(c);
-    if (n == 0) {
-        return NEXT;
+    struct snap_limit *own = arena_alloc(&c->req->arena, sizeof *own);
+    *own = *l;
+    own->rule.counter = address_table_find(l->counter->addresses, address, &l->rule, now);
+    return own;
+}
+
+enum { KEY_LIMITS, MODEL_LIMITS, ADDRESS_LIMITS, SOURCES };
+
+struct sources {
+    const struct snap_limits *of[SOURCES]; /* NULL: none */
+    size_t n;                              /* windows */
+    bool tokens;
+};
+
+static struct sources sources_of(const struct call *c)
+{
+    struct sources s = {
+        .of = {c->key->limits, c->model->limits, c->hold->snap->of_addresses},
+    };
+    for (unsigned i = 0; i < SOURCES; i++) {
+        s.n += s.of[i] ? s.of[i]->n_windows : 0;
+        s.tokens = s.tokens || (s.of[i] && s.of[i]->tokens);
     }
+    return s;
+}
+
+static struct charge *charge_new(struct call *c, size_t n)
+{
     struct charge *charge =
         arena_zalloc(&c->req->arena, sizeof *charge + n * sizeof charge->items[0]);
-    struct needs needs = {.amount = {[LIMIT_REQUESTS] = 1}};
     c->charge = charge;
-    if ((all[0] && all[0]->tokens) || (all[1] && all[1]->tokens)) {
-        needs = needs_of(c, charge);
-    }
-    for (unsigned which = 0; which < 2; which++) {
-        for (uint32_t i = 0; all[which] && i < all[which]->n_windows; i++) {
-            const struct snap_limit *l = all[which]->windows[i];
-            if (needs.unpriced && l->rule.what == LIMIT_USD && l->refuse_unpriced &&
-                !l->rule.soft) {
-                return refuse_unpriced(c, l);
-            }
-            fill(&charge->items[k++], l, &needs);
-        }
-    }
-    size_t taken = limit_reserve(charge->items, n, &now);
-    if (taken < n) {
-        return refuse(c, &charge->items[taken], &now);
-    }
-    charge->n = n;
-    for (size_t i = 0; i < n; i++) {
+    return charge;
+}
+
+static void note_exceeded(struct charge *charge)
+{
+    for (size_t i = 0; i < charge->n; i++) {
         if (charge->items[i].exceeded) {
             charge->soft_exceeded = true;
             atomic_fetch_add_explicit(&limit_of(&charge->items[i])->counter->exceeded, 1,
                                       memory_order_relaxed);
         }
     }
+}
+
+enum next limits_reserve(struct call *c)
+{
+    const struct sources all = sources_of(c);
+    struct limit_now now = now_of(c);
+    uint8_t address[16];
+    size_t k = 0;
+    if (all.n == 0) {
+        return NEXT;
+    }
+    struct charge *charge = charge_new(c, all.n);
+    struct needs needs = {.amount = {[LIMIT_REQUESTS] = 1}};
+    if (all.tokens) {
+        needs = needs_of(c, charge);
+    }
+    if (all.of[ADDRESS_LIMITS]) {
+        caller_address(c, address);
+    }
+    for (unsigned which = 0; which < SOURCES; which++) {
+        for (uint32_t i = 0; all.of[which] && i < all.of[which]->n_windows; i++) {
+            const struct snap_limit *l = all.of[which]->windows[i];
+            if (needs.unpriced && l->rule.what == LIMIT_USD && l->refuse_unpriced &&
+                !l->rule.soft) {
+                return refuse_unpriced(c, l, needs.unpriced);
+            }
+            fill(&charge->items[k++], which == ADDRESS_LIMITS ? of_address(c, l, address, &now) : l,
+                 &needs);
+        }
+    }
+    size_t taken = limit_reserve(charge->items, all.n, &now);
+    if (taken < all.n) {
+        return refuse(c, &charge->items[taken], &now);
+    }
+    charge->n = all.n;
+    note_exceeded(charge);
+    return NEXT;
+}
+
+enum next limits_stranger(struct call *c)
+{
+    const struct snap_limits *all = c->hold->snap->of_addresses;
+    const struct needs needs = {.amount = {[LIMIT_REQUESTS] = 1}};
+    struct limit_now now = now_of(c);
+    struct charge *charge = charge_new(c, all->n_windows);
+    uint8_t address[16];
+    size_t n = 0;
+    caller_address(c, address);
+    for (uint32_t i = 0; i < all->n_windows; i++) {
+        if (all->windows[i]->rule.what == LIMIT_REQUESTS) {
+            fill(&charge->items[n++], of_address(c, all->windows[i], address, &now), &needs);
+        }
+    }
+    size_t taken = limit_reserve(charge->items, n, &now);
+    if (taken < n) {
+        return refuse(c, &charge->items[taken], &now);
+    }
+    for (size_t i = 0; i < n; i++) {
+        limit_settle(&charge->items[i], 1, &now);
+    }
+    c->charge = NULL; /* the answer tells nothing of it */
     return NEXT;
 }
 

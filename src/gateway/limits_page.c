@@ -1,6 +1,7 @@
 /* What /metrics tells of limits and budgets. */
 #include "gateway/counter_journal.h"
 #include "gateway/limits.h"
+#include "gateway/shared.h"
 
 /* Policies are made by administrators, not by clients; still, their number has no other bound. */
 enum { SHOWN_MAX = 500 };
@@ -85,4 +86,18 @@ void limits_print(struct buf *b, const struct snapshot *s, const struct limit_no
                "written down.\n# TYPE accord_limit_journal_failures_total counter\n"
                "accord_limit_journal_failures_total %llu\n",
                (unsigned long long)counter_journal_failures());
+    struct shared_stats shared = shared_stats();
+    if (shared.on) {
+        buf_printf(
+            b,
+            "# HELP accord_limits_shared_up Whether what servers count together can be told.\n"
+            "# TYPE accord_limits_shared_up gauge\naccord_limits_shared_up %d\n"
+            "# HELP accord_limits_shared_told_total Times that others were told of a limit.\n"
+            "# TYPE accord_limits_shared_told_total counter\n"
+            "accord_limits_shared_told_total %llu\n"
+            "# HELP accord_limits_shared_failures_total Connections to Redis that broke or "
+            "did not come about.\n# TYPE accord_limits_shared_failures_total counter\n"
+            "accord_limits_shared_failures_total %llu\n",
+            shared.reachable, (unsigned long long)shared.told, (unsigned long long)shared.failures);
+    }
 }

@@ -12,6 +12,7 @@
 #include "http/client.h"
 #include "model/config.h"
 #include "model/facts.h"
+#include "net/network.h"
 #include "policy/health.h"
 
 /* Groups of fields in which dialects tell about limits; of the others nothing is told. */
@@ -64,6 +65,8 @@ struct snap_key {
     const struct snap_limits *limits; /* NULL: none */
     struct snap_retry retry;
     uint32_t masking; /* the number of its set of policies */
+    uint32_t shed_at; /* load of a worker (admit.c) from which on its calls are refused */
+    enum priority priority;
 };
 
 /* A credential of Amazon's, which signs instead of being sent. */
@@ -107,10 +110,9 @@ struct snap_provider {
     struct connect_target target;
     struct snap_check check;
     bool sim;
+    bool free;      /* what it answers costs nothing, and that is known */
     bool any_model; /* provider/NAME is passed on whatever NAME is */
 };
-
-enum { SNAP_CREDENTIALS_MAX = 64 }; /* of a provider: as many as a call keeps apart */
 
 struct snap_target {
     const struct snap_provider *provider;
@@ -175,7 +177,10 @@ struct snapshot {
     size_t n_models;
     const struct snap_limit *limits; /* all */
     size_t n_limits;
-    struct snap_retry retry;       /* of everybody */
+    uint32_t full_load; /* of a worker: calls under way, and what stands for its being late */
+    const struct snap_limits *of_addresses; /* what holds for each client address; NULL: nothing */
+    const struct network *proxies;          /* config->n_trusted_proxies */
+    struct snap_retry retry;                /* of everybody */
     struct snap_masking *maskings; /* by the numbers of key and model; NULL: no policy masks */
     size_t n_maskings;
     uint32_t masking_models; /* how many sets models have */

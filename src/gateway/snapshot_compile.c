@@ -4,16 +4,15 @@
 #include <stdlib.h>
 
 #include "base/must.h"
-#include "conflict/http_date.h"
-#include "conflict/lifecycle.h"
 #include "dialect/format.h"
 #include "gateway/health_of.h"
 #include "gateway/snapshot_attempt.h"
+#include "gateway/snapshot_lifecycle.h"
 #include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
 #include "gateway/snapshot_table.h"
-#include "http/query.h"
+#include "gateway/snapshot_upstream.h"
 #include "model/names.h"
 
 static uint32_t table_mask(size_t n)
@@ -36,6 +35,7 @@ struct compiler {
     struct snap_retry *retries;             /* one per policy */
     struct names retry_of[SCOPE_MODEL + 1]; /* by subject: the last policy's index */
     struct masks_compiler *masks;           /* NULL: nothing is masked */
+    struct upstreams *upstreams;            /* of declared models that policies are about */
     struct arena scratch;
     struct tls_ctx *tls;
 };
@@ -113,7 +113,7 @@ static void add_credentials(struct compiler *c, const struct config_provider *fr
                             struct snap_provider *p, struct str common)
 {
     struct snap_credential *all = arena_zalloc(c->a, (from->n_credentials + 1) * sizeof *all);
-    for (size_t i = 0; i < from->n_credentials && p->n_credentials < SNAP_CREDENTIALS_MAX; i++) {
+    for (size_t i = 0; i < from->n_credentials && p->n_credentials < CREDENTIALS_MAX; i++) {
         const struct config_credential *k = &from->credentials[i];
         if (secret_empty(k->secret)) {
             continue;
@@ -129,6 +129,12 @@ static void add_credentials(struct compiler *c, const struct config_provider *fr
             to->fields = arena_printf(c->a, "%.*s%.*s", STR_ARG(common), STR_ARG(line));
         }
         p->signs |= to->aws != NULL;
+    }
+    if (from->n_credentials > CREDENTIALS_MAX) { /* the platform adds them one by one */
+        buf_printf(c->errors,
+                   "providers.%.*s: %zu credentials, and only the first %d by priority are used; "
+                   "delete the others, or give them to a second provider\n",
+                   STR_ARG(from->id), from->n_credentials, CREDENTIALS_MAX);
     }
     if (!p->n_credentials) {
         all[p->n_credentials++] =
@@ -216,6 +222,7 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
     p->family = family_of(from->dialect);
     p->api = from->api;
     p->health = health_named(c, p->id, "");
+    p->free = p->sim;
     if (p->sim) {
         p->origin_name = STR("sim");
         add_credentials(c, from, p, fields);
@@ -229,6 +236,8 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
         return -EINVAL;
     }
     p->vendor = facts_vendor(p->target.host);
+    /* Whoever runs an Ollama pays nobody for its answers, but for the one that Ollama itself sells. */
+    p->free = p->family == FAMILY_OLLAMA && !str_ends(p->target.host, STR("ollama.com"));
     p->quirks = vendor_quirks(p->family, p->target.host);
     if (connect_proxy_from_env(c->a, &p->target, &variable) < 0) {
         buf_printf(c->errors, "environment: %s is not a proxy's URL\n", variable);
@@ -287,39 +296,6 @@ static struct snap_retry retry_for(const struct compiler *c, enum policy_scope s
     return names_find(&c->retry_of[scope], subject, &at) ? c->retries[at] : (struct snap_retry){0};
 }
 
-/* Escaped: a model's name may hold what no link may (RFC 8288, 3). */
-static struct str model_link(struct compiler *c, struct str name)
-{
-    struct buf b = {.arena = c->a};
-    buf_addz(&b, "/v1/models/");
-    url_encode(&b, name);
-    return buf_str(&b);
-}
-
-static void compile_lifecycle(struct compiler *c, const struct config_model *from,
-                              struct snap_model *m)
-{
-    struct buf b = {.arena = c->a};
-    int64_t deprecated_us = 0, sunset_us = 0;
-    if (!from->deprecated_at.n && !from->sunset_at.n) {
-        return;
-    }
-    (void)!time_parse(from->deprecated_at, &deprecated_us); /* 0 when it is not given */
-    (void)!time_parse(from->sunset_at, &sunset_us);
-    struct lifecycle l = {.deprecated_s = deprecated_us / 1000000,
-                          .sunset_s = sunset_us / 1000000,
-                          .about = from->notice};
-    if (!l.about.n) {
-        l.about = model_link(c, from->id);
-    }
-    l.successor = from->successor.n ? model_link(c, from->successor) : l.successor;
-    m->successor = from->successor;
-    lifecycle_fields(&b, &l);
-    m->lifecycle = buf_str(&b);
-    m->deprecated_us = (uint64_t)deprecated_us;
-    m->sunset_us = (uint64_t)sunset_us;
-}
-
 static const struct model_facts *facts_of(const struct snap_target *t)
 {
     return t->provider->sim ? NULL : facts_find(t->provider->vendor, t->model);
@@ -357,9 +333,9 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .retry = retry_for(c, SCOPE_MODEL, m->id),
                              .total_ms = compile_total_ms(c->s->config, m),
                              .hedge = m->hedge.given ? &m->hedge : NULL,
-                             .masking = masks_of_model(c->masks, m->id),
-                             .limits = limits_of_model(c->limits, m->id)};
-    compile_lifecycle(c, m, &out);
+                             .masking = masks_of_models(c->masks, &m->id, 1),
+                             .limits = limits_of_models(c->limits, &m->id, 1)};
+    compile_lifecycle(c->a, m, &out);
     out.name = m->id;
     insert_model(c, out);
 }
@@ -374,6 +350,41 @@ static void compile_aliases(struct compiler *c, const struct config_model *m)
     }
 }
 
+/* A model under the provider's own name for it, `*t`: what holds for declared models that lead there holds here, and what
+ * they say that it costs. */
+static struct snap_model upstream_model(struct compiler *c, struct snap_target *t)
+{
+    size_t n;
+    const struct upstream_use *use = upstream_uses(c->upstreams, t->provider->id, t->model);
+    const struct str *ids = upstream_models(use, &c->scratch, &n);
+    struct snap_model m = {.targets = t,
+                           .n_targets = 1,
+                           .facts = facts_of(t),
+                           .total_ms = compile_total_ms(c->s->config, NULL),
+                           .masking = masks_of_models(c->masks, ids, n),
+                           .limits = limits_of_models(c->limits, ids, n)};
+    for (size_t i = 0; i < n && !m.retry.attempts; i++) {
+        m.retry = retry_for(c, SCOPE_MODEL, ids[i]);
+    }
+    compile_attempt(&c->scratch, c->s->config, NULL, t);
+    t->price = use ? compile_price(c->a, use->target, t) : known_price(c->a, t);
+    m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(t->provider->id), STR_ARG(t->model));
+    return m;
+}
+
+/* provider/NAME where a declared model under a policy leads there, though the provider does not list it: the wildcard
+ * would be under no policy. */
+static void compile_upstreams(struct compiler *c)
+{
+    size_t n;
+    const struct upstream_use *const *all = upstreams_all(c->upstreams, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct snap_target *t = arena_zalloc(c->a, sizeof *t);
+        *t = target_for(c, &c->providers[all[i]->target->provider], all[i]->target->model);
+        insert_model(c, upstream_model(c, t));
+    }
+}
+
 /* provider/NAME for what it lists, provider/ as the wildcard, and NAME alone for the first that
  * lists it. */
 static void compile_names(struct compiler *c, const struct config_provider *from,
@@ -383,7 +394,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
     *any = (struct snap_target){.provider = p, .weight = 1, .priority = 1};
     health_of_target(c->a, &c->scratch, any);
     compile_attempt(&c->scratch, c->s->config, NULL, any);
-    any->price = p->sim ? known_price(c->a, any) : NULL;
+    any->price = p->free ? known_price(c->a, any) : NULL;
     insert_model(c, (struct snap_model){.name = arena_printf(c->a, "%.*s/", STR_ARG(p->id)),
                                         .targets = any,
                                         .total_ms = compile_total_ms(c->s->config, NULL),
@@ -391,14 +402,8 @@ static void compile_names(struct compiler *c, const struct config_provider *from
     for (size_t i = 0; i < from->n_models; i++) {
         struct snap_target *t = arena_zalloc(c->a, sizeof *t);
         *t = target_for(c, p, from->models[i]);
-        t->price = known_price(c->a, t);
-        compile_attempt(&c->scratch, c->s->config, NULL, t);
-        struct snap_model m = {.targets = t,
-                               .n_targets = 1,
-                               .listed = listed,
-                               .total_ms = compile_total_ms(c->s->config, NULL),
-                               .facts = facts_of(t)};
-        m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
+        struct snap_model m = upstream_model(c, t);
+        m.listed = listed;
         insert_model(c, m);
         m.name = t->model;
         m.listed = false;
@@ -413,7 +418,7 @@ static void compile_models(struct compiler *c)
     const struct config *cfg = c->s->config;
     c->cap_models = 1;
     for (size_t i = 0; i < cfg->n_models; i++) {
-        c->cap_models += 1 + cfg->models[i].n_aliases;
+        c->cap_models += 1 + cfg->models[i].n_aliases + cfg->models[i].n_targets;
     }
     for (size_t i = 0; i < cfg->n_providers; i++) {
         c->cap_models += 1 + 2 * cfg->providers[i].n_models;
@@ -431,6 +436,7 @@ static void compile_models(struct compiler *c)
     for (size_t i = 0; i < cfg->n_providers; i++) {
         compile_names(c, &cfg->providers[i], &c->providers[i], true);
     }
+    compile_upstreams(c);
     c->s->models = c->models;
     c->s->n_models = c->n_models;
 }
@@ -438,7 +444,10 @@ static void compile_models(struct compiler *c)
 static void add_key(struct compiler *c, const struct snap_key *k)
 {
     struct snapshot *s = c->s;
-    s->keys[s->n_keys++] = *k;
+    struct snap_key *to = &s->keys[s->n_keys++];
+    *to = *k;
+    to->priority = priority_of_key(c->limits, k->id, k->application, k->team);
+    to->shed_at = load_of_priority(s->full_load, to->priority);
     for (uint64_t i = table_digest(k->digest) ^ s->_seed;; i++) {
         uint32_t *slot = &s->_key_slots[i & s->_key_mask];
         if (!*slot) {
@@ -560,7 +569,8 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     c.limits = limits_compile(s, &arena, &c.scratch);
     compile_retries(&c);
     c.masks = masks_begin(s, &arena, &c.scratch);
-    (void)masks_of_model(c.masks, (struct str){0}); /* number 0: those that no policy names */
+    (void)masks_of_models(c.masks, NULL, 0); /* number 0: those that no policy names */
+    c.upstreams = upstreams_of(in->config, &c.scratch);
     compile_models(&c);
     compile_keys(&c, in);
     masks_finish(c.masks, errors);

@@ -2,12 +2,14 @@
 
 #include "model/names.h"
 #include "model/rule.h"
+#include "net/loop.h"
 
-enum { SCOPES = SCOPE_APPLICATION + 1 };
+enum { SCOPES = SCOPE_ADDRESS + 1 };
 
 struct limits_compiler {
     struct arena *a, *scratch;
     const struct config *config;
+    struct limit_now now;
     struct snap_limit *all;
     size_t *first;            /* of each policy, in `all`; one more at the end */
     size_t *next;             /* the next policy about the same; SIZE_MAX: none */
@@ -72,6 +74,10 @@ static void add_counter(struct limits_compiler *c, const struct config_policy *p
     l->number = (uint16_t)(i - c->first[p - c->config->policies]);
     l->counter = counter_take(name, r->per, r->zone);
     r->counter = &l->counter->limit;
+    counter_limit(l->counter, r->at_most, &c->now);
+    if (p->scope == SCOPE_ADDRESS) {
+        counter_by_address(l->counter);
+    }
     l->group = r->soft ? LIMIT_GROUPS : group_of[r->what];
     if (l->group != LIMIT_GROUPS) {
         add_lines(c, l);
@@ -114,15 +120,29 @@ static size_t add_limits(struct limits_compiler *c, const struct config_policy *
 
 static struct str subject_of(const struct config_policy *p)
 {
-    return p->scope == SCOPE_ORG ? (struct str){0} : p->subject;
+    return p->scope == SCOPE_ORG || p->scope == SCOPE_ADDRESS ? (struct str){0} : p->subject;
 }
+
+static const struct network *proxies_of(const struct config *c, struct arena *a)
+{
+    struct network *all = arena_zalloc(a, (c->n_trusted_proxies + 1) * sizeof *all);
+    for (size_t i = 0; i < c->n_trusted_proxies; i++) {
+        (void)network_read(c->trusted_proxies[i], &all[i]); /* was checked when it was read */
+    }
+    return all;
+}
+
+static const struct snap_limits *gathered(struct limits_compiler *c,
+                                          const enum policy_scope *scopes,
+                                          const struct str *subjects, size_t n);
 
 struct limits_compiler *limits_compile(struct snapshot *s, struct arena *a, struct arena *scratch)
 {
     const struct config *cfg = s->config;
     struct limits_compiler *c = arena_zalloc(scratch, sizeof *c);
     size_t n = 0;
-    *c = (struct limits_compiler){.a = a, .scratch = scratch, .config = cfg};
+    *c = (struct limits_compiler){
+        .a = a, .scratch = scratch, .config = cfg, .now = counter_now(clock_us(), clock_wall_us())};
     for (size_t i = 0; i < cfg->n_policies; i++) {
         n += cfg->policies[i].n_limits + cfg->policies[i].n_budgets;
     }
@@ -146,6 +166,9 @@ struct limits_compiler *limits_compile(struct snapshot *s, struct arena *a, stru
     }
     s->limits = c->all;
     s->n_limits = n;
+    s->full_load = cfg->limits.max_inflight ? (uint32_t)cfg->limits.max_inflight : 1 << 30;
+    s->of_addresses = gathered(c, (enum policy_scope[]){SCOPE_ADDRESS}, &(struct str){0}, 1);
+    s->proxies = proxies_of(cfg, a);
     return c;
 }
 
@@ -161,7 +184,7 @@ static size_t policy_about(const struct limits_compiler *c, enum policy_scope sc
                            struct str subject)
 {
     size_t i;
-    bool whole = scope == SCOPE_ORG;
+    bool whole = scope == SCOPE_ORG || scope == SCOPE_ADDRESS;
     return (whole || subject.n) && names_find(&c->of[scope], subject, &i) ? i : SIZE_MAX;
 }
 
@@ -228,8 +251,35 @@ const struct snap_limits *limits_of_key(struct limits_compiler *c, struct str ke
     return l;
 }
 
-const struct snap_limits *limits_of_model(struct limits_compiler *c, struct str model)
+enum priority priority_of_key(const struct limits_compiler *c, struct str key,
+                              struct str application, struct str team)
 {
-    static const enum policy_scope scopes[] = {SCOPE_MODEL};
-    return gathered(c, scopes, &model, 1);
+    static const enum policy_scope scopes[] = {SCOPE_KEY, SCOPE_APPLICATION, SCOPE_TEAM, SCOPE_ORG};
+    const struct str subjects[] = {key, application, team, {0}};
+    enum priority found = PRIORITIES;
+    for (size_t k = 0; k < 4 && found == PRIORITIES; k++) { /* of several for one the last counts */
+        for (size_t i = policy_about(c, scopes[k], subjects[k]); i != SIZE_MAX; i = c->next[i]) {
+            enum priority p = c->config->policies[i].priority;
+            found = p == PRIORITIES ? found : p;
+        }
+    }
+    return found == PRIORITIES ? PRIORITY_NORMAL : found;
+}
+
+uint32_t load_of_priority(uint32_t full, enum priority p)
+{
+    static const unsigned percent[PRIORITIES] = {
+        [PRIORITY_LOW] = 75, [PRIORITY_NORMAL] = 90, [PRIORITY_HIGH] = 100};
+    uint64_t load = ((uint64_t)full * percent[p] + 99) / 100;
+    return (uint32_t)load;
+}
+
+const struct snap_limits *limits_of_models(struct limits_compiler *c, const struct str *models,
+                                           size_t n)
+{
+    enum policy_scope *scopes = arena_alloc(c->scratch, (n + 1) * sizeof *scopes);
+    for (size_t i = 0; i < n; i++) {
+        scopes[i] = SCOPE_MODEL;
+    }
+    return gathered(c, scopes, models, n);
 }

@@ -117,9 +117,13 @@ uint32_t masks_of_key(struct masks_compiler *m, struct str id, struct str applic
     return number_of(m, &m->keys, n, m->teams && application.n && !team.n);
 }
 
-uint32_t masks_of_model(struct masks_compiler *m, struct str id)
+uint32_t masks_of_models(struct masks_compiler *m, const struct str *ids, size_t n)
 {
-    return m ? number_of(m, &m->models, add_of(m, 0, SCOPE_MODEL, id), false) : 0;
+    uint32_t found = 0;
+    for (size_t i = 0; m && i < n; i++) {
+        found = add_of(m, found, SCOPE_MODEL, ids[i]);
+    }
+    return m ? number_of(m, &m->models, found, false) : 0;
 }
 
 /* ---- compiling ---- */

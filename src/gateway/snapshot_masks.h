@@ -13,7 +13,7 @@ struct masks_compiler *masks_begin(struct snapshot *s, struct arena *a, struct a
 /* The number of the set. */
 uint32_t masks_of_key(struct masks_compiler *m, struct str id, struct str application,
                       struct str team);
-uint32_t masks_of_model(struct masks_compiler *m, struct str id);
+uint32_t masks_of_models(struct masks_compiler *m, const struct str *ids, size_t n);
 /* Compiles. What cannot be is told in `errors`, and calls under it are refused. */
 void masks_finish(struct masks_compiler *m, struct buf *errors);
 void masks_free(struct snapshot *s);

@@ -4,8 +4,8 @@
 
 const struct price *known_price(struct arena *a, const struct snap_target *t)
 {
-    struct price p = {0}; /* what the built-in provider answers costs nothing, and that is known */
-    if (!t->provider->sim && !facts_price(t->provider->vendor, t->model, &p)) {
+    struct price p = {0};
+    if (!t->provider->free && !facts_price(t->provider->vendor, t->model, &p)) {
         return NULL;
     }
     p.version = price_version(&p);

@@ -12,6 +12,7 @@
 #include "gateway/checkup.h"
 #include "gateway/masking.h"
 #include "gateway/sim.h"
+#include "gateway/snapshot_limits.h"
 
 enum {
     TRIM_MS = 5000,
@@ -134,8 +135,48 @@ static void on_trim(struct timer *t)
     malloc_trim(64 * 1024);
 }
 
+/* ---- how late the loop is ---- */
+
+enum { LATE_MS = 50 };
+
+/* As load that is beside the calls under way: so much that the calls of the priorities that are to be refused are. */
+static uint32_t late_load(const struct snapshot *s, uint64_t late_ms)
+{
+    uint64_t most_ms = (uint64_t)s->config->limits.max_delay_ms;
+    if (most_ms == 0 || late_ms < most_ms) {
+        return 0;
+    }
+    return load_of_priority(s->full_load, late_ms < 2 * most_ms   ? PRIORITY_LOW
+                                          : late_ms < 4 * most_ms ? PRIORITY_NORMAL
+                                                                  : PRIORITY_HIGH);
+}
+
+static void watch_lateness(struct worker *w)
+{
+    w->late_calls = w->calls;
+    w->late_due_ms = loop_now_ms(w->loop) + LATE_MS;
+    loop_timer(w->loop, &w->late, LATE_MS);
+}
+
+static void on_late(struct timer *t)
+{
+    struct worker *w = (struct worker *)((char *)t - offsetof(struct worker, late));
+    uint64_t now_ms = clock_us() / 1000;
+    uint64_t late_ms = now_ms > w->late_due_ms ? now_ms - w->late_due_ms : 0;
+    bool calm = w->calls == w->late_calls && w->metrics.inflight <= 0 && late_ms < LATE_MS &&
+                w->late_load == 0;
+    w->late_ms = (w->late_ms + late_ms) / 2;
+    w->late_load = late_load(w->hold->snap, w->late_ms);
+    if (!calm) {
+        watch_lateness(w);
+    }
+}
+
 void worker_active(struct worker *w)
 {
+    if (!timer_is_set(&w->late)) {
+        watch_lateness(w);
+    }
     if (!timer_is_set(&w->trim)) {
         renew_wall_clock(w);
         loop_timer(w->loop, &w->trim, TRIM_MS);
@@ -168,6 +209,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct sna
     must(w->ring);
     memset(w->ring, 0, offsetof(struct record_ring, slot));
     w->trim.fire = on_trim;
+    w->late.fire = on_late;
     renew_wall_clock(w);
     take_snapshot(w, s);
     w->n_listeners = n_fds;

@@ -148,6 +148,9 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
     into->unauthenticated += from->unauthenticated;
     into->client_gone += from->client_gone;
     into->upstream_cut += from->upstream_cut;
+    for (unsigned i = 0; i < PRIORITIES; i++) {
+        into->shed[i] += from->shed[i];
+    }
     into->inflight += from->inflight;
     into->records_dropped += from->records_dropped;
     into->translated_lossy += from->translated_lossy;
@@ -340,6 +343,16 @@ static void print_masked(struct buf *b, const struct metrics *m)
                (unsigned long long)m->masking_failures[1]);
 }
 
+static void print_shed(struct buf *b, const struct metrics *m)
+{
+    static const char *const names[PRIORITIES] = {"low", "normal", "high"};
+    head(b, "shed_total", "counter", "Calls refused because the server had too much to do.");
+    for (unsigned i = 0; i < PRIORITIES; i++) {
+        buf_printf(b, "accord_shed_total{priority=\"%s\"} %llu\n", names[i],
+                   (unsigned long long)m->shed[i]);
+    }
+}
+
 void metrics_print(struct buf *b, const struct metrics *m)
 {
     print_requests(b, m);
@@ -378,6 +391,7 @@ void metrics_print(struct buf *b, const struct metrics *m)
     buf_printf(b, "accord_health_checks_total{result=\"well\"} %llu\n",
                (unsigned long long)m->checks[1]);
     single(b, "limited_total", "counter", "Calls refused by a limit.", m->refused_by_limit);
+    print_shed(b, m);
     single(b, "limited_unpriced_total", "counter",
            "Calls under limits whose cost is not known: no budget of money was charged.",
            m->unpriced);

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "dialect/dialect.h"
+#include "model/config.h"
 #include "policy/mask.h"
 
 enum { METRIC_BUCKETS = 16, METRIC_SERIES_MAX = 1000, METRIC_LABEL = 64 };
@@ -45,6 +46,7 @@ struct metrics {
     uint64_t checks[2];          /* of providers' health: failed, well */
     uint64_t unpriced;           /* calls under limits whose cost is not known */
     uint64_t refused_by_limit, unauthenticated, client_gone, upstream_cut;
+    uint64_t shed[PRIORITIES]; /* calls refused because there was too much to do */
     int64_t inflight;
     uint64_t records_dropped;
     uint64_t translated_lossy;         /* calls whose translation left something out */

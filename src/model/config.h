@@ -52,6 +52,8 @@ struct config_hedge {
     int64_t after_percentile, budget_percent, min_samples;
 };
 
+enum { CREDENTIALS_MAX = 64 }; /* of a provider: as many as a call keeps apart */
+
 struct config_provider {
     struct str id;
     enum provider_dialect dialect;
@@ -115,11 +117,12 @@ enum policy_scope {
     SCOPE_TEAM, /* these three only on the platform */
     SCOPE_SERVICE,
     SCOPE_APPLICATION,
+    SCOPE_ADDRESS, /* each address by itself */
 };
 
 /* Exactly one of them is set. */
 struct config_applies {
-    bool org;
+    bool org, address;
     struct str key, model;
     struct str team, service, application; /* of the platform */
 };
@@ -156,7 +159,11 @@ struct config_budget {
     enum unpriced unpriced;
 };
 
+/* Who is refused last when the server has too much to do. */
+enum priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITIES };
+
 struct config_retry {
+    bool given;
     int64_t attempts;    /* 0: not said */
     int64_t deadline_ms; /* 0: as long as a call may take */
 };
@@ -168,6 +175,7 @@ struct config_policy {
     size_t n_limits;
     struct config_budget *budgets;
     size_t n_budgets;
+    enum priority priority; /* PRIORITIES: not said */
     struct config_retry retry;
     struct config_masking masking;
     /* The same once more, as the compiler wants it: */
@@ -194,6 +202,8 @@ struct config_limits {
     int64_t max_body_bytes;   /* 64 MiB */
     int64_t max_header_bytes; /* 64 KiB */
     int64_t max_connections;  /* per worker: 50000 */
+    int64_t max_inflight;     /* calls, per worker: 20000; 0: no bound */
+    int64_t max_delay_ms;     /* of a worker's loop: 1000; 0: no bound */
 };
 
 /* What requests name by URL, for providers that take data only. */
@@ -261,6 +271,15 @@ const struct config_webhook *webhook_named(const struct config_alerts *c, struct
 enum { WEBHOOK_KEY_MAX = 512 };
 bool webhook_key(struct str secret, unsigned char to[WEBHOOK_KEY_MAX], size_t *ret_n);
 
+enum unreachable { UNREACHABLE_REFUSE, UNREACHABLE_ALLOW };
+
+/* Counters of limits that several servers share. */
+struct config_shared {
+    struct secret redis; /* redis://...; empty: each server counts for itself */
+    int64_t lease_percent;
+    enum unreachable when_unreachable;
+};
+
 struct config_responses {
     int64_t keep_days; /* 0: none is kept */
 };
@@ -270,7 +289,9 @@ struct config {
     struct str *listen; /* "127.0.0.1:4090", "[::1]:4090", "unix:/run/accord.sock" */
     size_t n_listen;
     struct config_tls tls;
-    struct str data;            /* directory */
+    struct str data;             /* directory */
+    struct str *trusted_proxies; /* networks whose x-forwarded-for is believed */
+    size_t n_trusted_proxies;
     int64_t workers;            /* 0: as many as the cores it may use */
     struct str access_log;      /* "stderr", "off" or a path */
     bool environment_providers; /* make providers from API keys in the environment */
@@ -278,6 +299,7 @@ struct config {
     struct config_limits limits;
     struct config_fetch fetch;
     struct config_database database;
+    struct config_shared shared;
     struct config_responses responses;
     struct config_ledger ledger;
     struct config_alerts alerts;

@@ -54,6 +54,24 @@ static const struct field limits_fields[] = {
      .max = 10000000,
      .fallback = "50000",
      .at = AT(config_limits, max_connections)},
+    {.name = "max_inflight",
+     .help = "Most calls under way in one worker; beyond it they are answered 503, those of low "
+             "priority from three quarters of it on, normal ones from nine tenths. 0 means no "
+             "bound.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 10000000,
+     .fallback = "20000",
+     .at = AT(config_limits, max_inflight)},
+    {.name = "max_delay_ms",
+     .help = "How late a worker may be with what it has to do; beyond it calls of low priority are "
+             "answered 503, beyond twice as much normal ones, beyond four times all. 0 means no "
+             "bound.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 3600000,
+     .fallback = "1000",
+     .at = AT(config_limits, max_delay_ms)},
 };
 
 static const struct kind kind_limits = {
@@ -142,6 +160,39 @@ static const struct kind kind_database = {
     KIND_FIELDS(database_fields),
 };
 
+static const char *const when_unreachable[] = {"refuse", "allow", NULL};
+
+static const struct field shared_fields[] = {
+    {.name = "redis",
+     .help = "A Redis or Valkey in which several servers with the same policies count together.",
+     .type = FIELD_SECRET,
+     .rule = &rule_redis_url,
+     .fallback_help = "each server counts for itself",
+     .at = AT(config_shared, redis)},
+    {.name = "lease_percent",
+     .help = "How much of a limit a server may give away before the others know of it, in percent "
+             "of the limit; one call in any case.",
+     .type = FIELD_INT,
+     .min = 1,
+     .max = 100,
+     .fallback = "5",
+     .at = AT(config_shared, lease_percent)},
+    {.name = "when_unreachable",
+     .help = "What becomes of calls under limits when that is used up and Redis does not answer: "
+             "they are refused with 503 (refuse), or each server counts for itself (allow).",
+     .type = FIELD_CHOICE,
+     .choices = when_unreachable,
+     .fallback = "refuse",
+     .at = AT(config_shared, when_unreachable)},
+};
+
+static const struct kind kind_shared = {
+    .name = "setting of what is shared",
+    .help = "Where several servers count limits and budgets together.",
+    .size = sizeof(struct config_shared),
+    KIND_FIELDS(shared_fields),
+};
+
 static const struct field responses_fields[] = {
     {.name = "keep_days",
      .help =
@@ -216,6 +267,15 @@ static const struct field settings_fields[] = {
      .rule = &rule_path,
      .fallback = "./data",
      .at = AT(config, data)},
+    {.name = "trusted_proxies",
+     .help =
+         "Addresses and networks whose x-forwarded-for is believed: proxies of your own in front "
+         "of it. `unix` stands for whoever comes over a unix socket.",
+     .type = FIELD_TEXTS,
+     .rule = &rule_network,
+     .max = 256,
+     .at = AT(config, trusted_proxies),
+     .at_n = AT(config, n_trusted_proxies)},
     {.name = "workers",
      .help = "How many event loops run; 0 means as many as the cores it may use.",
      .type = FIELD_INT,
@@ -256,6 +316,11 @@ static const struct field settings_fields[] = {
      .type = FIELD_OBJECT,
      .kind = &kind_database,
      .at = AT(config, database)},
+    {.name = "shared",
+     .help = "Where several servers count limits and budgets together.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_shared,
+     .at = AT(config, shared)},
     {.name = "responses",
      .help = "What is kept of calls to /v1/responses.",
      .type = FIELD_OBJECT,

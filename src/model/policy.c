@@ -6,6 +6,7 @@
 static const char *const whats[] = {"concurrency",   "requests", "input_tokens",
                                     "output_tokens", "tokens",   NULL};
 static const char *const pers[] = {"second", "minute", "hour", "day", "month", NULL};
+static const char *const priorities[] = {"low", "normal", "high", NULL};
 static const char *const unpriced[] = {"pass", "refuse", NULL};
 
 #define PER_HELP                                                                                   \
@@ -107,10 +108,11 @@ static const struct field budget_fields[] = {
     ZONE(config_budget),
     SOFT(config_budget),
     {.name = "unpriced",
-     .help = "What becomes of calls whose price is not known when usd is given.",
+     .help = "What becomes of calls whose price is not known when usd is given: they are refused, "
+             "or pass and are charged nothing.",
      .type = FIELD_CHOICE,
      .choices = unpriced,
-     .fallback = "pass",
+     .fallback = "refuse",
      .at = AT(config_budget, unpriced)},
 };
 
@@ -137,6 +139,10 @@ static const struct field applies_fields[] = {
      .help = "Everybody together: true.",
      .type = FIELD_BOOL,
      .at = AT(config_applies, org)},
+    {.name = "address",
+     .help = "Each client address by itself: true. IPv6 counts by /64.",
+     .type = FIELD_BOOL,
+     .at = AT(config_applies, address)},
     {.name = "key",
      .help = "The id of a key, declared under keys or kept in the data directory.",
      .type = FIELD_REFERENCE,
@@ -176,10 +182,11 @@ static void finish_applies(struct kind_reader *r, const struct json *j, const st
                            void *to)
 {
     const struct config_applies *x = to;
-    int n = x->org + (x->key.n > 0) + (x->model.n > 0) + (x->team.n > 0) + (x->service.n > 0) +
-            (x->application.n > 0);
+    int n = x->org + x->address + (x->key.n > 0) + (x->model.n > 0) + (x->team.n > 0) +
+            (x->service.n > 0) + (x->application.n > 0);
     if (n != 1) {
-        mistake_add(r->mistakes, j, path, "exactly one is needed of {org: true}, {key: ID}%s",
+        mistake_add(r->mistakes, j, path,
+                    "exactly one is needed of {org: true}, {address: true}, {key: ID}%s",
                     r->platform ? ", {model: ID}, {team: ID}, {service: ID} and {application: ID}"
                                 : " and {model: ID}");
     }
@@ -253,13 +260,41 @@ static const struct field policy_fields[] = {
      .optional = true,
      .at = AT(config_policy, masking),
      .at_n = AT(config_policy, masking.given)},
+    {.name = "priority",
+     .help =
+         "Whose calls are refused first when the server has too much to do: low ones, high ones "
+         "last. That of the key counts, then of its application, its team, of everybody.",
+     .type = FIELD_CHOICE,
+     .choices = priorities,
+     .fallback_help = "what a wider policy says, and normal when none does",
+     .at = AT(config_policy, priority)},
     {.name = "retry",
      .help = "How often a call is tried, and how long.",
      .type = FIELD_OBJECT,
      .kind = &kind_retry,
-     .at = AT(config_policy, retry)},
+     .optional = true,
+     .at = AT(config_policy, retry),
+     .at_n = AT(config_policy, retry.given)},
     {.name = "cache", .type = FIELD_LATER},
 };
+
+/* Of an address only what has a window: there may be very many of them. */
+static void check_address(struct kind_reader *r, const struct json *j, const struct path *path,
+                          const struct config_policy *p)
+{
+    if (p->masking.given || p->retry.given) {
+        mistake_add(r->mistakes, j, path,
+                    "masking and retry are not about addresses; put them into a policy of org, "
+                    "key or model");
+    }
+    for (size_t i = 0; i < p->n_limits; i++) {
+        if (p->limits[i].what == LIMIT_CONCURRENCY) {
+            mistake_add(r->mistakes, j, path,
+                        "concurrency of an address is not supported by this version; limit its "
+                        "requests per second");
+        }
+    }
+}
 
 static void finish(struct kind_reader *r, const struct json *j, const struct path *path, void *to)
 {
@@ -274,12 +309,23 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
         {SCOPE_SERVICE, p->applies_to.service},
         {SCOPE_APPLICATION, p->applies_to.application},
     };
-    p->scope = SCOPE_ORG;
+    p->scope = p->applies_to.address ? SCOPE_ADDRESS : SCOPE_ORG;
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
         if (subjects[i].subject.n) {
             p->scope = subjects[i].scope;
             p->subject = subjects[i].subject;
         }
+    }
+    if (p->scope == SCOPE_ADDRESS) {
+        check_address(r, j, path, p);
+    }
+    const struct json *priority = json_get(j, STR("priority"));
+    if (!priority || priority->type == JSON_NULL) {
+        p->priority = PRIORITIES;
+    } else if (p->scope == SCOPE_MODEL || p->scope == SCOPE_SERVICE || p->scope == SCOPE_ADDRESS) {
+        mistake_add(r->mistakes, priority, path,
+                    "priority is about who calls: put it into a policy of org, team, application "
+                    "or key");
     }
     if (p->masking.given && p->scope == SCOPE_SERVICE) {
         mistake_add(r->mistakes, j, path, "masking of a service is not supported by this version");

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "model/tariff.h"
 #include "model/zone.h"
+#include "net/network.h"
 
 static bool is_alnum(char c)
 {
@@ -270,6 +271,20 @@ const struct rule rule_listen = {
     .check = check_listen,
 };
 
+static bool check_network(struct arena *a, struct str s, struct str *ret)
+{
+    struct network n;
+    (void)a;
+    *ret = s;
+    return network_read(s, &n);
+}
+
+const struct rule rule_network = {
+    .allowed = "an address, a network such as 10.0.0.0/8 or 2001:db8::/32, or unix",
+    .example = "10.0.0.0/8",
+    .check = check_network,
+};
+
 static bool check_path(struct arena *a, struct str s, struct str *ret)
 {
     (void)a;
@@ -305,6 +320,20 @@ static bool check_database_url(struct arena *a, struct str s, struct str *ret)
     return is_visible(s, 1, 2048) &&
            (str_starts(s, STR("postgresql://")) || str_starts(s, STR("postgres://")));
 }
+
+static bool check_redis_url(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    return is_visible(s, 9, 2048) && str_starts(s, STR("redis://"));
+}
+
+const struct rule rule_redis_url = {
+    .allowed =
+        "redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]; TLS is not supported by this version",
+    .example = "redis://127.0.0.1:6379",
+    .check = check_redis_url,
+};
 
 const struct rule rule_database_url = {
     .allowed = "postgresql://USER:PASSWORD@HOST:PORT/NAME",

@@ -21,9 +21,11 @@ extern const struct rule rule_upstream;      /* names of models at a provider */
 extern const struct rule rule_model_pattern; /* a name, or a prefix before a final '*' */
 extern const struct rule rule_base_url;
 extern const struct rule rule_listen;
-extern const struct rule rule_path;   /* of a file or directory */
-extern const struct rule rule_secret; /* a provider's: 1 to 8192 visible characters */
+extern const struct rule rule_network; /* of addresses, or "unix" */
+extern const struct rule rule_path;    /* of a file or directory */
+extern const struct rule rule_secret;  /* a provider's: 1 to 8192 visible characters */
 extern const struct rule rule_database_url;
+extern const struct rule rule_redis_url;
 extern const struct rule rule_usd;        /* of a budget */
 extern const struct rule rule_zone;       /* a time zone that this system knows */
 extern const struct rule rule_price;      /* US dollars per million tokens */

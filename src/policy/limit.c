@@ -165,16 +165,32 @@ static void take_back(_Atomic uint64_t *slots, uint64_t tick, bool calendar, uin
 
 /* ---- reserving ---- */
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* Of a shared counter no more than the lease is taken before the other processes know of it; or one call, of any size. */
+static uint64_t leased(const struct limit_counter *c, uint64_t taken, uint64_t left)
+{
+    uint64_t lease = atomic_load_explicit(&c->lease, memory_order_relaxed);
+    uint64_t known = atomic_load_explicit(&c->known, memory_order_relaxed);
+    uint64_t room = less(known + lease, taken);
+    return lease == 0 || taken <= known || room > left ? left : room;
+}
+
 /* Whether there is room beside what is taken; what may shrink does. */
 static bool fits(struct limit_item *i, uint64_t taken)
 {
     const struct limit_rule *r = i->rule;
-    uint64_t left = taken < r->at_most ? r->at_most - taken : 0;
+    uint64_t others = atomic_load_explicit(&r->counter->others, memory_order_relaxed);
+    uint64_t left = less(r->at_most, taken + others);
     i->left = left;
     if (r->soft) {
         i->exceeded = !left || i->amount > left;
         return true;
     }
+    left = leased(r->counter, taken, left);
     if (i->amount <= left) {
         return true;
     }
@@ -330,16 +346,17 @@ uint64_t limit_wait_us(const struct limit_rule *r, uint64_t amount, const struct
     if (amount > r->at_most) {
         return LIMIT_NEVER;
     }
+    const uint64_t others = atomic_load(&r->counter->others);
     if (is_calendar(r->per)) {
         taken = sum_of(r->counter->taken, tick, true);
-        return taken + amount <= r->at_most ? 0 : calendar_left_us(r, now);
+        return taken + others + amount <= r->at_most ? 0 : calendar_left_us(r, now);
     }
     for (unsigned i = 0; i < LIMIT_SLOTS; i++) {
         words[i] = atomic_load_explicit(&r->counter->taken[i], memory_order_relaxed);
         words[i] = counts(words[i], tick, false) ? words[i] : 0;
         taken += amount_of(words[i]);
     }
-    while (taken + amount > r->at_most) { /* the oldest goes first */
+    while (taken + others + amount > r->at_most) { /* the oldest goes first */
         unsigned oldest = LIMIT_SLOTS;
         for (unsigned i = 0; i < LIMIT_SLOTS; i++) {
             if (amount_of(words[i]) &&
@@ -347,8 +364,10 @@ uint64_t limit_wait_us(const struct limit_rule *r, uint64_t amount, const struct
                 oldest = i;
             }
         }
-        if (oldest == LIMIT_SLOTS) {
-            break;
+        if (oldest ==
+            LIMIT_SLOTS) { /* the rest is other processes': when theirs goes is not known */
+            uint64_t some = LIMIT_SLOT_TICKS * limit_tick_us(r->per);
+            return wait > some ? wait : some;
         }
         taken -= amount_of(words[oldest]);
         wait = slot_left_us(r, tick, age_of(words[oldest], tick), now);

@@ -42,6 +42,10 @@ struct limit_counter {
     _Atomic uint64_t taken[LIMIT_SLOTS];   /* reserved and settled */
     _Atomic uint64_t settled[LIMIT_SLOTS]; /* of those */
     _Atomic uint64_t head;                 /* the latest tick that anybody was in */
+    /* Of a counter that processes share (gateway/shared.h), as they were told last; 0 of others. */
+    _Atomic uint64_t others, others_settled; /* what the other processes have taken, and settled */
+    _Atomic uint64_t known;                  /* how much of what is taken here they know about */
+    _Atomic uint64_t lease; /* that much more may be taken; 0: nobody needs to know */
 };
 
 /* One limit of one policy. Dollars are nano-dollars, at most 10^15 of them. */

@@ -220,16 +220,49 @@ def test_a_call_without_a_bound_takes_what_is_left(start, upstream):
     settled(accord, "tokens", 30)
 
 
-@pytest.mark.parametrize("unpriced, status", [("pass", 200), ("refuse", 402)])
-def test_a_model_without_a_price_is_counted_or_refused(start, upstream, unpriced, status):
-    accord = start(limited(upstream, policy(
-        budgets=[{"usd": 1, "per": "day", "unpriced": unpriced}])))
+@pytest.mark.parametrize("said, status", [({"unpriced": "pass"}, 200), ({"unpriced": "refuse"}, 402), ({}, 402)])
+def test_a_model_without_a_price_is_refused_or_counted_when_that_is_said(start, upstream, said, status):
+    accord = start(limited(upstream, policy(budgets=[{"usd": 1, "per": "day", **said}])))
     response = accord.post(CHAT, BODY)
     assert response.status == status
     if status == 402:
-        assert response.json()["error"]["code"] == "price_unknown"
+        error = response.json()["error"]
+        assert error["code"] == "price_unknown"
+        for word in ('"m"', "upstream-m at the provider up", "policy p", "targets[].price", "unpriced: pass"):
+            assert word in error["message"]
+        assert response.header("x-should-retry") == "false"
+        assert not upstream.requests
     else:
         wait_for(lambda: accord.metric("accord_limited_unpriced_total") == 1, what="it to be counted")
+
+
+def test_what_costs_nothing_passes_a_budget_of_money(start, upstream):
+    accord = start(limited(upstream, policy(budgets=[{"usd": 1, "per": "day"}])))
+    assert accord.post(CHAT, {**BODY, "model": "sim/echo"}).status == 200
+    for name in ("ollama-m", "oll/anything"):
+        assert accord.post("/api/chat", {"model": name, "messages": [], "stream": False}).status == 200
+    assert accord.metric("accord_limited_unpriced_total") == 0
+    assert used(accord, "usd") == 0
+    # Tokens are counted for nothing, whatever the model costs.
+    assert accord.post("/v1/messages/count_tokens", {"model": "claude-m", "messages": []}).status != 402
+
+
+def test_one_target_without_a_price_is_enough_to_refuse(start, upstream):
+    config = limited(upstream, policy(budgets=[{"usd": 1, "per": "day"}]), price={"input": 1, "output": 1})
+    config["models"][0]["targets"].append({"provider": "up", "model": "unknown", "priority": 2})
+    response = start(config).post(CHAT, BODY)
+    assert response.status == 402
+    assert "unknown at the provider up" in response.json()["error"]["message"]
+
+
+def test_a_policy_of_a_model_holds_under_its_providers_name_for_it_too(start, upstream):
+    budget = policy(budgets=[{"usd": 1, "per": "day"}, {"requests": 3, "per": "day"}], applies_to={"model": "m"})
+    accord = start(limited(upstream, budget, price={"input": 1, "output": 1}))
+    codes = [accord.post(CHAT, {**BODY, "model": name}).status
+             for name in ("up/upstream-m", "m", "m-alias", "up/upstream-m", "m")]
+    assert codes == [200, 200, 200, 402, 402]
+    settled(accord, "usd", 3 * USED / 1e6)  # at the price that is declared
+    assert accord.post(CHAT, {**BODY, "model": "up/another"}).status == 200
 
 
 def test_soft_limits_tell_and_refuse_nothing(start, upstream):
@@ -243,6 +276,77 @@ def test_soft_limits_tell_and_refuse_nothing(start, upstream):
     assert used(accord, "requests", "exceeded_total") == 1
     assert used(accord, "tokens", "exceeded_total") == 1
     settled(accord, "tokens", 2 * USED)
+
+
+# ---- each client address by itself ----
+
+def of_addresses(upstream, limits, **more):
+    return limited(upstream, policy(limits, applies_to={"address": True}), **more)
+
+
+def from_address(accord, address, key=KEY, path=CHAT, body=None):
+    return accord.call("POST", path, body or BODY, [("Authorization", f"Bearer {key}"),
+                                                    ("X-Forwarded-For", address)], key=False)
+
+
+def test_each_address_has_a_limit_of_its_own_behind_trusted_proxies(start, upstream):
+    accord = start(of_addresses(upstream, [{"what": "requests", "at_most": 2, "per": "hour"}],
+                                trusted_proxies=["127.0.0.1", "10.0.0.0/8"]))
+    for address in ("198.51.100.1", "198.51.100.2", "2001:db8::1"):
+        answered = [from_address(accord, address) for _ in range(3)]
+        assert [r.status for r in answered] == [200, 200, 429], address
+        assert answered[1].header("x-ratelimit-remaining-requests") == "0"
+        assert int(answered[2].header("retry-after")) > 3000
+    # The nearest one that nobody trusts counts, whatever it says of those behind it.
+    assert from_address(accord, "203.0.113.77, 198.51.100.1, 10.1.2.3").status == 429
+    assert from_address(accord, "198.51.100.1, 203.0.113.77, 10.1.2.3").status == 200
+    assert from_address(accord, "2001:db8::ffff").status == 429  # of the same /64
+    assert from_address(accord, "2001:db8:0:1::1").status == 200
+    assert used(accord, "requests", "refused_total") == 5
+
+
+def test_nobody_is_believed_who_is_no_proxy(start, upstream):
+    accord = start(of_addresses(upstream, [{"what": "requests", "at_most": 2, "per": "hour"}],
+                                trusted_proxies=["10.0.0.0/8"]))
+    assert [from_address(accord, f"198.51.100.{i}").status for i in range(4)] == [200, 200, 429, 429]
+
+
+def test_guessing_keys_is_limited_by_address(start, upstream):
+    accord = start(of_addresses(upstream, [{"what": "requests", "at_most": 3, "per": "hour"},
+                                           {"what": "tokens", "at_most": 1000000, "per": "hour"}],
+                                trusted_proxies=["127.0.0.1"]))
+    codes = [from_address(accord, "198.51.100.1", f"sk-wrong-{i:020}").status for i in range(5)]
+    assert codes == [401, 401, 401, 429, 429]
+    assert from_address(accord, "198.51.100.1").status == 429
+    assert from_address(accord, "198.51.100.2").status == 200
+    # What needs no key is not limited.
+    assert accord.get("/healthz", key=False).status == 200
+
+
+def test_tokens_of_an_address_are_settled_as_they_were_used(start, upstream):
+    accord = start(of_addresses(upstream, [{"what": "tokens", "at_most": 60, "per": "hour"}],
+                                trusted_proxies=["127.0.0.1"]))
+    body = {**BODY, "max_tokens": 3}
+    codes = [from_address(accord, "198.51.100.1", body=body).status for _ in range(6)]
+    assert codes.count(200) in (3, 4, 5) and codes[-1] == 429  # two, if it were as reserved
+    assert from_address(accord, "198.51.100.9", body=body).status == 200
+
+
+def test_many_addresses_do_not_grow_the_server(start, upstream):
+    accord = start(of_addresses(upstream, [{"what": "requests", "at_most": 1000, "per": "hour"}],
+                                trusted_proxies=["127.0.0.1"]))
+    def rounds(n):
+        message = [request("POST", CHAT, [("Authorization", "Bearer sk-wrong-00000000000000"),
+                                          ("X-Forwarded-For", f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}")], b"{}")
+                   for i in range(*n)]
+        with accord.connect() as connection:
+            for one in message:
+                connection.send(one)
+                assert connection.read_response().status in (401, 429)
+    rounds((0, 500))
+    before = accord.rss_kib()
+    rounds((500, 6000))
+    assert accord.rss_kib() - before < 16 << 10
 
 
 # ---- words of the dialects ----

@@ -199,3 +199,28 @@ def test_server_log_never_shows_a_secret(start, upstream):
     accord.wait_access_log(1)
     text = accord.stderr() + accord.access_log_path.read_text(encoding="utf-8")
     assert PROVIDER_SECRET not in text and KEY not in text
+
+
+def test_check_prints_no_retry_that_nobody_has_set(tmp_path):
+    policy = json.loads(run_json(tmp_path, GOOD))["config"]["policies"][0]
+    assert "retry" not in policy
+    more = GOOD.replace("    limits:\n", "    retry: {attempts: 4}\n    limits:\n")
+    policy = json.loads(run_json(tmp_path, more))["config"]["policies"][0]
+    assert policy["retry"]["attempts"] == 4
+
+
+def run_json(directory, text):
+    (directory / "accord.yaml").write_text(text, encoding="utf-8")
+    (directory / "secret.txt").write_text(FILE_SECRET + "\n", encoding="utf-8")
+    result = run(["check", "-c", "accord.yaml", "--json"], directory, ENV)
+    assert result.returncode == 0, result
+    return result.stdout
+
+
+@pytest.mark.parametrize("n, code", [(64, 0), (65, 2)])
+def test_check_refuses_more_credentials_than_are_used(tmp_path, n, code):
+    listed = "".join(f"\n      - {{id: c{i}, secret: sk-some-secret-{i:04}}}" for i in range(n))
+    result = check(tmp_path, GOOD.replace("${OPENAI_API_KEY}", listed))
+    assert (result.returncode != 0) == (code != 0), result
+    if code:
+        assert "providers[0].credential" in result.stderr and "64" in result.stderr

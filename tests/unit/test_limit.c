@@ -413,14 +413,66 @@ static void days_and_months(void **state)
     assert_int_equal(limit_reset_us(&r, &now), 23 * 3600000000ULL);
 }
 
+/* ---- shared with other processes ---- */
+
+static void no_more_than_the_lease_is_taken_unknown(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < 2; k++) {
+        struct limit_counter c = {.lease = 10, .known = 0};
+        const struct limit_rule r = {
+            .what = LIMIT_TOKENS, .per = k ? PER_DAY : PER_MINUTE, .at_most = 100, .counter = &c};
+        struct limit_item i;
+        assert_true(take_one(&r, 25, 0, &i)); /* one call, of any size */
+        assert_false(take_one(&r, 1, 0, &i));
+        assert_int_equal(i.left, 75);
+        c.known = 25; /* they know */
+        assert_true(take_one(&r, 1, 0, &i));
+        assert_true(take_one(&r, 9, 0, &i));
+        assert_false(take_one(&r, 1, 0, &i));
+        c.known = 35;
+        c.others = 60;
+        assert_false(take_one(&r, 6, 0, &i));
+        assert_int_equal(i.left, 5);
+        assert_true(take_one(&r, 5, 0, &i));
+        struct limit_now now = at(0);
+        assert_true(limit_wait_us(&r, 1, &now) > 0);
+        c.others = 0;
+        c.lease = 0; /* nobody needs to know */
+        assert_true(take_one(&r, 60, 0, &i));
+        assert_false(take_one(&r, 1, 0, &i));
+    }
+}
+
+/* Nothing is free here, and when others give back is not known: some time is told, not none and not for ever. */
+static void others_are_waited_for(void **state)
+{
+    (void)state;
+    struct limit_counter c = {.others = 100};
+    const struct limit_rule r = {
+        .what = LIMIT_REQUESTS, .per = PER_MINUTE, .at_most = 100, .counter = &c};
+    struct limit_item i;
+    struct limit_now now = at(0);
+    assert_false(take_one(&r, 1, 0, &i));
+    uint64_t wait = limit_wait_us(&r, 1, &now);
+    assert_true(wait >= 1000000 && wait <= 60000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(windows_slide),   cmocka_unit_test(the_wait_is_exact),
-        cmocka_unit_test(all_or_nothing),  cmocka_unit_test(soft_limits_tell),
-        cmocka_unit_test(late_settling),   cmocka_unit_test(races_take_no_more),
-        cmocka_unit_test(zones_agree),     cmocka_unit_test(broken_tables),
-        cmocka_unit_test(days_and_months), cmocka_unit_test(a_burst_is_forgotten_in_time),
+        cmocka_unit_test(no_more_than_the_lease_is_taken_unknown),
+        cmocka_unit_test(others_are_waited_for),
+        cmocka_unit_test(windows_slide),
+        cmocka_unit_test(the_wait_is_exact),
+        cmocka_unit_test(all_or_nothing),
+        cmocka_unit_test(soft_limits_tell),
+        cmocka_unit_test(late_settling),
+        cmocka_unit_test(races_take_no_more),
+        cmocka_unit_test(zones_agree),
+        cmocka_unit_test(broken_tables),
+        cmocka_unit_test(days_and_months),
+        cmocka_unit_test(a_burst_is_forgotten_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

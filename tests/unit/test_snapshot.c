@@ -295,6 +295,47 @@ static void patterns_of_keys(void **state)
 
 /* ---- limits ---- */
 
+/* Two declared models that share an upstream: whoever names that is under the policies of both. */
+static void limits_of_an_upstream(void **state)
+{
+    (void)state;
+    struct snapshot *s =
+        compile("providers:\n"
+                "  - {id: p, dialect: openai, base_url: 'http://h', models: [x, y, z]}\n"
+                "  - {id: q, dialect: openai, base_url: 'http://i'}\n"
+                "models:\n"
+                "  - {id: a, targets: [{provider: p, model: x}, {provider: p, model: x},\n"
+                "      {provider: q, model: x}]}\n"
+                "  - {id: b, targets: [{provider: p, model: x, price: {input: 3, output: 4}}]}\n"
+                "  - {id: c, targets: [{provider: p, model: y}]}\n"
+                "policies:\n"
+                "  - {id: one, applies_to: {model: a}, retry: {attempts: 2},\n"
+                "     limits: [{what: concurrency, at_most: 5}]}\n"
+                "  - {id: two, applies_to: {model: b}, limits: [{what: concurrency, at_most: 7}]}\n"
+                "  - {id: six, applies_to: {model: b}, masking: {detectors: [email]}}\n",
+                NULL, 0);
+    struct str rest;
+    const char *const names[] = {"p/x", "x"};
+    for (size_t i = 0; i < 2; i++) {
+        const struct snap_model *m = model(s, names[i], &rest);
+        assert_int_equal(m->limits->n_at_once, 2);
+        assert_int_equal(m->limits->at_once[0]->rule.at_most, 5);
+        assert_int_equal(m->limits->at_once[1]->rule.at_most, 7);
+        assert_int_equal(m->retry.attempts, 2);
+        assert_int_equal(m->masking, model(s, "b", &rest)->masking);
+    }
+    assert_true(model(s, "p/x", &rest)->listed);
+    const struct snap_model *q = model(s, "q/x", &rest);
+    assert_int_equal(q->limits->n_at_once, 1);
+    assert_false(q->listed);
+    assert_int_equal(rest.n, 0);
+    assert_null(model(s, "p/y", &rest)->limits);
+    assert_null(model(s, "c", &rest)->limits);
+    assert_null(model(s, "q/other", &rest)->limits);
+    assert_int_equal(rest.n, 5);
+    snapshot_unref(s);
+}
+
 static void limits(void **state)
 {
     (void)state;
@@ -322,7 +363,11 @@ static void limits(void **state)
     struct str rest;
     assert_int_equal(model(s, "m", &rest)->limits->at_once[0]->rule.at_most, 5);
     assert_ptr_equal(model(s, "m", &rest)->limits, model(s, "n", &rest)->limits);
-    assert_null(model(s, "p/x", &rest)->limits);
+    /* The same model under its provider's name for it, though the provider lists none. */
+    assert_ptr_equal(model(s, "p/x", &rest)->limits->at_once[0],
+                     model(s, "m", &rest)->limits->at_once[0]);
+    assert_int_equal(model(s, "p/x", &rest)->limits->n_at_once, 1);
+    assert_null(model(s, "p/y", &rest)->limits);
     /* A reload counts on with the calls that are under way. */
     const struct snap_limits *after =
         snapshot_key(again, STR("sk-accord-aaaaaaaaaaaaaaaa"))->limits;
@@ -643,6 +688,7 @@ int main(void)
         cmocka_unit_test(keys_by_secret),
         cmocka_unit_test(patterns_of_keys),
         cmocka_unit_test(limits),
+        cmocka_unit_test(limits_of_an_upstream),
         cmocka_unit_test(windows),
         cmocka_unit_test(chains),
         cmocka_unit_test(references),
