@@ -116,6 +116,8 @@ struct call {
     struct kept_job *kept_job; /* what the store has of it */
     struct kept_page *kept_page; /* one of them that is asked for, kept_page.c */
     struct masking *masking;     /* masking.h; NULL: nothing is looked for */
+    struct memory *memory;       /* memory.h; NULL: what is answered is nobody else's */
+    bool remembered;             /* it was answered from there, and not by an upstream */
     struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
     bool translated;        /* the present target speaks another dialect */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */
@@ -247,6 +249,10 @@ void relay_break_off(struct call *c, const char *code, struct str message, enum 
 /* The start of an event whose end has not come, kept in pooled memory. */
 void relay_hold(struct call *c, const char *p, size_t n);
 void relay_drop_hold(struct call *c);
+
+/* Sends the next pieces of the answer's body, and writes them down where they may be sent again (memory.h). */
+void call_send(struct call *c, const struct iovec *v, int n, bool end);
+void call_send_str(struct call *c, struct str s, bool end);
 
 /* lacking.c: whether the provider is known to have no /responses; whether an answer with this status may say so,
  * and whether it does. Then the call goes to its other interface. Once that has answered with `status`, this is

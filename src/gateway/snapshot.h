@@ -45,6 +45,12 @@ struct snap_retry {
     uint32_t deadline_ms; /* 0: as long as a call may take */
 };
 
+/* Whether answers are given again. */
+struct snap_cache {
+    uint32_t ttl_s; /* 0: none is kept */
+    bool given, by_key, coalesce;
+};
+
 /* What is looked for in a call. */
 struct mask_rules;
 struct snap_masking {
@@ -64,6 +70,7 @@ struct snap_key {
     const struct snap_limits *limits; /* NULL: none */
     struct snap_retry retry;
     uint32_t masking; /* the number of its set of policies */
+    struct snap_cache cache;
 };
 
 /* A credential of Amazon's, which signs instead of being sent. */
@@ -134,6 +141,7 @@ struct snap_model {
     const struct snap_limits *limits;
     struct snap_retry retry;
     uint32_t masking; /* the number of its set of policies */
+    struct snap_cache cache;
 };
 
 /* What the file, the environment and the key file said at the last reading; shared by all snapshots
@@ -164,6 +172,8 @@ struct snapshot {
     const struct snap_limit *limits; /* all */
     size_t n_limits;
     struct snap_retry retry;       /* of everybody */
+    struct snap_cache cache;       /* the same */
+    bool caches;                   /* some policy has one */
     struct snap_masking *maskings; /* by the numbers of key and model; NULL: no policy masks */
     size_t n_maskings;
     uint32_t masking_models; /* how many sets models have */

@@ -8,6 +8,7 @@
 #include "conflict/lifecycle.h"
 #include "dialect/format.h"
 #include "gateway/health_of.h"
+#include "gateway/snapshot_cache.h"
 #include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
@@ -35,6 +36,7 @@ struct compiler {
     struct snap_retry *retries;             /* one per policy */
     struct names retry_of[SCOPE_MODEL + 1]; /* by subject: the last policy's index */
     struct masks_compiler *masks;           /* NULL: nothing is masked */
+    struct caches_compiler *caches;         /* NULL: nothing is given again */
     struct arena scratch;
     struct tls_ctx *tls;
 };
@@ -349,6 +351,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .facts = m->n_targets ? facts_of(targets) : NULL,
                              .retry = retry_for(c, SCOPE_MODEL, m->id),
                              .masking = masks_of_model(c->masks, m->id),
+                             .cache = cache_of_model(c->caches, m->id),
                              .limits = limits_of_model(c->limits, m->id)};
     compile_lifecycle(c, m, &out);
     out.name = m->id;
@@ -452,6 +455,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .models = from->models,
             .n_models = from->n_models,
             .masking = masks_of_key(c->masks, from->id, (struct str){0}, (struct str){0}),
+            .cache = cache_of_key(c->caches, from->id, (struct str){0}, (struct str){0}),
             .retry = retry_for(c, SCOPE_KEY, from->id),
             .limits = limits_of_key(c->limits, from->id, (struct str){0}, (struct str){0})};
         names_add(&declared, from->id, i, NULL);
@@ -477,6 +481,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .n_models = from->n_models,
             .expires_us = from->expires_us,
             .masking = masks_of_key(c->masks, from->id, from->application, from->team),
+            .cache = cache_of_key(c->caches, from->id, from->application, from->team),
             .retry = retry_for(c, SCOPE_KEY, from->id),
             .limits = limits_of_key(c->limits, from->id, from->application, from->team)};
         memcpy(k.digest, from->digest, sizeof k.digest);
@@ -545,6 +550,7 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     c.limits = limits_compile(s, &arena, &c.scratch);
     compile_retries(&c);
     c.masks = masks_begin(s, &arena, &c.scratch);
+    c.caches = caches_compile(s, &c.scratch);
     (void)masks_of_model(c.masks, (struct str){0}); /* number 0: those that no policy names */
     compile_models(&c);
     compile_keys(&c, in);
