@@ -117,7 +117,7 @@ struct call {
     struct kept_page *kept_page; /* one of them that is asked for, kept_page.c */
     struct masking *masking;     /* masking.h; NULL: nothing is looked for */
     struct memory *memory;       /* memory.h; NULL: what is answered is nobody else's */
-    bool remembered;             /* it was answered from there, and not by an upstream */
+    bool remembered;             /* it is answered from there, and not by an upstream */
     struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
     bool translated;        /* the present target speaks another dialect */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */

@@ -84,6 +84,9 @@ void memory_stop_reading(struct call *c);
 void memory_answer(struct call *c, const struct h1_head *h);
 void memory_begin(struct call *c, struct str type, struct str lines);
 void memory_send(struct call *c, const struct iovec *v, int n, bool end);
+/* What stands in place of a provider in records and metrics of calls that were answered from memory. No provider can be
+ * named so. */
+struct str memory_source(const struct call *c);
 /* Fields of ours, and the end of the call. */
 void memory_fields(struct call *c);
 void memory_leave(struct call *c);

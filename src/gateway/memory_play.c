@@ -95,17 +95,17 @@ static int skip(struct memory *m, struct iovec *v, int n)
     return k;
 }
 
-static void count(struct call *c)
+static enum memory_event kind_of(const struct memory *m)
 {
-    struct memory *m = c->memory;
-    enum memory_event e = m->idempotent    ? MEMORY_REPLAY
-                          : m->found_ended ? MEMORY_HIT
-                                           : MEMORY_COALESCED;
-    static const char *const code[] = {[MEMORY_REPLAY] = "idempotent_replay",
-                                       [MEMORY_HIT] = "cache_hit",
-                                       [MEMORY_COALESCED] = "coalesced"};
-    c->w->metrics.memory[e]++;
-    c->code = code[e];
+    return m->idempotent ? MEMORY_REPLAY : m->found_ended ? MEMORY_HIT : MEMORY_COALESCED;
+}
+
+struct str memory_source(const struct call *c)
+{
+    static const struct str source[] = {[MEMORY_REPLAY] = {"(replay)", 8},
+                                        [MEMORY_HIT] = {"(cache)", 7},
+                                        [MEMORY_COALESCED] = {"(coalesced)", 11}};
+    return source[kind_of(c->memory)];
 }
 
 /* The call whose answer this was to be has failed, or has not come to an end: nobody shares that. */
@@ -165,7 +165,7 @@ enum memory_played memory_play(struct call *c)
         if (!c->status) {
             struct recording_head h = recording_head(m->recording);
             send_head(c, &h);
-            count(c);
+            c->w->metrics.memory[kind_of(m)]++;
         }
         n = skip(m, v, n);
         if (n) {

@@ -88,7 +88,8 @@ def test_M13_a_hundred_identical_calls_are_one_upstream_request(start, upstream,
     assert told.count("miss") == 1 and told.count("coalesced") == 99
     assert accord.metrics()['accord_memory_calls_total{result="coalesced"}'] == 99
     lines = accord.wait_access_log(100)
-    assert sum(line.get("tokens", {}).get("input", 0) or line.get("input_tokens", 0) for line in lines) <= 7
+    assert sum(line.get("input_tokens", 0) for line in lines) == 7  # billed once
+    assert sum(line["provider"] == "(coalesced)" for line in lines) == 99
     # Nothing is kept.
     assert accord.call("POST", CHAT, body).header("accord-cache") == "miss"
     assert slow.asked == 2
@@ -131,26 +132,24 @@ def test_M15_when_the_first_fails_the_others_ask_for_themselves(start, upstream,
     assert slow.asked == 10
 
 
-def test_a_leader_that_breaks_off_before_the_others_have_anything_is_not_shared(start, upstream):
-    """It is shared as far as it came when they have seen it: what was begun cannot be begun anew."""
+def test_what_was_begun_and_breaks_off_breaks_off_for_all_who_have_seen_it(start, upstream):
     def answer(number, peer, asked):
-        if number == 1:
-            raise Gone()
-        answers.usual(peer, asked)
+        peer.sock.close()
+        raise Gone()
     slow = Slow(upstream, answer,
                 answers.STREAM_HEAD + b"".join(answers.chunk(e) for e in CHAT_EVENTS[:2]))
     accord = start(coalescing(upstream))
     first = many(accord, 1, STREAM)[0]
     assert slow.begun.wait(10)
-    first.read_head()
+    assert first.read_head().get("accord-cache") == "miss"
     second = many(accord, 1, STREAM)[0]
-    head = second.read_head()
-    assert head.get("accord-cache") == "coalesced"
-    upstream.close_connections() if hasattr(upstream, "close_connections") else slow.go.set()
+    assert second.read_head().get("accord-cache") == "coalesced"
+    slow.go.set()
     texts = [c.read_to_end() for c in (first, second)]
-    assert b"upstream_cut" in texts[0] or b"error" in texts[0]
-    assert texts[0].rstrip().endswith(texts[1].rstrip()[-40:])
+    for text in texts:
+        assert b"upstream_cut" in text and not text.endswith(b"0\r\n\r\n")
     close([first, second])
+    assert slow.asked == 1
 
 
 def test_the_first_caller_leaves_and_the_others_get_the_answer(start, upstream):
@@ -195,7 +194,9 @@ def test_a_stream_reaches_everybody_while_it_runs(start, upstream):
     connections += many(accord, 5, STREAM)
     for connection in connections:
         assert connection.read_head().start.split()[1] == "200"
-        assert CHAT_EVENTS[1] in connection.read_chunk()
+        seen = b""
+        while CHAT_EVENTS[1] not in seen:
+            seen += connection.read_chunk()
     slow.go.set()
     close(connections)
     assert slow.asked == 1
@@ -206,7 +207,7 @@ def test_only_questions_with_one_answer_are_shared_unless_a_policy_says_so(start
     accord = start(coalescing(upstream, coalesce=False))
     connections = many(accord, 5, FIXED)
     under_way(accord, 5)
-    assert slow.asked == 1
+    wait_for(lambda: slow.asked == 1, what="the first")
     connections += many(accord, 5, BODY) + many(accord, 2, {**BODY, "temperature": 0})
     wait_for(lambda: slow.asked == 8, what="seven more")
     slow.go.set()
