@@ -36,9 +36,11 @@ void memory_read(struct call *c, struct recording *r)
     m->recording = r;
     m->role = MEMORY_READS;
     m->found_ended = recording_head(r).state != RECORDING_RUNS;
-    struct memory_reader *d = m->reader = mem_zalloc(sizeof *d);
-    *d = (struct memory_reader){
-        .watcher = {.wake = wake}, .task = {.run = go_on}, .worker = c->w, .call = c};
+    if (!m->found_ended) { /* else there is nothing to wait for */
+        struct memory_reader *d = m->reader = mem_zalloc(sizeof *d);
+        *d = (struct memory_reader){
+            .watcher = {.wake = wake}, .task = {.run = go_on}, .worker = c->w, .call = c};
+    }
     c->remembered = true;
 }
 
@@ -153,9 +155,9 @@ enum memory_played memory_play(struct call *c)
     struct iovec v[PIECES] UNINITIALIZED;
     enum recording_state state;
     bool last = false;
+    struct recording_watcher *w = m->reader ? &m->reader->watcher : NULL;
     while (http_queued(c->req) <= CLIENT_QUEUE_MAX) {
-        int n =
-            recording_read(m->recording, &m->place, v, PIECES, &m->reader->watcher, &state, &last);
+        int n = recording_read(m->recording, &m->place, v, PIECES, w, &state, &last);
         if (is_no_answer(c, state)) {
             return alone(c);
         }

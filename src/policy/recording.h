@@ -88,7 +88,7 @@ bool recording_is_shared(struct recording *r);
 /* The readers'. */
 struct recording_head recording_head(struct recording *r);
 /* Up to `n` pieces of what stands behind `*place`, which moves on; they stay as long as the reader's reference. When
- * there is nothing more and it still runs, `w` is told when there is. `*ret_last`: it has ended, and nothing follows. */
+ * there is nothing more and it still runs, `w` is told when there is (NULL will do for one that has ended). `*ret_last`: it has ended, and nothing follows. */
 int recording_read(struct recording *r, struct recording_place *place, struct iovec *v, int n,
                    struct recording_watcher *w, enum recording_state *ret_state, bool *ret_last);
 /* It is told nothing any more. */
