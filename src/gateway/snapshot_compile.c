@@ -9,12 +9,14 @@
 #include "dialect/format.h"
 #include "gateway/health_of.h"
 #include "gateway/snapshot_attempt.h"
+#include "gateway/snapshot_choice.h"
 #include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
 #include "gateway/snapshot_table.h"
 #include "http/query.h"
 #include "model/names.h"
+#include "policy/balance.h"
 
 static uint32_t table_mask(size_t n)
 {
@@ -123,6 +125,7 @@ static void add_credentials(struct compiler *c, const struct config_provider *fr
                                        .fields = common,
                                        .aws = aws_of(c, from, k->secret),
                                        .priority = (uint32_t)k->priority,
+                                       .place = balance_hash(0, k->id),
                                        .health = credential_health(c, p, k)};
         if (!to->aws) {
             struct str line = credential_field(c->a, p->family, k->secret);
@@ -334,7 +337,9 @@ static struct snap_target target_for(struct compiler *c, const struct snap_provi
                             .quirks = p->quirks | vendor_model_quirks(p->family, model),
                             .max_output = vendor_model_output(model),
                             .weight = 1,
-                            .priority = 1};
+                            .priority = 1,
+                            .told = snap_told(c->a, p, model),
+                            .place = balance_hash(balance_hash(0, p->id), model)};
     health_of_target(c->a, &c->scratch, &t);
     return t;
 }
@@ -348,6 +353,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
         targets[i].priority = (uint32_t)m->targets[i].priority;
         compile_attempt(&c->scratch, c->s->config, m, &targets[i]);
         targets[i].price = compile_price(c->a, &m->targets[i], &targets[i]);
+        compile_conditions(c->a, &m->targets[i], &targets[i]);
     }
     qsort(targets, m->n_targets, sizeof *targets, by_priority);
     struct snap_model out = {.targets = targets,
@@ -360,7 +366,8 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .masking = masks_of_model(c->masks, m->id),
                              .limits = limits_of_model(c->limits, m->id)};
     compile_lifecycle(c, m, &out);
-    out.name = m->id;
+    compile_choice(m, &out);
+    out.name = out.id = m->id;
     insert_model(c, out);
 }
 
@@ -398,7 +405,7 @@ static void compile_names(struct compiler *c, const struct config_provider *from
                                .listed = listed,
                                .total_ms = compile_total_ms(c->s->config, NULL),
                                .facts = facts_of(t)};
-        m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
+        m.name = m.id = arena_printf(c->a, "%.*s/%.*s", STR_ARG(p->id), STR_ARG(t->model));
         insert_model(c, m);
         m.name = t->model;
         m.listed = false;
