@@ -5,6 +5,7 @@ import collections
 import json
 import signal
 import threading
+import time
 from urllib.parse import unquote
 
 import pytest
@@ -122,6 +123,14 @@ def test_a_models_name_makes_no_header(start, upstream, played, name):
 
 # ---- balance ----
 
+SLOW_S = 1.5  # far more than a busy machine takes for an answer that comes at once
+
+
+def wait_long():
+    begun = time.monotonic()
+    wait_for(lambda: time.monotonic() > begun + SLOW_S, what="time to pass")
+
+
 def test_by_weight(start, upstream, played):
     accord = start(config_with(upstream, model({"model": "a", "weight": 3}, "b", {"model": "c", "weight": 0})))
     for _ in range(200):
@@ -141,6 +150,7 @@ def test_the_one_that_answers_soonest(start, upstream, played):
     for _ in range(20):
         ask(accord)
     assert played.counts()["slow"] == 1
+    wait_long()
     # Once it has answered it is not asked again, for its answer took long.
     played.gates["slow"].set()
     asked.join(60)
@@ -164,6 +174,7 @@ def test_a_stream_is_as_slow_as_its_first_content(start, upstream, played):
     asked.start()
     wait_for(lambda: played.counts()["late"] == 1, what="a call at the late one")
     wait_for(lambda: played.counts()["prompt"] or not ask(accord, stream=True), what="the other")
+    wait_long()
     gate.set()
     asked.join(60)
     for _ in range(20):
