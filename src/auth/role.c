@@ -15,13 +15,13 @@ static const struct str developer[] = {
     P("application.*"), P("key.*"),           P("service.*"),     P("subscription.*"),
     P("team.read"),     P("membership.read"), P("user.read"),     P("provider.read"),
     P("model.read"),    P("policy.read"),     P("conflict.read"), P("status.read"),
-    P("explain.read"),  P("call.read"),
+    P("explain.read"),  P("call.read"),       P("routing.read"),
 };
 static const struct str viewer[] = {
     P("application.read"), P("key.read"),        P("service.read"),  P("subscription.read"),
     P("team.read"),        P("membership.read"), P("user.read"),     P("provider.read"),
     P("model.read"),       P("policy.read"),     P("conflict.read"), P("status.read"),
-    P("call.read"),
+    P("call.read"),        P("routing.read"),
 };
 static const struct str auditor[] = {P("*.read")};
 static const struct str everybody[] = {

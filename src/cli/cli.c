@@ -157,6 +157,24 @@ const struct cli_command cli_commands[] = {
      "watched,\n"
      "whose it is, its value, above which it is wrong, and since when it is.\n",
      cli_alerts},
+    {"explain", "where a call would go, and why",
+     "accord explain MODEL [HEADER=VALUE ...] [--key ID] [--dialect NAME | --path PATH] [-f FILE]\n"
+     "               [--json]\n"
+     "\n"
+     "A dry run: nothing is sent and nothing is charged. Tells which policies and limits hold, in\n"
+     "which order the model's targets would be asked, and why each of the others is passed by.\n"
+     "\n"
+     "  -k, --key ID        the key that it would be made with\n"
+     "  -d, --dialect NAME  openai (default), anthropic, gemini, ollama, cohere or bedrock\n"
+     "  -p, --path PATH     where it would go, such as /v1/responses\n"
+     "  -f, --file FILE     its body, YAML or JSON; - is standard input\n"
+     "  --json              print JSON\n",
+     cli_explain},
+    {"routing", "how providers, models there and credentials are doing",
+     "accord routing [--provider ID] [--model NAME] [--json]\n"
+     "\n"
+     "Breakers, what rests until when, calls under way, and the time to the first byte.\n",
+     cli_routing},
     {"backup", "copy the state into one file",
      "accord backup FILE [-c FILE] [--data DIR]\n"
      "\n"

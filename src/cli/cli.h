@@ -50,6 +50,8 @@ int cli_conflicts(int argc, char **argv);
 int cli_logs(int argc, char **argv);
 int cli_usage(int argc, char **argv);
 int cli_alerts(int argc, char **argv);
+int cli_explain(int argc, char **argv);
+int cli_routing(int argc, char **argv);
 int cli_top(int argc, char **argv);
 int cli_audit_verify(int argc, char **argv);
 int cli_version(int argc, char **argv);

@@ -18,6 +18,7 @@
 #include "cli/startup.h"
 #include "cli/welcome.h"
 #include "gateway/counter_journal.h"
+#include "gateway/health_of.h"
 #include "gateway/shared.h"
 #include "gateway/worker.h"
 #include "ledger/sql.h"
@@ -502,6 +503,7 @@ static int run(struct server *s)
         return usage ? CLI_USAGE : CLI_CONFIG;
     }
     s->gateway.n_workers = count_workers(in.config);
+    load_workers(s->gateway.n_workers);
     if (startup_data(&s->start, in.config->data) < 0 ||
         bind_all(s, in.config, s->gateway.n_workers, fds) < 0 || startup_keys(&s->start, &in) < 0 ||
         open_journal(s, in.config) < 0) {

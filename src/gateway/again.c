@@ -5,14 +5,13 @@
 #include "gateway/translate.h"
 
 enum {
-    ATTEMPTS = 3,       /* unless a policy says otherwise */
     CREDENTIALS = 8,    /* one that is refused costs the vendor nothing: so many attempts then */
     WAIT_MAX_MS = 2000, /* longer, and the client is better told to come back */
 };
 
 /* ---- bounds ---- */
 
-static const struct snap_retry *retry_policy(const struct call *c)
+const struct snap_retry *again_policy(const struct call *c)
 {
     const struct snap_retry *all = &c->hold->snap->retry;
     return c->model->retry.attempts ? &c->model->retry
@@ -23,7 +22,7 @@ static const struct snap_retry *retry_policy(const struct call *c)
 /* Callers that have tried before take from our share, so that theirs and ours do not multiply. */
 static uint32_t attempts_left(const struct call *c)
 {
-    uint32_t most = retry_policy(c)->attempts ? retry_policy(c)->attempts : ATTEMPTS;
+    uint32_t most = again_policy(c)->attempts ? again_policy(c)->attempts : AGAIN_ATTEMPTS;
     uint64_t theirs = 0;
     (void)!str_to_u64(h1_find(c->req->head, STR("x-stainless-retry-count")), &theirs);
     most = theirs < most ? most - (uint32_t)theirs : 1;
@@ -33,7 +32,7 @@ static uint32_t attempts_left(const struct call *c)
 /* Until when an attempt may begin. */
 static uint64_t deadline_ms(const struct call *c)
 {
-    uint64_t policy = retry_policy(c)->deadline_ms;
+    uint64_t policy = again_policy(c)->deadline_ms;
     uint64_t total = relay_total_ms(c);
     uint64_t within = policy && (!total || policy < total) ? policy : total;
     return within ? c->req->begun_us / 1000 + within : UINT64_MAX;
@@ -166,7 +165,7 @@ bool again(struct call *c, const struct fault *f)
     }
     uint32_t left = attempts_left(c);
     bool more =
-        f->at == FAULT_CREDENTIAL && !retry_policy(c)->attempts && c->attempts < CREDENTIALS;
+        f->at == FAULT_CREDENTIAL && !again_policy(c)->attempts && c->attempts < CREDENTIALS;
     const struct snap_credential *credential =
         f->credential && (left || more) ? route_other_credential(c) : NULL;
     bool target = !credential && left && f->target && route_others_left(c);

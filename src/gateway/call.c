@@ -3,6 +3,7 @@
 #include <stdarg.h>
 
 #include "base/must.h"
+#include "gateway/explain.h"
 #include "gateway/hedging.h"
 #include "gateway/inline.h"
 #include "gateway/limits.h"
@@ -294,6 +295,19 @@ void call_send_str(struct call *c, struct str s, bool end)
     call_send(c, &v, s.n ? 1 : 0, end);
 }
 
+void call_target_fields(struct call *c)
+{
+    if (!c->attempts) {
+        return;
+    }
+    struct str told = c->target->told;
+    if (!told.n) { /* the client has named the model */
+        told = snap_told(&c->req->arena, c->target->provider, call_upstream_model(c));
+    }
+    http_field_u64(c->req, STR("accord-attempts"), c->attempts);
+    http_lines(c->req, told);
+}
+
 enum next call_fail(struct call *c, const struct call_error *e, const char *fmt, ...)
 {
     const struct dialect *d = call_dialect(c);
@@ -312,6 +326,9 @@ enum next call_fail(struct call *c, const struct call_error *e, const char *fmt,
         .sequence = -1,
     };
     va_end(ap);
+    if (c->dry) {
+        return explain_refusal(c, e, err.message);
+    }
     err.status = d->status(e->status, err.code);
     d->error(&body, &err);
     c->status = (uint16_t)err.status;
@@ -321,6 +338,7 @@ enum next call_fail(struct call *c, const struct call_error *e, const char *fmt,
     http_field(c->req, STR("content-type"), STR("application/json"));
     http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
     call_own_fields(c);
+    call_target_fields(c);
     http_field(c->req, STR("x-should-retry"), e->should_retry ? STR("true") : STR("false"));
     if (d->error_name) {
         http_field(c->req, STR("x-amzn-errortype"), d->error_name(err.status));

@@ -102,7 +102,14 @@ struct call {
     struct str member;       /* the model's value in the body, as it stands */
     struct splice splice[SPLICES];
     uint8_t n_splices;
-    uint64_t tried;                           /* bit per target */
+    uint64_t tried;                 /* bit per target */
+    uint64_t unfit;                 /* bit per target whose conditions do not hold */
+    uint64_t sticky;                /* what it sticks to, hashed; 0: nothing */
+    uint8_t sticks_by;              /* enum sticky */
+    struct traits *traits;          /* choice.h; NULL: its model asks for none */
+    const struct snap_target *busy; /* whose load the present attempt counts in; NULL: none */
+    uint64_t attempt_us;            /* since when; 0: what it took to answer is known */
+    struct explanation *dry;        /* explain.h: nothing is sent or charged; NULL: a call */
     const struct snap_credential *credential; /* of the present target */
     uint64_t tried_credentials;               /* bit per credential of it */
     struct held *held; /* what has come and is not passed on yet, again.h; NULL: nothing */
@@ -177,6 +184,8 @@ const struct dialect *call_dialect(const struct call *c);
 
 /* Fields of ours that every answer to a call carries. */
 void call_own_fields(struct call *c);
+/* ... and those that say who answered, once somebody was asked: accord-attempts, accord-provider, accord-target. */
+void call_target_fields(struct call *c);
 
 /* Answers with a whole body, outside of any dialect (health, metrics, models), and returns DONE. */
 enum next call_reply(struct call *c, unsigned status, struct str type, struct str body);
@@ -215,7 +224,17 @@ bool kept_wants(const struct call *c);
 /* kept_page.c: /v1/responses/{id} */
 enum next page_kept(struct call *c);
 
-/* route.c: whether a target that was not tried and does not rest could still take the call; and another credential
+/* route.c: finds the model, whether the call may have it, and what its targets ask of the call. */
+enum next route_model(struct call *c);
+/* A credential of the target that was chosen; refused when all rest because the vendor itself has said so. */
+enum next route_take_credential(struct call *c);
+/* No target takes the call: says so. */
+enum next route_none_left(struct call *c);
+/* The present attempt counts as its target's; has begun to answer, well; and is over. */
+void route_attempt_begun(struct call *c);
+void route_answered(struct call *c);
+void route_attempt_ended(struct call *c, bool failed);
+/* Whether a target that was not tried and does not rest could still take the call; and another credential
  * of the present target that may be asked, NULL when none is left. */
 bool route_others_left(struct call *c);
 const struct snap_credential *route_other_credential(struct call *c);

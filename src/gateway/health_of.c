@@ -3,10 +3,12 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/must.h"
 
 struct named {
     struct health health;
     struct hedge *hedge; /* NULL: nobody has asked */
+    struct load *load;   /* NULL: nobody has asked for it */
     uint64_t hash;
     struct str name;
     char text[];
@@ -50,6 +52,18 @@ static void grow(struct table *t)
     *t = bigger;
 }
 
+static unsigned workers = 1;
+
+void load_workers(unsigned n)
+{
+    workers = n;
+}
+
+unsigned load_worker_count(void)
+{
+    return workers;
+}
+
 static struct named *named_of(struct str name)
 {
     uint64_t hash = hash_of(name);
@@ -80,6 +94,24 @@ struct hedge *hedge_of(struct str name)
     return n->hedge;
 }
 
+/* Its shards are cache lines of their own. */
+static struct load *load_new(void)
+{
+    size_t size = sizeof(struct load) + workers * sizeof(struct load_shard);
+    struct load *l = aligned_alloc(_Alignof(struct load), size);
+    must(l);
+    memset(l, 0, size);
+    l->n_shards = workers;
+    return l;
+}
+
+struct load *load_of(struct str name)
+{
+    struct named *n = named_of(name);
+    n->load = n->load ? n->load : load_new();
+    return n->load;
+}
+
 void health_of_target(struct arena *a, struct arena *scratch, struct snap_target *t)
 {
     const struct snap_provider *p = t->provider;
@@ -94,5 +126,6 @@ void health_of_target(struct arena *a, struct arena *scratch, struct snap_target
     }
     struct str lane = arena_printf(scratch, "%.*s lane %.*s", STR_ARG(p->id), STR_ARG(t->model));
     t->limits = limits;
+    t->load = load_of(lane);
     t->lane = any ? NULL : health_of(lane);
 }

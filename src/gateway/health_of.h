@@ -6,6 +6,7 @@
 #include "gateway/snapshot.h"
 #include "policy/health.h"
 #include "policy/hedge.h"
+#include "policy/load.h"
 
 /* Of that name (copied), all well when it is new. Lives as long as the process: there are as many as
  * configurations have named. */
@@ -14,7 +15,13 @@ struct health *health_of(struct str name);
 /* How fast what has that name (copied) answers, and its budget. Lives as long as the process. */
 struct hedge *hedge_of(struct str name);
 
-/* Fills lane and limits of a target whose provider and model are there. */
+/* How many workers count there: before the first of these is made. */
+void load_workers(unsigned n);
+unsigned load_worker_count(void);
+/* What the lane of that name has to do; the same life. */
+struct load *load_of(struct str name);
+
+/* Fills lane, limits and load of a target whose provider and model are there. */
 void health_of_target(struct arena *a, struct arena *scratch, struct snap_target *t);
 
 #endif

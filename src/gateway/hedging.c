@@ -9,6 +9,8 @@
     X(const struct snap_target *, target)                                                          \
     X(const struct snap_credential *, credential)                                                  \
     X(uint64_t, tried_credentials)                                                                 \
+    X(const struct snap_target *, busy)                                                            \
+    X(uint64_t, attempt_us)                                                                        \
     X(uint64_t, begun_ms)                                                                          \
     X(uint64_t, answered_us)                                                                       \
     X(uint64_t, connecting_us)                                                                     \
@@ -180,6 +182,7 @@ static bool open_second(struct call *c, struct hedging *h)
             return false;
         }
     }
+    route_attempt_begun(c);
     forward_open(c, &second_ops, h);
     return true;
 }
@@ -223,6 +226,7 @@ static void stop_running(struct hedging *h)
 void hedging_lose(struct call *c)
 {
     struct hedging *h = c->hedging;
+    route_attempt_ended(c, true);
     again_forget(c);
     change_places(c, &h->other);
     stop_running(h);
@@ -242,6 +246,7 @@ void hedging_settle(struct call *c)
         hedge_add(c->target->hedge, loop_now_ms(c->w->loop) - c->begun_ms);
     }
     call_failed_attempt(c, "hedged", 0);
+    route_attempt_ended(c, false); /* so long at least it would have taken */
     again_forget(c);
     change_places(c, &h->other);
     stop_running(h);

@@ -37,6 +37,9 @@ void limits_meet(struct call *c, const struct h1_head *h);
 bool limits_hide(const struct call *c, struct str name);
 
 /* limits_page.c: what /metrics tells of the limits of a snapshot. */
+struct json;
+/* ... and of one alone, to whom it holds for: {"policy", "what", "per", "at_most", "taken", "soft"}; in `a`. */
+struct json *limits_json(struct arena *a, const struct snap_limit *l, const struct limit_now *now);
 void limits_print(struct buf *b, const struct snapshot *s, const struct limit_now *now);
 
 #endif

@@ -2,6 +2,7 @@
 #include "gateway/counter_journal.h"
 #include "gateway/limits.h"
 #include "gateway/shared.h"
+#include "json/tree.h"
 
 /* Policies are made by administrators, not by clients; still, their number has no other bound. */
 enum { SHOWN_MAX = 500 };
@@ -53,6 +54,31 @@ static uint64_t value_of(const struct snap_limit *l, enum value which, const str
         return atomic_load(&l->counter->exceeded);
     }
     return 0;
+}
+
+static struct json *amount(struct arena *a, const struct snap_limit *l, uint64_t v)
+{
+    struct buf b = {.arena = a};
+    struct json *j = json_new(a, JSON_NUMBER);
+    add_value(&b, l, v);
+    j->text = str_first(buf_str(&b), b.n - 1); /* without the end of the line */
+    return j;
+}
+
+struct json *limits_json(struct arena *a, const struct snap_limit *l, const struct limit_now *now)
+{
+    const struct limit_rule *r = &l->rule;
+    struct json *j = json_new(a, JSON_OBJECT);
+    bool at_once = r->what == LIMIT_CONCURRENCY;
+    json_set(j, STR("policy"), json_new_str(a, arena_dup(a, l->policy)));
+    json_set(j, STR("what"), json_new_str(a, str_of(what_name[r->what])));
+    if (!at_once) {
+        json_set(j, STR("per"), json_new_str(a, str_of(per_name[r->per])));
+    }
+    json_set(j, STR("at_most"), amount(a, l, r->at_most));
+    json_set(j, STR("taken"), amount(a, l, value_of(l, USED, now) + value_of(l, RESERVED, now)));
+    json_set(j, STR("soft"), json_new_bool(a, r->soft));
+    return j;
 }
 
 void limits_print(struct buf *b, const struct snapshot *s, const struct limit_now *now)

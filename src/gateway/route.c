@@ -1,171 +1,30 @@
-/* Stage 5: which target takes the call, and with which credential: the best priority that has one left, then by
- * weight, passing by those that rest while there are others. */
+/* Stage 5: the model, whether the call may have it, and which of its targets takes the call (choice.c), with which
+ * credential. */
 #include "conflict/rate_limit.h"
+#include "gateway/choice.h"
+#include "gateway/explain.h"
 #include "gateway/masking.h"
 #include "gateway/memory.h"
-
-enum { TARGETS_MAX = 64 };
-
-static bool usable(const struct call *c, const struct snap_target *t)
-{
-    return translate_plan(c, t) != PLAN_NOT;
-}
-
-/* ---- credentials ---- */
-
-static bool credential_rests(const struct call *c, const struct snap_target *t, uint32_t i,
-                             uint64_t now)
-{
-    return health_rests(t->provider->credentials[i].health, now) ||
-           health_rests(snap_limit_on(t, c->suffix, i), now);
-}
-
-/* Of those that are not in `without` one of the best priority that does not rest, by lot; NULL: all rest. */
-static const struct snap_credential *pick_credential(struct call *c, const struct snap_target *t,
-                                                     uint64_t without)
-{
-    const struct snap_provider *p = t->provider;
-    uint64_t now = loop_now_ms(c->w->loop);
-    const struct snap_credential *best = NULL;
-    uint32_t n = 0;
-    if (p->n_credentials == 1) {
-        return (without & 1) || credential_rests(c, t, 0, now) ? NULL : p->credentials;
-    }
-    for (uint32_t i = 0; i < p->n_credentials; i++) {
-        const struct snap_credential *k = &p->credentials[i];
-        if ((without >> i & 1) || (best && k->priority != best->priority) ||
-            credential_rests(c, t, i, now)) {
-            continue;
-        }
-        n++;
-        best = !best || worker_random(c->w) % n == 0 ? k : best;
-    }
-    return best;
-}
-
-/* All rest: the one that will be back first. */
-static const struct snap_credential *soonest(const struct call *c, const struct snap_target *t,
-                                             uint64_t *ret_left_ms, bool *ret_told)
-{
-    const struct snap_provider *p = t->provider;
-    uint64_t now = loop_now_ms(c->w->loop);
-    const struct snap_credential *best = p->credentials;
-    *ret_left_ms = UINT64_MAX;
-    for (uint32_t i = 0; i < p->n_credentials; i++) {
-        const struct health *h = snap_limit_on(t, c->suffix, i);
-        uint64_t limit = health_left_ms(h, now);
-        uint64_t own = health_left_ms(p->credentials[i].health, now);
-        uint64_t left = limit > own ? limit : own;
-        if (left < *ret_left_ms) {
-            *ret_left_ms = left;
-            *ret_told = limit >= own && atomic_load_explicit(&h->told, memory_order_relaxed);
-            best = &p->credentials[i];
-        }
-    }
-    return best;
-}
+#include "gateway/translate.h"
 
 const struct snap_credential *route_other_credential(struct call *c)
 {
     const struct snap_provider *p = c->target->provider;
     c->tried_credentials |= (uint64_t)1 << (c->credential - p->credentials);
-    return pick_credential(c, c->target, c->tried_credentials);
-}
-
-/* ---- targets ---- */
-
-static bool rests(struct call *c, const struct snap_target *t)
-{
-    uint64_t now = loop_now_ms(c->w->loop);
-    return health_rests(t->provider->health, now) || (t->lane && health_rests(t->lane, now)) ||
-           !pick_credential(c, t, 0);
+    return choice_credential(c, c->target, c->tried_credentials);
 }
 
 bool route_others_left(struct call *c)
 {
-    for (uint32_t i = 0; i < c->model->n_targets && i < TARGETS_MAX; i++) {
-        const struct snap_target *t = &c->model->targets[i];
-        if (!(c->tried >> i & 1) && usable(c, t) && !rests(c, t)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What has rested and is still in doubt gets one call at a time, when there is another way. */
-static bool may_try(struct call *c, const struct snap_target *t)
-{
-    uint64_t now = loop_now_ms(c->w->loop);
-    struct health *h = t->provider->health;
-    if (health_doubtful(h) && !health_probe(h, now)) {
-        return false;
-    }
-    return !t->lane || !health_doubtful(t->lane) || health_probe(t->lane, now);
-}
-
-/* One of the untried targets of the best priority, by weight; `any`: also those that rest. */
-static const struct snap_target *pick(struct call *c, bool any, uint64_t without,
-                                      unsigned *ret_index)
-{
-    const struct snap_model *m = c->model;
-    uint64_t total = 0, at;
-    if (m->n_targets == 1) {
-        const struct snap_target *only = m->targets;
-        *ret_index = 0;
-        return (without & 1) || !usable(c, only) || (!any && rests(c, only)) ? NULL : only;
-    }
-    uint32_t priority = 0, n = m->n_targets < TARGETS_MAX ? m->n_targets : TARGETS_MAX;
-    for (int round = 0; round < 2; round++) {
-        at = round ? worker_random(c->w) % total : 0;
-        for (uint32_t i = 0; i < n; i++) {
-            const struct snap_target *t = &m->targets[i];
-            if ((without >> i & 1) || !usable(c, t) || (!any && rests(c, t)) ||
-                (total && t->priority != priority)) {
-                continue;
-            }
-            priority = t->priority;
-            if (!round) {
-                total += t->weight ? t->weight : 0;
-                total += total == 0; /* a weight of 0 alone still serves as the last resort */
-            } else if (at < t->weight || n == 1) {
-                *ret_index = i;
-                return t;
-            } else {
-                at -= t->weight;
-            }
-        }
-        if (!total) {
-            return NULL;
-        }
-    }
-    /* Only targets of weight 0 were left at this priority. */
-    for (uint32_t i = 0; i < n; i++) {
-        const struct snap_target *t = &m->targets[i];
-        if (!(without >> i & 1) && usable(c, t) && t->priority == priority &&
-            (any || !rests(c, t))) {
-            *ret_index = i;
-            return t;
-        }
-    }
-    return NULL;
-}
-
-/* One that does not rest, or is let through to see how it does. */
-static const struct snap_target *pick_well(struct call *c, unsigned *ret_index)
-{
-    uint64_t without = c->tried;
-    const struct snap_target *t;
-    while ((t = pick(c, false, without, ret_index)) && !may_try(c, t)) {
-        without |= (uint64_t)1 << *ret_index;
-    }
-    return t;
+    return choice_left(c);
 }
 
 bool route_rival(struct call *c)
 {
-    unsigned index = 0;
-    const struct snap_target *t = pick_well(c, &index);
-    const struct snap_credential *k = t ? pick_credential(c, t, 0) : route_other_credential(c);
+    uint32_t index = 0;
+    uint64_t without = c->tried;
+    const struct snap_target *t = choice_pick_well(c, &without, &index);
+    const struct snap_credential *k = t ? choice_credential(c, t, 0) : route_other_credential(c);
     if (!k) {
         return false;
     }
@@ -195,14 +54,14 @@ static enum next wait_for_limit(struct call *c, uint64_t left_ms)
         STR_ARG(c->target->provider->id), STR_ARG(c->asked));
 }
 
-static enum next take_credential(struct call *c)
+enum next route_take_credential(struct call *c)
 {
     uint64_t left = 0;
     bool told = false;
     c->tried_credentials = 0;
-    c->credential = pick_credential(c, c->target, 0);
+    c->credential = choice_credential(c, c->target, 0);
     if (!c->credential) {
-        c->credential = soonest(c, c->target, &left, &told);
+        c->credential = choice_soonest(c, c->target, &left, &told);
     }
     return told && left ? wait_for_limit(c, left) : NEXT;
 }
@@ -238,7 +97,7 @@ static enum next check_model(struct call *c)
     return NEXT;
 }
 
-static enum next find_model(struct call *c)
+enum next route_model(struct call *c)
 {
     struct call_error e = {.outcome = OUTCOME_REFUSED, .param = "model"};
     if (c->asked.n == 0) {
@@ -263,11 +122,17 @@ static enum next find_model(struct call *c)
                          STR_ARG(c->asked));
     }
     enum next n = check_model(c);
+    return n == NEXT && c->model->looks ? traits_read(c) : n;
+}
+
+static enum next find_model(struct call *c)
+{
+    enum next n = route_model(c);
     n = n == NEXT ? admit_model(c) : n;
     return n == NEXT && c->hold->snap->maskings ? masking_request(c) : n;
 }
 
-static enum next none_left(struct call *c)
+enum next route_none_left(struct call *c)
 {
     struct call_error e = {.status = 503,
                            .code = "no_target",
@@ -275,11 +140,17 @@ static enum next none_left(struct call *c)
                            .retry_after_ms =
                                (uint32_t)retry_after_spread(1000, worker_random(c->w)),
                            .should_retry = true};
-    for (uint32_t i = 0; i < c->model->n_targets; i++) {
-        if (usable(c, &c->model->targets[i])) {
-            return call_fail(c, &e, "No target of the model \"%.*s\" can be reached now.",
-                             STR_ARG(c->asked));
-        }
+    if (choice_any(c) && c->unfit && !c->tried) {
+        e = (struct call_error){
+            .status = 400, .code = "no_target_fits", .outcome = OUTCOME_REFUSED};
+        return call_fail(c, &e,
+                         "No target of the model \"%.*s\" takes a call like this one: of none of "
+                         "them all conditions hold.",
+                         STR_ARG(c->asked));
+    }
+    if (choice_any(c)) {
+        return call_fail(c, &e, "No target of the model \"%.*s\" can be reached now.",
+                         STR_ARG(c->asked));
     }
     e = (struct call_error){.status = 501,
                             .code = "dialect_not_translated",
@@ -295,35 +166,83 @@ static enum next none_left(struct call *c)
         STR_ARG(c->ep.endpoint->route));
 }
 
+/* ---- what the target has to do ---- */
+
+/* Latency decides between targets: where there is one, nobody asks. */
+static bool is_measured(const struct call *c)
+{
+    return c->model->n_targets > 1;
+}
+
+void route_attempt_begun(struct call *c)
+{
+    c->busy = c->target;
+    c->attempt_us = loop_now_us(c->w->loop);
+    load_begin(c->busy->load, c->w->index);
+}
+
+void route_answered(struct call *c)
+{
+    if (c->busy && c->attempt_us && is_measured(c)) {
+        uint64_t at = c->stream ? clock_us() : c->answered_us; /* a head alone is no answer yet */
+        load_measured(c->busy->load, at / 1000, at > c->attempt_us ? at - c->attempt_us : 0);
+        c->attempt_us = 0;
+    }
+}
+
+void route_attempt_ended(struct call *c, bool failed)
+{
+    if (!c->busy) {
+        return;
+    }
+    if (is_measured(c) && (failed || c->attempt_us)) {
+        uint64_t now = loop_now_us(c->w->loop), since = c->attempt_us ? c->attempt_us : now;
+        uint64_t us = now > since ? now - since : 0;
+        load_waited(c->busy->load, now / 1000, failed && us < LOAD_FAILED_US ? LOAD_FAILED_US : us);
+    }
+    load_end(c->busy->load, c->w->index, failed);
+    c->busy = NULL;
+}
+
+/* ---- the stage ---- */
+
 enum next stage_route(struct call *c)
 {
-    unsigned index = 0;
+    uint32_t index = 0;
+    uint64_t without;
+    enum next n = NEXT;
+    route_attempt_ended(c, true); /* of an attempt that another follows */
     if (c->conversation.n) {
-        enum next n = conversation_enter(c);
+        n = conversation_enter(c);
         if (n != NEXT) {
             return n;
         }
     }
     if (!c->model) {
-        enum next n = find_model(c);
+        n = find_model(c);
         if (n != NEXT) {
             return n;
         }
     }
     if (memory_concerns(c)) {
-        enum next n = memory_enter(c);
+        n = memory_enter(c);
         if (n != NEXT) {
             return n;
         }
     }
-    c->target = pick_well(c, &index);
+    without = c->tried;
+    c->target = choice_pick_well(c, &without, &index);
     if (!c->target) {
-        c->target = pick(c, true, c->tried, &index);
+        c->target = choice_pick(c, true, c->tried, &index);
     }
     if (!c->target) {
-        return none_left(c);
+        return route_none_left(c);
     }
     c->tried |= (uint64_t)1 << index;
     c->translated = translate_plan(c, c->target) == PLAN_TRANSLATE;
-    return take_credential(c);
+    n = route_take_credential(c);
+    if (n == NEXT) {
+        route_attempt_begun(c);
+    }
+    return n;
 }

@@ -41,8 +41,17 @@ void call_settle_cost(struct call *c)
     c->cost_nusd = price_cost(c->price, &c->usage);
 }
 
+/* Whether the last attempt was none: it counts against its target. */
+static bool has_failed(const struct call *c)
+{
+    return c->outcome == OUTCOME_UPSTREAM_FAILED || c->outcome == OUTCOME_TIMEOUT ||
+           c->outcome == OUTCOME_CUT ||
+           (c->outcome == OUTCOME_UPSTREAM_ERROR && (c->status == 429 || c->status >= 500));
+}
+
 enum next stage_settle(struct call *c)
 {
+    route_attempt_ended(c, has_failed(c));
     if (c->outcome == OUTCOME_OK && c->answered_us && c->credential) {
         again_worked(c);
     }

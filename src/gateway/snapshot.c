@@ -75,16 +75,43 @@ const struct snap_key *snapshot_key(const struct snapshot *s, struct str secret)
     }
 }
 
-bool snap_key_may(const struct snap_key *k, struct str model)
+/* A model's name may hold what no field may: that is percent-encoded. */
+static void add_name(struct buf *b, struct str s)
 {
-    for (size_t i = 0; i < k->n_models; i++) {
-        struct str p = k->models[i];
-        if (p.n && p.p[p.n - 1] == '*' ? str_starts(model, str_first(p, p.n - 1))
-                                       : str_eq(p, model)) {
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char ch = (unsigned char)s.p[i];
+        if (ch > ' ' && ch < 0x7f && ch != '%') {
+            buf_addc(b, (char)ch);
+        } else {
+            buf_printf(b, "%%%02X", ch);
+        }
+    }
+}
+
+struct str snap_told(struct arena *a, const struct snap_provider *p, struct str model)
+{
+    struct buf b = {.arena = a};
+    buf_printf(&b, "accord-provider: %.*s\r\naccord-target: %.*s/", STR_ARG(p->id), STR_ARG(p->id));
+    add_name(&b, model);
+    buf_addz(&b, "\r\n");
+    return buf_str(&b);
+}
+
+bool snap_matches(const struct str *patterns, size_t n, struct str text)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct str p = patterns[i];
+        if (p.n && p.p[p.n - 1] == '*' ? str_starts(text, str_first(p, p.n - 1))
+                                       : str_eq(p, text)) {
             return true;
         }
     }
     return false;
+}
+
+bool snap_key_may(const struct snap_key *k, struct str model)
+{
+    return snap_matches(k->models, k->n_models, model);
 }
 
 const struct snap_model *snapshot_model(const struct snapshot *s, struct str name,

@@ -14,6 +14,7 @@
 #include "model/facts.h"
 #include "net/network.h"
 #include "policy/health.h"
+#include "policy/load.h"
 
 /* Groups of fields in which dialects tell about limits; of the others nothing is told. */
 enum limit_group { GROUP_REQUESTS, GROUP_TOKENS, GROUP_INPUT, GROUP_OUTPUT, LIMIT_GROUPS };
@@ -88,6 +89,7 @@ struct snap_credential {
     struct str fields;          /* "host: ...\r\nauthorization: ...\r\n": the same for every call */
     const struct snap_aws *aws; /* NULL: the fields carry it */
     uint32_t priority;
+    uint64_t place; /* among the others, for calls that stick: balance_place() */
     struct health *health;
 };
 
@@ -121,13 +123,28 @@ struct snap_provider {
     bool any_model; /* provider/NAME is passed on whatever NAME is */
 };
 
+/* A condition of a target: one of these. */
+enum condition_what { WHEN_HEADER, WHEN_METADATA, WHEN_MODEL, WHEN_TOKENS };
+struct snap_condition {
+    enum condition_what what;
+    struct str name;      /* of the header or the member */
+    const struct str *is; /* patterns of the value; none: any */
+    size_t n_is;
+    int64_t at_least, at_most; /* tokens */
+};
+
 struct snap_target {
     const struct snap_provider *provider;
     struct str model;  /* upstream's name; empty: what the client said behind "provider/" */
     struct str quoted; /* the same as a JSON string */
     uint32_t weight, priority;
-    struct health *lane;          /* the model there; NULL: any model of the provider */
-    struct health *const *limits; /* snap_limit_on() */
+    struct health *lane;               /* the model there; NULL: any model of the provider */
+    struct health *const *limits;      /* snap_limit_on() */
+    struct load *load;                 /* what it has to do, in all models */
+    uint64_t place;                    /* among the others, for calls that stick */
+    struct str told;                   /* snap_told(); empty where the client names the model */
+    const struct snap_condition *when; /* all must hold */
+    uint32_t n_when;
     uint32_t quirks;    /* of the provider and of this model: enum quirk, dialect/format.h */
     int64_t max_output; /* the model's, 0: unknown; both only where `model` is known */
     uint32_t first_token_ms, between_tokens_ms; /* of streams; 0: none */
@@ -142,9 +159,14 @@ enum { SNAP_LIMIT_PLACES = 64 };
 
 struct snap_model {
     struct str name;                   /* what clients ask for */
+    struct str id;                     /* the model's own: `name` may be an alias */
     const struct snap_target *targets; /* by priority */
     uint32_t n_targets;
-    bool listed;            /* appears in /v1/models */
+    bool listed;     /* appears in /v1/models */
+    uint8_t balance; /* enum balance */
+    uint8_t n_sticky;
+    uint8_t sticky[STICKY_COUNT]; /* enum sticky, in their order */
+    bool looks; /* calls are looked into for it (traits.c): it has conditions, or sticks */
     struct str lifecycle;   /* lines of its answers: Deprecation, Sunset, Link; empty: it stays */
     uint64_t deprecated_us; /* wall clock; 0: never */
     uint64_t sunset_us;     /* wall clock, from when on it is gone; 0: never */
@@ -225,6 +247,10 @@ void snapshot_unref(struct snapshot *s);
 /* The key whose secret this is, or NULL. Compares digests in constant time. */
 const struct snap_key *snapshot_key(const struct snapshot *s, struct str secret);
 bool snap_key_may(const struct snap_key *k, struct str model);
+/* The lines of an answer that say who gave it, accord-provider and accord-target; in `a`. */
+struct str snap_told(struct arena *a, const struct snap_provider *p, struct str model);
+/* Whether the text is one of those, or begins like one that ends in '*'. */
+bool snap_matches(const struct str *patterns, size_t n, struct str text);
 
 /* The model of that name; for "provider/name" of a provider that takes any name, `*ret_name` is the
  * name behind the slash and the answer the provider's wildcard. NULL: unknown. */

@@ -8,6 +8,7 @@
 #include "gateway/health_of.h"
 #include "gateway/snapshot_attempt.h"
 #include "gateway/snapshot_cache.h"
+#include "gateway/snapshot_choice.h"
 #include "gateway/snapshot_lifecycle.h"
 #include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_masks.h"
@@ -15,6 +16,7 @@
 #include "gateway/snapshot_table.h"
 #include "gateway/snapshot_upstream.h"
 #include "model/names.h"
+#include "policy/balance.h"
 
 static uint32_t table_mask(size_t n)
 {
@@ -125,6 +127,7 @@ static void add_credentials(struct compiler *c, const struct config_provider *fr
                                        .fields = common,
                                        .aws = aws_of(c, from, k->secret),
                                        .priority = (uint32_t)k->priority,
+                                       .place = balance_hash(0, k->id),
                                        .health = credential_health(c, p, k)};
         if (!to->aws) {
             struct str line = credential_field(c->a, p->family, k->secret);
@@ -312,7 +315,9 @@ static struct snap_target target_for(struct compiler *c, const struct snap_provi
                             .quirks = p->quirks | vendor_model_quirks(p->family, model),
                             .max_output = vendor_model_output(model),
                             .weight = 1,
-                            .priority = 1};
+                            .priority = 1,
+                            .told = snap_told(c->a, p, model),
+                            .place = balance_hash(balance_hash(0, p->id), model)};
     health_of_target(c->a, &c->scratch, &t);
     return t;
 }
@@ -326,6 +331,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
         targets[i].priority = (uint32_t)m->targets[i].priority;
         compile_attempt(&c->scratch, c->s->config, m, &targets[i]);
         targets[i].price = compile_price(c->a, &m->targets[i], &targets[i]);
+        compile_conditions(c->a, &m->targets[i], &targets[i]);
     }
     qsort(targets, m->n_targets, sizeof *targets, by_priority);
     struct snap_model out = {.targets = targets,
@@ -339,7 +345,8 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .cache = cache_of_model(c->caches, m->id),
                              .limits = limits_of_models(c->limits, &m->id, 1)};
     compile_lifecycle(c->a, m, &out);
-    out.name = m->id;
+    compile_choice(m, &out);
+    out.name = out.id = m->id;
     insert_model(c, out);
 }
 
@@ -371,7 +378,7 @@ static struct snap_model upstream_model(struct compiler *c, struct snap_target *
     }
     compile_attempt(&c->scratch, c->s->config, NULL, t);
     t->price = use ? compile_price(c->a, use->target, t) : known_price(c->a, t);
-    m.name = arena_printf(c->a, "%.*s/%.*s", STR_ARG(t->provider->id), STR_ARG(t->model));
+    m.name = m.id = arena_printf(c->a, "%.*s/%.*s", STR_ARG(t->provider->id), STR_ARG(t->model));
     return m;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/must.h"
 #include "gateway/checkup.h"
+#include "gateway/health_of.h"
 #include "gateway/masking.h"
 #include "gateway/sim.h"
 #include "gateway/snapshot_limits.h"
@@ -196,6 +197,7 @@ static void on_accepted(void *arg, struct stream *s)
 void worker_init(struct worker *w, struct gateway *g, unsigned index, struct snapshot *s,
                  const int *fds, size_t n_fds, struct tls_ctx *tls)
 {
+    must(index < load_worker_count());
     w->gateway = g;
     w->index = index;
     w->loop = loop_new();

@@ -77,6 +77,23 @@ struct config_price {
     struct str from;        /* a time; empty: ever since */
 };
 
+/* What must hold of a call before a target may take it: one of header, metadata, model and tokens. */
+struct config_condition {
+    struct str header,
+        metadata;   /* the name of a field, or of a member of the request's `metadata` */
+    struct str *is; /* patterns of its value; none: any value will do */
+    size_t n_is;
+    struct str *models; /* patterns of the name that the client asks for */
+    size_t n_models;
+    int64_t min_tokens, max_tokens; /* of the request, about; 0: no bound */
+};
+
+enum balance { BALANCE_WEIGHTED, BALANCE_LEAST_LATENCY, BALANCE_LEAST_BUSY, BALANCE_CHEAPEST };
+enum sticky { STICKY_KEY, STICKY_SESSION, STICKY_CACHE_KEY, STICKY_PREFIX, STICKY_COUNT };
+/* Their names; NULL at the end. */
+extern const char *const balance_name[];
+extern const char *const sticky_name[STICKY_COUNT + 1];
+
 struct config_target {
     size_t provider;             /* index into config.providers */
     struct str model;            /* upstream name */
@@ -84,6 +101,8 @@ struct config_target {
     int64_t priority;            /* default 1 */
     struct config_price *prices; /* instead of what is known of the model */
     size_t n_prices;
+    struct config_condition *when; /* all must hold */
+    size_t n_when;
     struct str provider_id;
 };
 
@@ -93,6 +112,9 @@ struct config_model {
     size_t n_aliases;
     struct config_target *targets;
     size_t n_targets;
+    enum balance balance;
+    struct str *sticky; /* of sticky_name; the first that a call has */
+    size_t n_sticky;
     struct str deprecated_at, sunset_at; /* times; empty: neither */
     struct str successor, notice;        /* a model's name, a page's URL; empty: none */
     struct config_deadlines timeouts;

@@ -284,10 +284,23 @@ static const struct field *unique_field(const struct kind *k)
     return NULL;
 }
 
+/* A list of one, where the mapping alone may stand for it. */
+static const struct json *list_of_one(struct kind_reader *r, const struct json *j)
+{
+    struct json *list = json_new(r->arena, JSON_ARRAY), *element = json_clone(r->arena, j);
+    list->line = j->line;
+    list->column = j->column;
+    json_append(list, element);
+    return list;
+}
+
 /* What is no list stands for a list with one element that has only the member `shorthand`. */
 static const struct json *as_list(struct kind_reader *r, const struct field *f,
                                   const struct json *j)
 {
+    if (j->type == JSON_OBJECT && f->one_or_many) {
+        return list_of_one(r, j);
+    }
     if (j->type == JSON_ARRAY || !f->shorthand) {
         return j;
     }
@@ -316,8 +329,8 @@ static void decode_objects(struct kind_reader *r, const struct field *f, const s
     struct names seen = {.arena = r->arena};
     size_t n = json_count(j), i = 0, old;
     if (j->type != JSON_ARRAY) {
-        mistake_add(r->mistakes, j, path, "%s stands here; allowed: a list of mappings",
-                    type_name(j));
+        mistake_add(r->mistakes, j, path, "%s stands here; allowed: a list of mappings%s",
+                    type_name(j), f->one_or_many ? ", or one" : "");
         return;
     }
     if (!count_is_right(r, f, j, path, n)) {

@@ -39,7 +39,7 @@ struct field {
     enum field_type type;
     bool required;
     bool unique;                /* among the elements of the list that contains it */
-    bool one_or_many;           /* FIELD_TEXTS: a single text stands for a list of one */
+    bool one_or_many;           /* FIELD_TEXTS, FIELD_OBJECTS: one alone stands for a list of one */
     bool number;                /* FIELD_TEXT: a number stands for its spelling */
     const struct rule *rule;    /* texts and secrets; NULL: any text */
     int64_t min, max;           /* FIELD_INT: its value; lists: how many (max 0: 1000) */

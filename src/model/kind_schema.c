@@ -108,6 +108,9 @@ static struct json *objects_schema(struct arena *a, const struct field *f, bool 
 {
     struct json *list = list_schema(a, f, kind_schema(a, f->kind, platform));
     const struct field *shorthand = f->shorthand ? named(f->kind, f->shorthand) : NULL;
+    if (f->one_or_many) {
+        return either(a, kind_schema(a, f->kind, platform), list);
+    }
     if (!shorthand) {
         return list;
     }

@@ -37,6 +37,79 @@ static const struct kind kind_price = {
     KIND_FIELDS(price_fields),
 };
 
+static const struct field condition_fields[] = {
+    {.name = "header",
+     .help = "The name of a header that the call has.",
+     .type = FIELD_TEXT,
+     .rule = &rule_field_name,
+     .at = AT(config_condition, header)},
+    {.name = "metadata",
+     .help = "The name of a member that `metadata` of the request has.",
+     .type = FIELD_TEXT,
+     .rule = &rule_value_pattern,
+     .at = AT(config_condition, metadata)},
+    {.name = "is",
+     .help = "What the header or the member says: a value, or the beginning of one followed by "
+             "'*'; of several, any.",
+     .fallback_help = "anything",
+     .type = FIELD_TEXTS,
+     .one_or_many = true,
+     .rule = &rule_value_pattern,
+     .max = 64,
+     .at = AT(config_condition, is),
+     .at_n = AT(config_condition, n_is)},
+    {.name = "model",
+     .help = "The name that the client asks for, which may be an alias: a name, or the beginning "
+             "of one followed by '*'; of several, any.",
+     .type = FIELD_TEXTS,
+     .one_or_many = true,
+     .rule = &rule_model_pattern,
+     .max = 64,
+     .at = AT(config_condition, models),
+     .at_n = AT(config_condition, n_models)},
+    {.name = "min_tokens",
+     .help = "So many tokens the request has at least, by an estimate: a quarter of its bytes.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 1000000000,
+     .fallback_help = "no bound",
+     .at = AT(config_condition, min_tokens)},
+    {.name = "max_tokens",
+     .help = "So many at most.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 1000000000,
+     .fallback_help = "no bound",
+     .at = AT(config_condition, max_tokens)},
+};
+
+static void finish_condition(struct kind_reader *r, const struct json *j, const struct path *path,
+                             void *to)
+{
+    const struct config_condition *c = to;
+    bool tokens = c->min_tokens || c->max_tokens;
+    if ((c->header.n > 0) + (c->metadata.n > 0) + (c->n_models > 0) + tokens != 1) {
+        mistake_add(r->mistakes, j, path,
+                    "exactly one is needed of {header: NAME}, {metadata: NAME}, {model: PATTERN} "
+                    "and {min_tokens: N, max_tokens: N}; write a list for several");
+    } else if (c->n_is && !c->header.n && !c->metadata.n) {
+        mistake_add(r->mistakes, j, path, "is belongs to header or metadata: leave it out");
+    } else if (c->max_tokens && c->max_tokens < c->min_tokens) {
+        struct path at = {.up = path, .name = STR("max_tokens")};
+        mistake_add(r->mistakes, json_get(j, at.name), &at,
+                    "%lld is below min_tokens; allowed: %lld or more", (long long)c->max_tokens,
+                    (long long)c->min_tokens);
+    }
+}
+
+static const struct kind kind_condition = {
+    .name = "condition",
+    .help = "What must hold of a call: exactly one of header, metadata, model and tokens.",
+    .size = sizeof(struct config_condition),
+    KIND_FIELDS(condition_fields),
+    .finish = finish_condition,
+};
+
 static const struct field target_fields[] = {
     {.name = "provider",
      .help = "The id of the provider that answers.",
@@ -76,6 +149,15 @@ static const struct field target_fields[] = {
      .max = 100,
      .at = AT(config_target, prices),
      .at_n = AT(config_target, n_prices)},
+    {.name = "when",
+     .help = "It takes only calls of which all this holds.",
+     .fallback_help = "any call",
+     .type = FIELD_OBJECTS,
+     .one_or_many = true,
+     .kind = &kind_condition,
+     .max = 16,
+     .at = AT(config_target, when),
+     .at_n = AT(config_target, n_when)},
 };
 
 static const struct kind kind_target = {
@@ -83,6 +165,28 @@ static const struct kind kind_target = {
     .help = "A model at a provider.",
     .size = sizeof(struct config_target),
     KIND_FIELDS(target_fields),
+};
+
+const char *const balance_name[] = {"weighted", "least_latency", "least_busy", "cheapest", NULL};
+const char *const sticky_name[STICKY_COUNT + 1] = {"key", "session", "cache_key", "prefix", NULL};
+
+static bool check_sticky(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    for (size_t i = 0; sticky_name[i]; i++) {
+        if (str_eq(s, str_of(sticky_name[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct rule rule_sticky = {
+    .allowed = "key, session, cache_key or prefix",
+    .pattern = "^(key|session|cache_key|prefix)$",
+    .example = "session",
+    .check = check_sticky,
 };
 
 static const struct field model_fields[] = {
@@ -108,6 +212,26 @@ static const struct field model_fields[] = {
      .max = 64,
      .at = AT(config_model, targets),
      .at_n = AT(config_model, n_targets)},
+    {.name = "balance",
+     .help = "Which target of the best priority takes a call: by lot and weight; the one that "
+             "begins its answers soonest; the one with the fewest calls under way for its weight; "
+             "the one that costs least. Among equals the lot decides.",
+     .type = FIELD_CHOICE,
+     .choices = balance_name,
+     .fallback = "weighted",
+     .at = AT(config_model, balance)},
+    {.name = "sticky",
+     .help = "Calls that agree in this go to the same target, as long as it is well: the caller's "
+             "key; the session (x-session-id and the like, the conversation, metadata.session_id, "
+             "metadata.user_id, user); prompt_cache_key; the beginning of the conversation. Of "
+             "several the first that a call has; a call that has none is balanced.",
+     .fallback_help = "none",
+     .type = FIELD_TEXTS,
+     .one_or_many = true,
+     .rule = &rule_sticky,
+     .max = STICKY_COUNT,
+     .at = AT(config_model, sticky),
+     .at_n = AT(config_model, n_sticky)},
     {.name = "deprecated_at",
      .help = "From when on it should not be used any more; its answers say so in Deprecation.",
      .type = FIELD_TEXT,

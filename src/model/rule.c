@@ -109,6 +109,46 @@ const struct rule rule_model_pattern = {
     .check = check_model_pattern,
 };
 
+static bool check_field_name(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!is_alnum(s.p[i]) && (s.p[i] == 0 || !strchr("!#$%&'*+-.^_`|~", s.p[i]))) {
+            return false;
+        }
+    }
+    return s.n >= 1 && s.n <= 128;
+}
+
+const struct rule rule_field_name = {
+    .allowed = "the name of a header: 1 to 128 letters, digits, '-' or '_'",
+    .pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$",
+    .example = "x-tier",
+    .check = check_field_name,
+};
+
+static bool check_value_pattern(struct arena *a, struct str s, struct str *ret)
+{
+    (void)a;
+    *ret = s;
+    for (size_t i = 0; i < s.n;) {
+        size_t len = utf8_len(s.p + i, s.n - i);
+        if (!len || (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) {
+            return false;
+        }
+        i += len;
+    }
+    return s.n >= 1 && s.n <= 256;
+}
+
+const struct rule rule_value_pattern = {
+    .allowed = "1 to 256 characters, none of them a control character",
+    .pattern = "^[^\\u0000-\\u001f\\u007f]{1,256}$",
+    .example = "gold",
+    .check = check_value_pattern,
+};
+
 static bool is_port(struct str s, uint64_t min)
 {
     uint64_t port;

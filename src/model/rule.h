@@ -19,6 +19,8 @@ extern const struct rule rule_name;          /* ids of providers, keys, policies
 extern const struct rule rule_model;         /* names that clients use */
 extern const struct rule rule_upstream;      /* names of models at a provider */
 extern const struct rule rule_model_pattern; /* a name, or a prefix before a final '*' */
+extern const struct rule rule_field_name;    /* of an HTTP field (RFC 9110, 5.6.2) */
+extern const struct rule rule_value_pattern; /* a value, or the beginning of one followed by '*' */
 extern const struct rule rule_base_url;
 extern const struct rule rule_listen;
 extern const struct rule rule_network; /* of addresses, or "unix" */

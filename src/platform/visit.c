@@ -225,6 +225,7 @@ static int run(struct store_job *j, struct db *db)
     v->answer = (struct answer){0};
     v->refusal = (struct refusal){0};
     v->question = NULL;
+    v->then = NULL;
     int r = v->route->access == ACCESS_PUBLIC ? 0 : identify(v, db);
     if (r < 0) {
         return r;
@@ -333,6 +334,12 @@ static void on_done(struct loop_task *t)
         http_stream(v->call->req);
     } else if (v->stream && v->job.result == 0) {
         v->stream->begin(v);
+    } else if (v->then && v->job.result == 0) {
+        v->then(v);
+        if (v->refusal.set) {
+            refusal_answer(v, NULL);
+        }
+        send_answer(v);
     } else if (v->question && v->job.result == 0) {
         ask(v);
     } else if (!must_wait(v)) {

@@ -105,6 +105,9 @@ struct visit {
     const struct visit_stream *stream; /* NULL: one answer */
     struct watch *watch;               /* a stream of changes, watch.c */
     struct tail *tail;                 /* a stream of calls, tail.c */
+    void (*then)(
+        struct visit *v);     /* makes the answer on the worker's thread, once the store has said
+                                      who asks; NULL: it is made */
     visit_question *question; /* for the ledger, once the store has said who asks; NULL: none */
     struct reader_job ask;
 };

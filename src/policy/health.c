@@ -1,9 +1,19 @@
 #include "policy/health.h"
 
+static bool is_free(uint64_t last_ms, uint64_t now_ms)
+{
+    return !last_ms || now_ms >= last_ms + HEALTH_PROBE_MS;
+}
+
+bool health_may_probe(struct health *h, uint64_t now_ms)
+{
+    return is_free(atomic_load_explicit(&h->probe_ms, memory_order_relaxed), now_ms);
+}
+
 bool health_probe(struct health *h, uint64_t now_ms)
 {
     uint64_t last = atomic_load_explicit(&h->probe_ms, memory_order_relaxed);
-    if (last && now_ms < last + HEALTH_PROBE_MS) {
+    if (!is_free(last, now_ms)) {
         return false;
     }
     return atomic_compare_exchange_strong_explicit(&h->probe_ms, &last, now_ms,

@@ -41,6 +41,8 @@ static inline bool health_doubtful(const struct health *h)
 
 /* Takes the one leave there is at a time; false when somebody else has it. */
 bool health_probe(struct health *h, uint64_t now_ms);
+/* Whether it would get it. */
+bool health_may_probe(struct health *h, uint64_t now_ms);
 /* It failed once more; with `rest_ms` it rests so long at least, `told`: because the vendor says so. */
 void health_failed(struct health *h, uint64_t now_ms, uint32_t rest_ms, bool told);
 void health_worked(struct health *h);
