@@ -26,6 +26,7 @@ FIGURES = {
     "limited_call_1k": (200, 2200),   # with a chain of five limits and budgets
     "sse_chunk": (4, 24),       # of each of STREAMS streams
     "refusal": (200, 2200),
+    "cached_call_1k": (200, 2200),
     "translated_call_1k": (200, 2200),
     "translated_sse_chunk": (4, 24),
 }
@@ -37,10 +38,11 @@ ALLOCATION_FIGURES = {
     "limited_call_1k": (2000, 22000),
     "sse_chunk": (5, 105),
     "refusal": (2000, 22000),
+    "cached_call_1k": (2000, 22000),
     "translated_call_1k": (2000, 22000),
     "translated_sse_chunk": (5, 105),
 }
-ACCORD_ONLY = ("refusal", "limited_call_1k", "translated_call_1k", "translated_sse_chunk")
+ACCORD_ONLY = ("refusal", "cached_call_1k", "limited_call_1k", "translated_call_1k", "translated_sse_chunk")
 ALLOCATION_STREAM_MS = 25
 MERGED_MAX = 0.05   # chunks that shared a read with another one
 ATTEMPTS = 3
@@ -78,6 +80,10 @@ def _load(bench, name, figure, amount, interval_ms=STREAM_MS):
     options = {"body": body, "connections": CONNECTIONS, "calls": amount}
     if figure == "refusal":
         return bench.load_once(name, expect=401, key=WRONG_KEY, **options)["calls"]
+    if figure == "cached_call_1k":
+        options["key"] = programs.CACHED_KEY
+        bench.load_once(name, cached=1, **dict(options, connections=1, calls=1))
+        return bench.load_once(name, cached=0, **options)["calls"]
     if figure == "limited_call_1k":
         options.update(key=programs.LIMITED_KEY, model=programs.LIMITED)
     return bench.load_once(name, translated=translated, **options)["calls"]

@@ -93,9 +93,10 @@ class Bench:
         self.calls = {}                 # name -> calls made through it, for the access log
         self.translated = {}            # (body, stream) -> how long the translated request is
 
-    def load_once(self, name, one_core=False, expect=200, translated=False, **options):
+    def load_once(self, name, one_core=False, expect=200, translated=False, cached=None, **options):
         """One load through one program, proven against the mock's own count. translated: through
-        Accord's other provider, whose dialect is not the caller's."""
+        Accord's other provider, whose dialect is not the caller's. cached: at most so many of the
+        calls go on to the upstream, the others are answered by Accord's cache."""
         program = self.running[name]
         stream = options.get("stream")
         port = program.stream_port if stream else program.port
@@ -112,7 +113,7 @@ class Bench:
         after = self.mock.stats()
         delta = {key: after[key] - before[key] for key in after}
         self.calls[name] = self.calls.get(name, 0) + result["calls"]
-        prove(name, program, result, delta, body, stream, expect, translated)
+        prove(name, program, result, delta, body, stream, expect, translated, cached)
         if translated:
             self._prove_translated(name, result, delta, body, stream)
         prove_accord(name, counted, accord_counters(program), result, delta)
@@ -165,7 +166,7 @@ class Bench:
         procs.pin([self.mock.pid], self.core_load)
 
 
-def prove(name, program, result, delta, body, stream, expect, translated=False):
+def prove(name, program, result, delta, body, stream, expect, translated=False, cached=None):
     """The counters of load and mock must say the same."""
     def equal(what, left, right):
         if left != right:
@@ -173,6 +174,10 @@ def prove(name, program, result, delta, body, stream, expect, translated=False):
 
     if expect != 200:
         equal("refused calls that reached the upstream", 0, delta["requests"])
+        return
+    if cached is not None:
+        if delta["requests"] > cached:
+            raise BenchError(f"{name}: {delta['requests']} calls that the cache has not answered")
         return
     equal("calls", result["calls"], delta["requests"])
     equal("refused or failed requests", 0, delta["refused"] + delta["errors"])

@@ -12,6 +12,7 @@ from .procs import BenchError
 ALIAS = "bench-model"                     # what the load asks for
 LIMITED = "bench-limit"                   # the same again, priced; as long
 LIMITED_KEY = "sk-accord-bench-limited-0000000000000000000000"
+CACHED_KEY = "sk-accord-bench-cached-00000000000000000000000"
 TRANSLATED = "mocka-model"                # the same of Accord's provider that speaks Messages; as long
 UPSTREAM_MODEL = "mock-upstream-model-1"  # what Accord makes of it: another length, so it splices
 KEY = "sk-accord-bench-000000000000000000000000000000"
@@ -219,7 +220,13 @@ keys:
   - id: limited
     secret: {limited_key}
     models: ["*"]
+  - id: cached
+    secret: {cached_key}
+    models: ["*"]
 policies:
+  - id: cache
+    applies_to: {{key: cached}}
+    cache: {{ttl_s: 86400}}
   - id: of-key
     applies_to: {{key: limited}}
     limits:
@@ -242,7 +249,7 @@ def accord_command(context, folder, port=0, workers=1):
     with open(config, "w") as f:
         f.write(ACCORD.format(folder=folder, port=port, keep_days=KEEP_DAYS, workers=workers, alias=ALIAS,
                               translated=TRANSLATED,
-                              limited=LIMITED, limited_key=LIMITED_KEY, key=KEY, upstream=context.upstream_port,
+                              limited=LIMITED, limited_key=LIMITED_KEY, cached_key=CACHED_KEY, key=KEY, upstream=context.upstream_port,
                               upstream_model=UPSTREAM_MODEL, upstream_key=UPSTREAM_KEY))
     return [context.accord, "serve", "-c", config, "--json"]
 

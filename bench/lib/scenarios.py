@@ -1,5 +1,5 @@
 """The scenarios of the paired tier and those that only the full tier runs, besides memory."""
-from . import measure
+from . import measure, programs
 
 PROXIES = ["l4", "nginx", "nginx_log", "haproxy", "accord"]
 
@@ -93,6 +93,16 @@ def refusal(bench):
     wrong = {"key": "sk-accord-this-is-no-key-of-this-server", "expect": 401}
     series = bench.paired("S12 refusal (l4: ordinary calls), us", ["l4", "accord"], {},
                           special={"accord": wrong})
+    out = figures(series)
+    out["cpu_us_scaled"] = scaled(out["cpu_us"], series["l4"].p20, L4_CALL_US)
+    return out
+
+
+def cached(bench):
+    """S11: answers out of the cache. The pump serves ordinary calls beside it, to tell the machine's speed."""
+    bench.load_once("accord", cached=1, key=programs.CACHED_KEY, connections=1, calls=1)
+    series = bench.paired("S11 cache hit (l4: ordinary calls), us", ["l4", "accord"], {},
+                          special={"accord": {"key": programs.CACHED_KEY, "cached": 0}})
     out = figures(series)
     out["cpu_us_scaled"] = scaled(out["cpu_us"], series["l4"].p20, L4_CALL_US)
     return out

@@ -7,6 +7,7 @@
 #include "gateway/inline.h"
 #include "gateway/limits.h"
 #include "gateway/masking.h"
+#include "gateway/memory.h"
 
 static enum next (*const stages[])(struct call *c) = {
 #define STAGE_ROW(name) stage_##name,
@@ -32,6 +33,9 @@ static void call_end(struct call *c)
     hedging_end(c);
     http_up_cancel(c->up);
     c->up = NULL;
+    if (c->memory) {
+        memory_leave(c);
+    }
     stage_settle(c);
     stage_record(c);
     if (c->masking) {
@@ -164,8 +168,12 @@ static void on_gone(struct http_req *r)
 {
     struct call *c = r->user;
     if (c && !c->ended) {
-        c->outcome = OUTCOME_CLIENT_GONE;
         c->w->metrics.client_gone++;
+        if (c->memory && memory_goes_on(c) && http_detach(r)) {
+            relay_drained(c); /* nobody holds the upstream up any more */
+            return;
+        }
+        c->outcome = OUTCOME_CLIENT_GONE;
         call_end(c);
     }
 }
@@ -266,6 +274,24 @@ void call_own_fields(struct call *c)
     if (c->masking) {
         masking_field(c);
     }
+    if (c->memory) {
+        memory_fields(c);
+    }
+}
+
+void call_send(struct call *c, const struct iovec *v, int n, bool end)
+{
+    if (c->memory) {
+        memory_send(c, v, n, end);
+    } else {
+        http_send(c->req, v, n, end);
+    }
+}
+
+void call_send_str(struct call *c, struct str s, bool end)
+{
+    struct iovec v = {(void *)(uintptr_t)s.p, s.n};
+    call_send(c, &v, s.n ? 1 : 0, end);
 }
 
 enum next call_fail(struct call *c, const struct call_error *e, const char *fmt, ...)

@@ -60,6 +60,7 @@ struct relay {
     bool ended;
     char *hold; /* an event that is not complete yet */
     uint32_t hold_n, hold_cap;
+    struct str type;     /* the answer's Content-Type, where it is written down (memory.h) */
     struct meter *meter; /* meter.c; NULL: nothing is to be found in this answer */
 };
 
@@ -119,6 +120,8 @@ struct call {
     struct kept_job *kept_job; /* what the store has of it */
     struct kept_page *kept_page; /* one of them that is asked for, kept_page.c */
     struct masking *masking;     /* masking.h; NULL: nothing is looked for */
+    struct memory *memory;       /* memory.h; NULL: what is answered is nobody else's */
+    bool remembered;             /* it is answered from there, and not by an upstream */
     struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
     bool translated;        /* the present target speaks another dialect */
     const struct snap_provider *lacks; /* it has answered that it has no /responses */
@@ -273,6 +276,10 @@ uint64_t deadline_due(const struct call *c);
 uint64_t deadline_of_hold(const struct call *c, uint64_t held_ms);
 /* Acts if one has passed: true, and the call has gone on or is over. */
 bool deadline_passed(struct call *c, uint64_t now_ms);
+
+/* Sends the next pieces of the answer's body, and writes them down where they may be sent again (memory.h). */
+void call_send(struct call *c, const struct iovec *v, int n, bool end);
+void call_send_str(struct call *c, struct str s, bool end);
 
 /* lacking.c: whether the provider is known to have no /responses; whether an answer with this status may say so,
  * and whether it does. Then the call goes to its other interface. Once that has answered with `status`, this is

@@ -32,7 +32,7 @@ static void flush(struct out *o, bool end)
     }
     if (o->n || end || c->last_sent_ms == 0) {
         c->last_sent_ms = loop_now_ms(c->w->loop);
-        http_send(c->req, o->v, o->n, end);
+        call_send(c, o->v, o->n, end);
     }
     o->n = 0;
 }

@@ -53,7 +53,7 @@ static void pass_on(struct call *c, int64_t length)
     relay_begin(c);
     if (held->body.n) {
         c->last_sent_ms = loop_now_ms(c->w->loop);
-        http_send_str(c->req, buf_str(&held->body), false);
+        call_send_str(c, buf_str(&held->body), false);
     }
 }
 
@@ -98,7 +98,7 @@ void held_refuse_credential(struct call *c, unsigned status)
 static void pass_whole(struct call *c)
 {
     pass_on(c, (int64_t)c->held->body.n);
-    http_send_str(c->req, (struct str){0}, true);
+    call_send_str(c, (struct str){0}, true);
     relay_end_call(c);
 }
 

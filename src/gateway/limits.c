@@ -392,6 +392,7 @@ void limits_settle(struct call *c)
     charge->settled = true;
     const struct limit_now now = now_of(c);
     uint64_t used[LIMIT_WHATS] = {0};
+    used[LIMIT_REQUESTS] = c->remembered;
     if (c->forwarded_us && c->target) {
         bool exact;
         struct usage u = used_of(c, &exact);

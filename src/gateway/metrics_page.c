@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "gateway/limits.h"
+#include "policy/recording.h"
 
 struct gather {
     struct loop_task task;
@@ -60,6 +61,24 @@ static void print_process(struct buf *b, const struct gather *g)
                (unsigned long long)g->client.connects, (unsigned long long)ledger_lost(gw->ledger));
 }
 
+static void print_recordings(struct buf *b)
+{
+    struct recording_stats s = recordings_stats();
+    buf_printf(
+        b,
+        "# HELP accord_memory_bytes What answers that are kept in memory take.\n"
+        "# TYPE accord_memory_bytes gauge\naccord_memory_bytes %llu\n"
+        "# HELP accord_memory_answers How many there are to be found.\n"
+        "# TYPE accord_memory_answers gauge\naccord_memory_answers %llu\n"
+        "# HELP accord_memory_evicted_total Answers that had to make room for others.\n"
+        "# TYPE accord_memory_evicted_total counter\naccord_memory_evicted_total %llu\n"
+        "# HELP accord_memory_too_large_total Answers that were longer than one may be, or found "
+        "no room.\n"
+        "# TYPE accord_memory_too_large_total counter\naccord_memory_too_large_total %llu\n",
+        (unsigned long long)s.bytes, (unsigned long long)s.recordings,
+        (unsigned long long)s.evicted, (unsigned long long)s.too_large);
+}
+
 static void finish(struct gather *g)
 {
     struct call *c = g->call;
@@ -70,6 +89,7 @@ static void finish(struct gather *g)
         print_process(&b, g);
         const struct limit_now now = counter_now(clock_us(), clock_wall_us());
         metrics_print(&b, &g->sum);
+        print_recordings(&b);
         limits_print(&b, g->home->hold->snap, &now);
         if (gw->visits) {
             gw->visits->metrics(gw->visits_arg, &b);

@@ -1,5 +1,6 @@
 /* Stage 9: what is remembered of the call: a record in the ring, and the metrics. */
 #include "gateway/masking_call.h"
+#include "gateway/memory.h"
 
 static uint32_t clip_us(uint64_t us)
 {
@@ -8,7 +9,7 @@ static uint32_t clip_us(uint64_t us)
 
 static struct str provider_of(const struct call *c)
 {
-    return c->target ? c->target->provider->id : (struct str){0};
+    return c->target ? c->target->provider->id : c->remembered ? memory_source(c) : (struct str){0};
 }
 
 /* The model as a label: what the client said only when it is a name of ours, so that clients cannot
@@ -68,9 +69,9 @@ static void tell_target(const struct call *c, struct record *r)
 {
     r->dialect_in = (uint8_t)c->ep.endpoint->family;
     r->dialect_out = FAMILY_COUNT;
+    TEXT(r, provider, provider_of(c));
     if (c->target) {
         r->dialect_out = (uint8_t)c->target->provider->family;
-        TEXT(r, provider, c->target->provider->id);
         TEXT(r, upstream_model, call_upstream_model(c));
     }
 }

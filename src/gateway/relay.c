@@ -9,6 +9,7 @@
 #include "gateway/hedging.h"
 #include "gateway/inline.h"
 #include "gateway/limits.h"
+#include "gateway/memory.h"
 #include "gateway/translate.h"
 
 enum {
@@ -188,6 +189,9 @@ void relay_watch_silence(struct call *c)
 void relay_begin(struct call *c)
 {
     call_own_fields(c);
+    if (c->memory) {
+        memory_begin(c, (struct str){0}, (struct str){0});
+    }
     relay_add_timing(c);
     if (c->relay.mode == RELAY_EVENTS) {
         relay_watch_silence(c);
@@ -216,6 +220,9 @@ void relay_head(struct call *c, const struct h1_head *h)
 {
     struct str type = h1_get(h, H_CONTENT_TYPE);
     c->answered_us = loop_now_us(c->w->loop);
+    if (c->memory) {
+        memory_answer(c, h);
+    }
     if (h->status >= 400 && hedging_runs(c)) {
         refused_beside_another(c, h);
         return;
@@ -326,7 +333,7 @@ void relay_break_off(struct call *c, const char *code, struct str message, enum 
             d->error_event(&text, &e);
         }
     }
-    http_send_str(c->req, buf_str(&text), false);
+    call_send_str(c, buf_str(&text), false);
     http_cut(c->req);
     relay_end_call(c);
 }
@@ -334,9 +341,11 @@ void relay_break_off(struct call *c, const char *code, struct str message, enum 
 static void break_off(struct call *c, const char *code, const char *what, enum outcome outcome)
 {
     relay_break_off(c, code,
-                    arena_printf(&c->req->arena,
-                                 "The answer of the provider \"%.*s\" is incomplete: %s.",
-                                 STR_ARG(c->target->provider->id), what),
+                    c->remembered
+                        ? arena_printf(&c->req->arena, "The answer is incomplete: %s.", what)
+                        : arena_printf(&c->req->arena,
+                                       "The answer of the provider \"%.*s\" is incomplete: %s.",
+                                       STR_ARG(c->target->provider->id), what),
                     outcome);
 }
 
@@ -387,7 +396,7 @@ void relay_body(struct call *c, const struct iovec *pieces, int n, bool end)
             meter_end(c);
             limits_settle_told(c);
         }
-        http_send(c->req, pieces, n, end);
+        call_send(c, pieces, n, end);
     }
     if (end) {
         end_of_body(c);
@@ -443,6 +452,8 @@ void relay_drained(struct call *c)
     if (c->relay.paused && c->up) {
         c->relay.paused = false;
         http_up_resume(c->up);
+    } else if (c->remembered) {
+        memory_more(c);
     }
 }
 

@@ -2,6 +2,7 @@
  * weight, passing by those that rest while there are others. */
 #include "conflict/rate_limit.h"
 #include "gateway/masking.h"
+#include "gateway/memory.h"
 
 enum { TARGETS_MAX = 64 };
 
@@ -305,6 +306,12 @@ enum next stage_route(struct call *c)
     }
     if (!c->model) {
         enum next n = find_model(c);
+        if (n != NEXT) {
+            return n;
+        }
+    }
+    if (memory_concerns(c)) {
+        enum next n = memory_enter(c);
         if (n != NEXT) {
             return n;
         }

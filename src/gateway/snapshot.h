@@ -46,6 +46,12 @@ struct snap_retry {
     uint32_t deadline_ms; /* 0: as long as a call may take */
 };
 
+/* Whether answers are given again. */
+struct snap_cache {
+    uint32_t ttl_s; /* 0: none is kept */
+    bool given, by_key, coalesce;
+};
+
 /* What is looked for in a call. */
 struct mask_rules;
 struct snap_masking {
@@ -67,6 +73,7 @@ struct snap_key {
     uint32_t masking; /* the number of its set of policies */
     uint32_t shed_at; /* load of a worker (admit.c) from which on its calls are refused */
     enum priority priority;
+    struct snap_cache cache;
 };
 
 /* A credential of Amazon's, which signs instead of being sent. */
@@ -148,6 +155,7 @@ struct snap_model {
     const struct config_hedge *hedge; /* NULL: no second attempts */
     uint64_t total_ms;                /* that a call may take; 0: as long as it likes */
     uint32_t masking;                 /* the number of its set of policies */
+    struct snap_cache cache;
 };
 
 /* What the file, the environment and the key file said at the last reading; shared by all snapshots
@@ -181,6 +189,8 @@ struct snapshot {
     const struct snap_limits *of_addresses; /* what holds for each client address; NULL: nothing */
     const struct network *proxies;          /* config->n_trusted_proxies */
     struct snap_retry retry;                /* of everybody */
+    struct snap_cache cache;                /* the same */
+    bool caches;                            /* some policy has one */
     struct snap_masking *maskings; /* by the numbers of key and model; NULL: no policy masks */
     size_t n_maskings;
     uint32_t masking_models; /* how many sets models have */

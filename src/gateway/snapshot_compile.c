@@ -8,6 +8,7 @@
 #include "gateway/health_of.h"
 #include "gateway/snapshot_attempt.h"
 #include "gateway/snapshot_lifecycle.h"
+#include "gateway/snapshot_cache.h"
 #include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
@@ -36,6 +37,7 @@ struct compiler {
     struct names retry_of[SCOPE_MODEL + 1]; /* by subject: the last policy's index */
     struct masks_compiler *masks;           /* NULL: nothing is masked */
     struct upstreams *upstreams;            /* of declared models that policies are about */
+    struct caches_compiler *caches;         /* NULL: nothing is given again */
     struct arena scratch;
     struct tls_ctx *tls;
 };
@@ -334,6 +336,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .total_ms = compile_total_ms(c->s->config, m),
                              .hedge = m->hedge.given ? &m->hedge : NULL,
                              .masking = masks_of_models(c->masks, &m->id, 1),
+                             .cache = cache_of_model(c->caches, m->id),
                              .limits = limits_of_models(c->limits, &m->id, 1)};
     compile_lifecycle(c->a, m, &out);
     out.name = m->id;
@@ -365,6 +368,9 @@ static struct snap_model upstream_model(struct compiler *c, struct snap_target *
                            .limits = limits_of_models(c->limits, ids, n)};
     for (size_t i = 0; i < n && !m.retry.attempts; i++) {
         m.retry = retry_for(c, SCOPE_MODEL, ids[i]);
+    }
+    for (size_t i = 0; i < n && !m.cache.given; i++) {
+        m.cache = cache_of_model(c->caches, ids[i]);
     }
     compile_attempt(&c->scratch, c->s->config, NULL, t);
     t->price = use ? compile_price(c->a, use->target, t) : known_price(c->a, t);
@@ -476,6 +482,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .models = from->models,
             .n_models = from->n_models,
             .masking = masks_of_key(c->masks, from->id, (struct str){0}, (struct str){0}),
+            .cache = cache_of_key(c->caches, from->id, (struct str){0}, (struct str){0}),
             .retry = retry_for(c, SCOPE_KEY, from->id),
             .limits = limits_of_key(c->limits, from->id, (struct str){0}, (struct str){0})};
         names_add(&declared, from->id, i, NULL);
@@ -501,6 +508,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .n_models = from->n_models,
             .expires_us = from->expires_us,
             .masking = masks_of_key(c->masks, from->id, from->application, from->team),
+            .cache = cache_of_key(c->caches, from->id, from->application, from->team),
             .retry = retry_for(c, SCOPE_KEY, from->id),
             .limits = limits_of_key(c->limits, from->id, from->application, from->team)};
         memcpy(k.digest, from->digest, sizeof k.digest);
@@ -571,6 +579,7 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     c.masks = masks_begin(s, &arena, &c.scratch);
     (void)masks_of_models(c.masks, NULL, 0); /* number 0: those that no policy names */
     c.upstreams = upstreams_of(in->config, &c.scratch);
+    c.caches = caches_compile(s, &c.scratch);
     compile_models(&c);
     compile_keys(&c, in);
     masks_finish(c.masks, errors);

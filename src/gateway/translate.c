@@ -6,6 +6,7 @@
 #include "gateway/hedging.h"
 #include "gateway/limits.h"
 #include "gateway/masking.h"
+#include "gateway/memory.h"
 
 #include "conflict/rate_limit.h"
 #include "dialect/chat.h"
@@ -30,11 +31,11 @@ static void begin_answer(struct call *c, int64_t length)
     hedging_settle(c);
     tr->begun = true;
     c->status = 200;
+    struct str type = !tr->out.stream ? STR("application/json")
+                      : tr->out.array ? STR("application/json; charset=UTF-8")
+                                      : tr->caller->stream_type;
     http_head(c->req, 200, length);
-    http_field(c->req, STR("content-type"),
-               !tr->out.stream ? STR("application/json")
-               : tr->out.array ? STR("application/json; charset=UTF-8")
-                               : tr->caller->stream_type);
+    http_field(c->req, STR("content-type"), type);
     if (tr->out.stream) {
         http_field(c->req, STR("cache-control"), STR("no-cache"));
     }
@@ -48,6 +49,9 @@ static void begin_answer(struct call *c, int64_t length)
         http_lines(
             c->req,
             STR("accord-dropped: answer\r\n")); /* parts of it; of a stream it is only counted */
+    }
+    if (c->memory) {
+        memory_begin(c, type, tr->dropped);
     }
     relay_add_timing(c);
     if (tr->out.stream) {
@@ -135,7 +139,7 @@ static void send_text(struct call *c, bool end)
         if (end) {
             limits_settle_told(c);
         }
-        http_send(c->req, v, 2, end);
+        call_send(c, v, 2, end);
         tr->early.n = 0;
     }
     tr->text = (struct buf){.arena = &c->w->scratch, .limit = TEXT_MAX};

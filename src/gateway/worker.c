@@ -13,6 +13,7 @@
 #include "gateway/masking.h"
 #include "gateway/sim.h"
 #include "gateway/snapshot_limits.h"
+#include "policy/recording.h"
 
 enum {
     TRIM_MS = 5000,
@@ -92,6 +93,7 @@ static void apply_limits(struct worker *w, const struct config *c)
         .pool_ms = POOL_IDLE_MS,
         .pool_max = POOL_PER_ORIGIN,
     };
+    recordings_limit((size_t)c->memory.max_bytes, (size_t)c->memory.answer_max_bytes);
     http_server_limits(w->server, &l);
     http_client_timeouts(w->client, &t);
 }
@@ -205,6 +207,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct sna
     randombytes_buf(w->random, sizeof w->random);
     w->random[0] |= 1;
     randombytes_buf(w->seen_secret, sizeof w->seen_secret);
+    randombytes_buf(w->body_secret, sizeof w->body_secret);
     w->ring = aligned_alloc(RING_PAGE, sizeof *w->ring);
     must(w->ring);
     memset(w->ring, 0, offsetof(struct record_ring, slot));
@@ -233,6 +236,7 @@ void *worker_main(void *arg)
     tls_ctx_unref(w->fetch_tls);
     schema_cache_free(w->schemas);
     mask_scratch_free(w->masks);
+    free(w->seen_bodies);
     http_server_free(w->sim);
     w->hold->current = false;
     hold_free(w->hold);

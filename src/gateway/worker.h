@@ -49,6 +49,15 @@ struct last_key {
     char secret[LAST_KEY_MAX];
 };
 
+/* What bodies that were seen lately come to, by a keyed hash of their bytes (memory_key.c). */
+enum { SEEN_BODIES = 512 };
+struct seen_body {
+    uint64_t mac[2];
+    const struct endpoint *endpoint; /* NULL: empty */
+    uint8_t digest[32];
+    bool repeatable, may_be_kept;
+};
+
 struct worker {
     struct gateway *gateway;
     unsigned index;
@@ -72,7 +81,9 @@ struct worker {
     uint8_t seen_secret[16];
     struct seen_key seen[SEEN_KEYS];
     struct last_key last;
-    struct timer late; /* how late the loop is, while there are calls */
+    uint8_t body_secret[32];
+    struct seen_body *seen_bodies; /* NULL: no call needed it yet */
+    struct timer late;             /* how late the loop is, while there are calls */
     uint64_t late_due_ms, late_calls, late_ms;
     uint32_t late_load; /* what stands for that beside the calls under way, admit.c */
     struct timer trim;  /* gives pooled memory back after a load */

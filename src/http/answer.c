@@ -239,7 +239,7 @@ void http_send_str(struct http_req *r, struct str text, bool end)
 
 size_t http_queued(const struct http_req *r)
 {
-    return stream_queued(r->conn->stream);
+    return r->conn->stream ? stream_queued(r->conn->stream) : 0;
 }
 
 void http_cut(struct http_req *r)
@@ -256,5 +256,5 @@ bool http_answered(const struct http_req *r)
 
 size_t http_peer(struct http_req *r, char *to, size_t cap)
 {
-    return stream_peer(r->conn->stream, to, cap);
+    return r->conn->stream ? stream_peer(r->conn->stream, to, cap) : 0;
 }

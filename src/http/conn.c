@@ -35,15 +35,20 @@ static void drop_input(struct http_conn *c)
     }
 }
 
+void conn_free_request(struct http_req *r)
+{
+    arena_reset(&r->input);
+    buf_free(&r->_grow);
+    struct arena own = r->arena; /* r lives in it */
+    arena_reset(&own);
+}
+
 void conn_end_request(struct http_conn *c)
 {
     struct http_req *r = c->req;
     c->req = NULL;
     stream_sink(c->stream, NULL, 0);
-    arena_reset(&r->input);
-    buf_free(&r->_grow);
-    struct arena own = r->arena; /* r lives in it */
-    arena_reset(&own);
+    conn_free_request(r);
 }
 
 static void free_conn(struct http_conn *c)

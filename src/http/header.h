@@ -53,7 +53,9 @@ enum { HF_HOP = 1, HF_KEY = 2, HF_ASK = 4, HF_ANSWER = 8 };
     X(USER_AGENT, "user-agent", 0)                                                                 \
     X(TRACEPARENT, "traceparent", 0)                                                               \
     X(TRACESTATE, "tracestate", 0)                                                                 \
-    X(BAGGAGE, "baggage", 0)
+    X(BAGGAGE, "baggage", 0)                                                                       \
+    X(CACHE_CONTROL, "cache-control", 0)                                                           \
+    X(IDEMPOTENCY_KEY, "idempotency-key", HF_ASK)
 
 enum header_id {
     H_OTHER,

@@ -137,10 +137,43 @@ void http_release_input(struct http_req *r)
     buf_free(&r->_grow);
 }
 
+bool http_detach(struct http_req *r)
+{
+    struct http_server *s = r->conn->server;
+    must(r->_in_done);
+    if (s->ending) {
+        return false;
+    }
+    r->conn->req = NULL;
+    r->conn = s->nobody;
+    r->_next = s->detached;
+    r->_at = &s->detached;
+    if (r->_next) {
+        r->_next->_at = &r->_next;
+    }
+    s->detached = r;
+    s->n_detached++;
+    return true;
+}
+
+static void finish_detached(struct http_req *r)
+{
+    *r->_at = r->_next;
+    if (r->_next) {
+        r->_next->_at = r->_at;
+    }
+    r->conn->server->n_detached--;
+    conn_free_request(r);
+}
+
 void http_finish(struct http_req *r)
 {
     struct http_conn *c = r->conn;
     struct http_server *s = c->server;
+    if (c == s->nobody) {
+        finish_detached(r);
+        return;
+    }
     if (c->closed) {
         return;
     }

@@ -11,6 +11,9 @@ struct http_server *http_server_new(struct loop *l, const struct http_server_ops
     s->ops = ops;
     s->arg = arg;
     s->out = mem_realloc(NULL, OUT_CAP);
+    s->nobody = mem_zalloc(sizeof *s->nobody);
+    s->nobody->server = s;
+    s->nobody->broken = true;
     s->limits = (struct http_limits){.max_header = 65536,
                                      .max_body = (size_t)64 << 20,
                                      .header_ms = 10000,
@@ -47,7 +50,7 @@ struct http_server_stats http_server_stats(const struct http_server *s)
 
 size_t http_open(const struct http_server *s)
 {
-    return s->stats.open;
+    return s->stats.open + s->n_detached;
 }
 
 void http_serve(struct http_server *s, struct stream *stream)
@@ -88,9 +91,15 @@ void http_drain(struct http_server *s)
 void http_abort_all(struct http_server *s)
 {
     struct http_conn *next;
+    s->ending = true;
     for (struct http_conn *c = s->conns; c; c = next) {
         next = c->next;
         conn_lost(c);
+    }
+    while (s->detached) {
+        struct http_req *r = s->detached;
+        s->ops->gone(r);
+        http_finish(r);
     }
 }
 
@@ -103,6 +112,10 @@ void http_each(struct http_server *s, void (*fn)(struct http_req *r))
             fn(c->req);
         }
     }
+    for (struct http_req *r = s->detached, *after; r; r = after) {
+        after = r->_next;
+        fn(r);
+    }
 }
 
 void http_server_free(struct http_server *s)
@@ -112,6 +125,7 @@ void http_server_free(struct http_server *s)
         for (struct http_conn *c = s->conns; c; c = c->next) {
             c->server = NULL; /* it is to be told that it broke, and goes then */
         }
+        free(s->nobody);
         free(s->out);
         free(s);
     }

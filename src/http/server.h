@@ -29,7 +29,7 @@ struct http_server_ops {
     /* The next piece of the body after http_stream(); `end` with the last one (which may be empty).
      */
     void (*piece)(struct http_req *r, struct str piece, bool end);
-    /* The client left or broke the protocol before http_finish(). */
+    /* The client left or broke the protocol before http_finish(). The request may go on: http_detach(). */
     void (*gone)(struct http_req *r);
     /* What was queued for the client has gone out. */
     void (*drained)(struct http_req *r);
@@ -71,6 +71,7 @@ struct http_req {
     uint8_t _minor;
     bool _head_request, _close, _expects, _in_done, _answered, _out_chunked, _out_none, _out_done;
     bool _refusal, _is_chunked;
+    struct http_req *_next, **_at; /* among those without a client */
 };
 
 struct http_server *http_server_new(struct loop *l, const struct http_server_ops *ops, void *arg);
@@ -88,9 +89,14 @@ void http_serve(struct http_server *s, struct stream *stream);
 void http_drain(struct http_server *s);
 /* Breaks all connections, `gone` for each request that runs. */
 void http_abort_all(struct http_server *s);
-size_t http_open(const struct http_server *s); /* connections */
+size_t http_open(const struct http_server *s); /* connections, and requests without one */
 /* Calls fn for each request that runs; it may end the request. */
 void http_each(struct http_server *s, void (*fn)(struct http_req *r));
+
+/* From inside `gone`, and only once all of the request is in: the request goes on without its client until
+ * http_finish(). What is sent goes nowhere, nothing is ever queued, and but for the server's end (`gone` again) no event
+ * comes. False: the server ends, and the request with it. */
+bool http_detach(struct http_req *r);
 
 /* ---- the request's body ---- */
 

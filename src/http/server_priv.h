@@ -18,9 +18,14 @@ struct http_server {
     void *arg;
     struct http_limits limits;
     struct http_conn *conns; /* all open ones */
+    struct http_conn
+        *nobody; /* stands for the client of those that have none any more: it is broken */
+    struct http_req *detached; /* those */
+    size_t n_detached;
     struct http_server_stats stats;
     bool draining;
-    char *out; /* OUT_CAP: the head that is being written */
+    bool ending; /* nothing outlives its client any more */
+    char *out;   /* OUT_CAP: the head that is being written */
     size_t out_n;
     struct h1_head head; /* of the request that is being parsed */
     struct h1_field fields[H1_FIELDS_MAX];
@@ -54,6 +59,8 @@ extern const struct stream_ops conn_stream_ops;
 void conn_on_deadline(struct timer *t);
 /* When the connection's timer fires; 0: never. */
 void conn_deadline(struct http_conn *c, uint64_t ms);
+/* Frees a request that has no client. */
+void conn_free_request(struct http_req *r);
 /* Frees the connection's request. */
 void conn_end_request(struct http_conn *c);
 /* Closes, at once or after our last words; the struct goes when nobody works on it any more. */

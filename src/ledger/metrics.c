@@ -135,6 +135,9 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
             into->masked[k][a] += from->masked[k][a];
         }
     }
+    for (unsigned k = 0; k < MEMORY_EVENTS; k++) {
+        into->memory[k] += from->memory[k];
+    }
     into->masking_failures[0] += from->masking_failures[0];
     into->masking_failures[1] += from->masking_failures[1];
     into->responses_kept += from->responses_kept;
@@ -353,6 +356,19 @@ static void print_shed(struct buf *b, const struct metrics *m)
     }
 }
 
+static void print_memory(struct buf *b, const struct metrics *m)
+{
+    static const char *const how[MEMORY_EVENTS] = {"hit", "coalesced", "idempotent_replay", "miss"};
+    head(b, "memory_calls_total", "counter",
+         "Calls that were answered from memory (hit, coalesced, idempotent_replay), and those "
+         "under a "
+         "policy with a cache that were not (miss).");
+    for (unsigned k = 0; k < MEMORY_EVENTS; k++) {
+        buf_printf(b, "accord_memory_calls_total{result=\"%s\"} %llu\n", how[k],
+                   (unsigned long long)m->memory[k]);
+    }
+}
+
 void metrics_print(struct buf *b, const struct metrics *m)
 {
     print_requests(b, m);
@@ -412,5 +428,6 @@ void metrics_print(struct buf *b, const struct metrics *m)
     single(b, "fetch_failures_total", "counter", "Those that could not be fetched.",
            m->inline_failures);
     print_masked(b, m);
+    print_memory(b, m);
     print_responses(b, m);
 }

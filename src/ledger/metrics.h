@@ -38,6 +38,15 @@ enum response_lost {
 
 enum retry_reason { RETRY_STALE, RETRY_CONNECT, RETRY_ANSWER, RETRY_REASONS };
 
+/* Calls and answers in memory. */
+enum memory_event {
+    MEMORY_HIT,       /* the cache had it */
+    MEMORY_COALESCED, /* another call was under way to the same answer */
+    MEMORY_REPLAY,    /* under an Idempotency-Key */
+    MEMORY_MISS,      /* a policy has a cache, and it was asked of an upstream */
+    MEMORY_EVENTS
+};
+
 struct metrics {
     struct series *slot[256], *last; /* `last`: found last */
     size_t n_series;
@@ -53,6 +62,7 @@ struct metrics {
     uint64_t inlined, inline_failures; /* what requests name by URL, fetched */
     uint64_t masked[MASK_KINDS][MASK_ACTIONS];
     uint64_t masking_failures[2]; /* refused; passed */
+    uint64_t memory[MEMORY_EVENTS];
     uint64_t responses_kept, responses_lost[RESPONSE_LOST];
 };
 

@@ -168,6 +168,14 @@ struct config_retry {
     int64_t deadline_ms; /* 0: as long as a call may take */
 };
 
+/* Answers that are given again to who asks the same. */
+struct config_cache {
+    int64_t ttl_s;                        /* 0: none is kept */
+    enum { CACHE_TEAM, CACHE_KEY } scope; /* who asks the same: anybody of a team, or one key */
+    bool coalesce; /* identical calls at the same time become one, whatever they ask */
+    bool given;
+};
+
 struct config_policy {
     struct str id;
     struct config_applies applies_to;
@@ -178,6 +186,7 @@ struct config_policy {
     enum priority priority; /* PRIORITIES: not said */
     struct config_retry retry;
     struct config_masking masking;
+    struct config_cache cache;
     /* The same once more, as the compiler wants it: */
     enum policy_scope scope;
     struct str subject; /* id of the key or declared model; empty for org */
@@ -284,6 +293,13 @@ struct config_responses {
     int64_t keep_days; /* 0: none is kept */
 };
 
+/* Answers in memory: those of caches, and those under an Idempotency-Key. */
+struct config_memory {
+    int64_t max_bytes;         /* of all together */
+    int64_t answer_max_bytes;  /* of one */
+    int64_t idempotency_ttl_s; /* 0: Idempotency-Key means nothing */
+};
+
 struct config {
     struct str path;    /* of the file; empty without one */
     struct str *listen; /* "127.0.0.1:4090", "[::1]:4090", "unix:/run/accord.sock" */
@@ -303,6 +319,7 @@ struct config {
     struct config_responses responses;
     struct config_ledger ledger;
     struct config_alerts alerts;
+    struct config_memory memory;
     struct config_provider *providers;
     size_t n_providers;
     struct config_model *models;

@@ -212,6 +212,41 @@ static const struct kind kind_responses = {
     KIND_FIELDS(responses_fields),
 };
 
+static const struct field memory_fields[] = {
+    {.name = "max_bytes",
+     .help = "What answers that are kept in memory may take together. Beyond it the longest unused "
+             "ones of the team that has the most go first.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = INT64_C(1) << 40,
+     .fallback = "67108864",
+     .at = AT(config_memory, max_bytes)},
+    {.name = "answer_max_bytes",
+     .help = "A longer answer is not kept.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = INT64_C(1) << 30,
+     .fallback = "4194304",
+     .at = AT(config_memory, answer_max_bytes)},
+    {.name = "idempotency_ttl_s",
+     .help = "How many seconds a model call under an Idempotency-Key is answered with the same "
+             "answer, counted from its end; 0 means that the field is not looked at.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = 2592000,
+     .fallback = "86400",
+     .at = AT(config_memory, idempotency_ttl_s)},
+};
+
+static const struct kind kind_memory = {
+    .name = "setting of memory",
+    .help =
+        "Answers that are kept in memory to be given again: those of caches, and those of calls "
+        "under an Idempotency-Key. A restart forgets them.",
+    .size = sizeof(struct config_memory),
+    KIND_FIELDS(memory_fields),
+};
+
 static const struct field ledger_fields[] = {
     {.name = "keep_days",
      .help = "How many days the records of calls are kept; 0 means that none is made. What they "
@@ -336,6 +371,11 @@ static const struct field settings_fields[] = {
      .type = FIELD_OBJECT,
      .kind = &kind_alerts,
      .at = AT(config, alerts)},
+    {.name = "memory",
+     .help = "Answers that are kept in memory to be given again.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_memory,
+     .at = AT(config, memory)},
     {.name = "providers",
      .help = "Who answers model calls.",
      .type = FIELD_OBJECTS,

@@ -1,8 +1,5 @@
 #include "model/resource_kind.h"
 
-/* What this version does not know to do yet stands here as FIELD_LATER, so that a configuration
- * made for a later one is refused with a reason and not as a slip of the pen. */
-
 static const char *const whats[] = {"concurrency",   "requests", "input_tokens",
                                     "output_tokens", "tokens",   NULL};
 static const char *const pers[] = {"second", "minute", "hour", "day", "month", NULL};
@@ -224,6 +221,37 @@ static const struct kind kind_retry = {
     KIND_FIELDS(retry_fields),
 };
 
+static const char *const cache_scopes[] = {"team", "key", NULL};
+
+static const struct field cache_fields[] = {
+    {.name = "ttl_s",
+     .help = "For how many seconds an answer is given again to the same question; 0: none is.",
+     .type = FIELD_INT,
+     .required = true,
+     .max = 2592000,
+     .at = AT(config_cache, ttl_s)},
+    {.name = "scope",
+     .help = "Whose questions are the same: those of all keys of a team (a key without one stands "
+             "for itself), or of one key.",
+     .type = FIELD_CHOICE,
+     .choices = cache_scopes,
+     .fallback = "team",
+     .at = AT(config_cache, scope)},
+    {.name = "coalesce",
+     .help =
+         "Of identical calls at the same time one goes to the provider, and all get its answer. "
+         "Without it, of those only that are to have the same answer (temperature 0 and a seed).",
+     .type = FIELD_BOOL,
+     .at = AT(config_cache, coalesce)},
+};
+
+static const struct kind kind_cache = {
+    .name = "cache",
+    .help = "Answers that are given again to who asks exactly the same.",
+    .size = sizeof(struct config_cache),
+    KIND_FIELDS(cache_fields),
+};
+
 static const struct field policy_fields[] = {
     {.name = "id",
      .help = "A name for it, shown in answers that refuse a call.",
@@ -275,17 +303,26 @@ static const struct field policy_fields[] = {
      .optional = true,
      .at = AT(config_policy, retry),
      .at_n = AT(config_policy, retry.given)},
-    {.name = "cache", .type = FIELD_LATER},
+    {.name = "cache",
+     .help =
+         "Answers that are given again. Of several policies the key's counts, then those of its "
+         "application and team, then the model's, then everybody's.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_cache,
+     .optional = true,
+     .at = AT(config_policy, cache),
+     .at_n = AT(config_policy, cache.given)},
 };
 
 /* Of an address only what has a window: there may be very many of them. */
 static void check_address(struct kind_reader *r, const struct json *j, const struct path *path,
                           const struct config_policy *p)
 {
-    if (p->masking.given || p->retry.given) {
-        mistake_add(r->mistakes, j, path,
-                    "masking and retry are not about addresses; put them into a policy of org, "
-                    "key or model");
+    if (p->masking.given || p->retry.given || p->cache.given) {
+        mistake_add(
+            r->mistakes, j, path,
+            "masking, retry and cache are not about addresses; put them into a policy of org, "
+            "key or model");
     }
     for (size_t i = 0; i < p->n_limits; i++) {
         if (p->limits[i].what == LIMIT_CONCURRENCY) {
@@ -327,6 +364,9 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
                     "priority is about who calls: put it into a policy of org, team, application "
                     "or key");
     }
+    if (p->cache.given && p->scope == SCOPE_SERVICE) {
+        mistake_add(r->mistakes, j, path, "cache of a service is not supported by this version");
+    }
     if (p->masking.given && p->scope == SCOPE_SERVICE) {
         mistake_add(r->mistakes, j, path, "masking of a service is not supported by this version");
     }
@@ -334,7 +374,8 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
 
 const struct kind kind_policy = {
     .name = "policy",
-    .help = "Limits, budgets, retries and masking, attached to everybody, to a key or to a model.",
+    .help = "Limits, budgets, retries, masking and caches, attached to everybody, to a key or to a "
+            "model.",
     .size = sizeof(struct config_policy),
     KIND_FIELDS(policy_fields),
     .finish = finish,

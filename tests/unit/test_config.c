@@ -193,7 +193,7 @@ static void test_all_mistakes_are_told_with_their_places(void **state)
         "workers: 5000\n",
         "a.yaml:1:1: listn: unknown field; did you mean \"listen\"? A configuration has: listen, "
         "tls, data, trusted_proxies, workers, access_log, environment_providers, timeouts, limits, "
-        "fetch, database, shared, responses, ledger, alerts, "
+        "fetch, database, shared, responses, ledger, alerts, memory, "
         "providers, models, keys, policies\n"
         "a.yaml:4:14: providers[0].dialect: \"openia\" is not one of openai, anthropic, gemini, "
         "ollama, cohere, bedrock; did you mean \"openai\"?\n"

@@ -1,0 +1,98 @@
+/* Calls that are answered from memory: by what was answered before (the cache), by what is being answered to somebody
+ * who asked the same (coalescing), or by what was answered under the same Idempotency-Key. All three are one thing, a
+ * recording (policy/recording.h). A call writes one, or reads one:
+ *
+ *   route ── memory_enter ─┬─ there is one ── it is read: memory_play() ── DONE, or WAIT and memory_play() again
+ *                          └─ none ── NEXT: the upstream is asked, and what goes to the client is written
+ *
+ * Calls without such a policy and without the field pass by two tests. */
+#ifndef GATEWAY_MEMORY_H
+#define GATEWAY_MEMORY_H
+
+#include "gateway/call.h"
+#include "policy/recording.h"
+
+enum memory_role { MEMORY_PASSES, MEMORY_WRITES, MEMORY_READS };
+
+/* Counts the events of a stream, byte by byte; zero is its beginning. */
+struct event_count {
+    uint64_t begun;
+    bool inside, line_empty, after_cr;
+};
+
+/* What waits for a recording to go on. It may outlive the call, while its task is on its way. */
+struct memory_reader {
+    struct recording_watcher watcher; /* first member */
+    struct loop_task task;
+    struct worker *worker;
+    struct call *call; /* NULL: it has ended */
+    bool posted;
+};
+
+/* Of a call; in req->arena. */
+struct memory {
+    struct recording *recording;
+    uint8_t role;     /* enum memory_role */
+    bool cached;      /* a policy has a cache for this call */
+    bool idempotent;  /* it has an Idempotency-Key */
+    bool ids;         /* its events have ids */
+    bool found_ended; /* what is read was over already */
+    bool over;        /* all of it was written or read */
+    uint32_t keep_s;  /* what is written is found for so long */
+    struct event_count events;
+    struct buf numbered; /* of malloc's */
+    struct memory_reader *reader;
+    struct recording_place place;
+    uint64_t sent, skip; /* bytes; events that the client has had */
+};
+
+/* The digests that stand for a question. In memory_key.c. */
+struct memory_question {
+    uint8_t key[RECORDING_KEY];
+    bool repeatable;  /* temperature 0 and a seed */
+    bool may_be_kept; /* nobody wants it kept elsewhere, and it hangs on nothing that is */
+};
+/* False: the body is nothing that could be compared. */
+bool memory_ask(struct call *c, const struct snap_cache *cache, struct memory_question *ret);
+/* Of the call's key, method, path and Idempotency-Key; and of all that has to be the same whenever those are. */
+void memory_ask_again(struct call *c, struct str idempotency_key, uint8_t *key, uint8_t *payload);
+struct str memory_tenant(const struct call *c, const struct snap_cache *cache);
+
+/* Whether memory_enter() has anything to look at. */
+static inline bool memory_concerns(const struct call *c)
+{
+    return c->hold->snap->caches || (c->req->head && c->req->head->at[H_IDEMPOTENCY_KEY]);
+}
+/* Once the model, the limits and the masking are settled. May answer 400 and 422. */
+enum next memory_enter(struct call *c);
+
+/* memory_play.c: sends what there is of the recording that is read. */
+enum memory_played {
+    PLAYED_ALL,
+    PLAYED_SO_FAR,
+    PLAYED_NOTHING /* the recording failed: ask yourself */
+};
+enum memory_played memory_play(struct call *c);
+/* More can be sent: the recording has grown, or the client has taken what there was. */
+void memory_more(struct call *c);
+void memory_read(struct call *c, struct recording *r);
+void memory_stop_reading(struct call *c);
+
+/* What is written. The answer's type, before it is known whether it goes to the client; its head has gone; and its
+ * body: sent in the same way as by http_send(). */
+void memory_answer(struct call *c, const struct h1_head *h);
+void memory_begin(struct call *c, struct str type, struct str lines);
+void memory_send(struct call *c, const struct iovec *v, int n, bool end);
+/* What stands in place of a provider in records and metrics of calls that were answered from memory. No provider can be
+ * named so. */
+struct str memory_source(const struct call *c);
+/* Fields of ours, and the end of the call. */
+void memory_fields(struct call *c);
+void memory_leave(struct call *c);
+/* The client has gone: whether the call is to go on, for others. */
+bool memory_goes_on(const struct call *c);
+
+/* Moves on over p[0..n) until the event behind `events` of them begins; returns how many bytes are before it. */
+size_t event_count_until(struct event_count *c, const char *p, size_t n, uint64_t events);
+
+#endif

@@ -1,0 +1,231 @@
+/* What makes two calls the same question. */
+#include <sodium.h>
+
+#include "conflict/rate_limit.h"
+#include "gateway/mask_rules.h"
+#include "gateway/masking_call.h"
+#include "gateway/memory.h"
+#include "json/canonical.h"
+#include "json/decimal.h"
+
+/* ---- the body ---- */
+
+/* Members that say who asks and what to remember of it, not what to answer. Responses tells them in its answer. */
+static bool is_aside(const struct endpoint *ep, struct str name)
+{
+    static const struct str chat[] = {{"user", 4},
+                                      {"metadata", 8},
+                                      {"safety_identifier", 17},
+                                      {"prompt_cache_key", 16},
+                                      {"prompt_cache_retention", 22}};
+    if (ep->format == FORMAT_MESSAGES) {
+        return str_eq(name, STR("metadata"));
+    }
+    for (size_t i = 0; ep->format == FORMAT_CHAT && i < sizeof chat / sizeof *chat; i++) {
+        if (str_eq(name, chat[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_zero(const struct json *j)
+{
+    if (!j || j->type != JSON_NUMBER) {
+        return false;
+    }
+    struct decimal d = decimal_of(j->text);
+    return d.from == d.to;
+}
+
+static bool is_type(const struct json *j, enum json_type type)
+{
+    return j && j->type == type;
+}
+
+/* What the vendor is to keep has an id of its own; and a conversation that is kept belongs to one key. */
+static bool may_be_kept(const struct endpoint *ep, const struct json *body)
+{
+    if (ep->format == FORMAT_RESPONSES) {
+        return is_type(json_get(body, STR("store")), JSON_FALSE) &&
+               !json_get(body, STR("previous_response_id")) && !json_get(body, STR("conversation"));
+    }
+    return !is_type(json_get(body, STR("store")), JSON_TRUE);
+}
+
+static bool is_repeatable(const struct json *body)
+{
+    const struct json *options = json_get(body, STR("options")); /* Ollama */
+    options = options ? options : json_get(body, STR("generationConfig"));
+    options = options ? options : body;
+    return is_zero(json_get(options, STR("temperature"))) &&
+           (is_type(json_get(options, STR("seed")), JSON_NUMBER) ||
+            is_type(json_get(options, STR("random_seed")), JSON_NUMBER)); /* Mistral */
+}
+
+static bool read_body(struct call *c, struct str text, struct seen_body *to)
+{
+    struct arena *a = &c->req->input;
+    const struct endpoint *ep = c->ep.endpoint;
+    struct json *body;
+    if (json_parse(a, text, &body, NULL) < 0 || body->type != JSON_OBJECT) {
+        return false;
+    }
+    to->repeatable = is_repeatable(body);
+    to->may_be_kept = may_be_kept(ep, body);
+    (void)json_remove(body, STR("model"));
+    (void)json_remove(body, STR("stream"));
+    for (struct json *m = body->first, *next; m; m = next) {
+        next = m->next;
+        if (is_aside(ep, m->key)) {
+            (void)json_remove(body, m->key);
+        }
+    }
+    struct buf b = {.arena = a};
+    json_canonical(&b, body);
+    if (b.overflow) {
+        return false;
+    }
+    crypto_generichash(to->digest, sizeof to->digest, (const unsigned char *)b.p, b.n, NULL, 0);
+    return true;
+}
+
+/* Bodies that were read lately are known by a keyed hash of their bytes: reading one costs more than all the rest of an
+ * answer from memory. Poly1305 under one key is enough, because nobody ever sees what it comes to. */
+static const struct seen_body *find_body(struct call *c, struct str text)
+{
+    struct worker *w = c->w;
+    uint64_t mac[2];
+    if (!w->seen_bodies) {
+        w->seen_bodies = mem_zalloc(SEEN_BODIES * sizeof *w->seen_bodies);
+    }
+    crypto_onetimeauth((unsigned char *)mac, (const unsigned char *)text.p, text.n, w->body_secret);
+    struct seen_body *s = &w->seen_bodies[mac[0] % SEEN_BODIES];
+    if (s->endpoint == c->ep.endpoint && ((s->mac[0] ^ mac[0]) | (s->mac[1] ^ mac[1])) == 0) {
+        return s;
+    }
+    struct seen_body fresh = {.mac = {mac[0], mac[1]}, .endpoint = c->ep.endpoint};
+    if (!read_body(c, text, &fresh)) {
+        return NULL;
+    }
+    *s = fresh;
+    return s;
+}
+
+/* ---- all of it ---- */
+
+/* Texts one behind the other, each with its length, so that no two lists of them look alike. */
+static void add(struct buf *b, struct str s)
+{
+    uint32_t n = (uint32_t)s.n;
+    buf_add(b, str_make((const char *)&n, sizeof n));
+    buf_add(b, s);
+}
+
+static void add_query(struct buf *b, const struct call *c)
+{
+    const struct h1_head *h = c->req->head;
+    struct str query = h1_slice(h, h->query, h->query_n), pair;
+    while (query.n) {
+        str_cut(&query, '&', &pair);
+        if (!str_starts(pair, STR("key="))) {
+            add(b, pair);
+        }
+    }
+}
+
+/* Field lines that change what is answered, or how it is told. */
+static void add_fields(struct buf *b, const struct call *c)
+{
+    const struct h1_head *h = c->req->head;
+    add(b, h1_get(h, H_ANTHROPIC_VERSION));
+    add(b, h1_find(h, STR("anthropic-beta")));
+    add(b, h1_find(h, STR("openai-beta")));
+    add(b, h1_find(h, STR("accord-loss")));
+    add(b, call_by_mistral(c) ? STR("m") : STR(""));
+}
+
+/* The rules, not what they find: the same question under the same rules has the same words put back in its answer. */
+static void add_masking(struct buf *b, const struct call *c)
+{
+    const struct mask_rules *of[2] = {0};
+    if (c->masking) {
+        of[0] = c->masking->policy->rules;
+        of[1] = c->masking->policy->answers;
+        add(b, c->masking->policy->pass ? STR("pass") : STR("hold"));
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        add(b, of[i] ? str_make(of[i]->text, of[i]->n) : STR(""));
+    }
+}
+
+/* Whoever points a model elsewhere wants other answers. */
+static void add_model(struct buf *b, const struct call *c)
+{
+    add(b, c->asked);
+    add(b, c->suffix);
+    for (uint32_t i = 0; i < c->model->n_targets; i++) {
+        const struct snap_target *t = &c->model->targets[i];
+        add(b, t->provider->id);
+        add(b, t->model);
+    }
+}
+
+struct str memory_tenant(const struct call *c, const struct snap_cache *cache)
+{
+    bool key = cache->by_key || !c->key->team.n || c->ep.endpoint->format == FORMAT_RESPONSES;
+    return key ? c->key->id : c->key->team;
+}
+
+static void digest(uint8_t *to, const struct buf *b)
+{
+    crypto_generichash(to, RECORDING_KEY, (const unsigned char *)b->p, b->n, NULL, 0);
+}
+
+bool memory_ask(struct call *c, const struct snap_cache *cache, struct memory_question *ret)
+{
+    struct str clear = masking_clear(c), tenant = memory_tenant(c, cache);
+    const struct seen_body *body = find_body(c, clear.n ? clear : c->req->body);
+    char room[1024];
+    struct buf b = {.p = room, .cap = sizeof room, .arena = &c->req->input};
+    if (!body) {
+        return false;
+    }
+    add(&b, STR("question"));
+    add(&b, tenant.p == c->key->id.p ? STR("key") : STR("team"));
+    add(&b, tenant);
+    add(&b, c->ep.endpoint->route);
+    add(&b, c->stream ? STR("stream") : STR("whole"));
+    add(&b, str_make((const char *)body->digest, sizeof body->digest));
+    add_model(&b, c);
+    add_query(&b, c);
+    add_fields(&b, c);
+    add_masking(&b, c);
+    digest(ret->key, &b);
+    ret->repeatable = body->repeatable;
+    ret->may_be_kept = body->may_be_kept;
+    return true;
+}
+
+void memory_ask_again(struct call *c, struct str idempotency_key, uint8_t *key, uint8_t *payload)
+{
+    const struct h1_head *h = c->req->head;
+    struct buf b = {.arena = &c->req->input};
+    struct str clear = masking_clear(c);
+    add(&b, STR("again"));
+    add(&b, c->key->id);
+    add(&b, h1_slice(h, h->method_at, h->method_n));
+    add(&b, h1_slice(h, h->path, h->path_n));
+    add(&b, idempotency_key);
+    digest(key, &b);
+    b.n = 0;
+    add_query(&b, c);
+    add(&b, h1_get(h, H_CONTENT_TYPE));
+    add_fields(&b, c);
+    crypto_generichash_state s;
+    crypto_generichash_init(&s, NULL, 0, RECORDING_KEY);
+    crypto_generichash_update(&s, (const unsigned char *)b.p, b.n);
+    clear = clear.n ? clear : c->req->body;
+    crypto_generichash_update(&s, (const unsigned char *)clear.p, clear.n);
+    crypto_generichash_final(&s, payload, RECORDING_KEY);
+}
