@@ -60,6 +60,7 @@ struct relay {
     bool ended;
     char *hold; /* an event that is not complete yet */
     uint32_t hold_n, hold_cap;
+    struct str type;     /* the answer's Content-Type, where it is written down (memory.h) */
     struct meter *meter; /* meter.c; NULL: nothing is to be found in this answer */
 };
 

@@ -190,7 +190,7 @@ static void give_up(struct memory *m)
 void memory_answer(struct call *c, const struct h1_head *h)
 {
     if (c->memory->role == MEMORY_WRITES) {
-        c->memory->type = arena_dup(&c->req->arena, h1_get(h, H_CONTENT_TYPE));
+        c->relay.type = arena_dup(&c->req->arena, h1_get(h, H_CONTENT_TYPE));
     }
 }
 
@@ -204,7 +204,7 @@ void memory_begin(struct call *c, struct str type, struct str lines)
         give_up(m);
         return;
     }
-    recording_begin(m->recording, type.n ? type : m->type, lines);
+    recording_begin(m->recording, type.n ? type : c->relay.type, lines);
 }
 
 size_t event_count_until(struct event_count *c, const char *p, size_t n, uint64_t events)

@@ -39,7 +39,6 @@ struct memory {
     bool found_ended; /* what is read was over already */
     bool over;        /* all of it was written or read */
     uint32_t keep_s;  /* what is written is found for so long */
-    struct str type;  /* Content-Type of the upstream's answer */
     struct event_count events;
     struct buf numbered; /* of malloc's */
     struct memory_reader *reader;

@@ -29,7 +29,7 @@ struct caches_compiler *caches_compile(struct snapshot *s, struct arena *scratch
     for (size_t i = 0; i < s->config->n_policies; i++) {
         const struct config_policy *p = &s->config->policies[i];
         struct str subject = p->scope == SCOPE_ORG ? STR("org") : p->subject;
-        if (!p->cache.given) {
+        if (!p->cache.given || p->scope > SCOPE_APPLICATION) {
             continue;
         }
         if (!c) {

@@ -376,6 +376,9 @@ static struct snap_model upstream_model(struct compiler *c, struct snap_target *
     for (size_t i = 0; i < n && !m.retry.attempts; i++) {
         m.retry = retry_for(c, SCOPE_MODEL, ids[i]);
     }
+    for (size_t i = 0; i < n && !m.cache.given; i++) {
+        m.cache = cache_of_model(c->caches, ids[i]);
+    }
     compile_attempt(&c->scratch, c->s->config, NULL, t);
     t->price = use ? compile_price(c->a, use->target, t) : known_price(c->a, t);
     m.name = m.id = arena_printf(c->a, "%.*s/%.*s", STR_ARG(t->provider->id), STR_ARG(t->model));

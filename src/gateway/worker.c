@@ -209,6 +209,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct sna
     randombytes_buf(w->random, sizeof w->random);
     w->random[0] |= 1;
     randombytes_buf(w->seen_secret, sizeof w->seen_secret);
+    randombytes_buf(w->body_secret, sizeof w->body_secret);
     w->ring = aligned_alloc(RING_PAGE, sizeof *w->ring);
     must(w->ring);
     memset(w->ring, 0, offsetof(struct record_ring, slot));

@@ -81,11 +81,12 @@ struct worker {
     uint8_t seen_secret[16];
     struct seen_key seen[SEEN_KEYS];
     struct last_key last;
-    struct timer late; /* how late the loop is, while there are calls */
-    uint64_t late_due_ms, late_calls, late_ms;
-    uint32_t late_load;            /* what stands for that beside the calls under way, admit.c */
+    uint8_t body_secret[32];
     struct seen_body *seen_bodies; /* NULL: no call needed it yet */
-    struct timer trim;             /* gives pooled memory back after a load */
+    struct timer late;             /* how late the loop is, while there are calls */
+    uint64_t late_due_ms, late_calls, late_ms;
+    uint32_t late_load; /* what stands for that beside the calls under way, admit.c */
+    struct timer trim;  /* gives pooled memory back after a load */
     uint64_t trim_calls;
     uint64_t calls;
     uint64_t wall_offset_us; /* wall clock minus monotonic, renewed each second */

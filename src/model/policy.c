@@ -318,10 +318,11 @@ static const struct field policy_fields[] = {
 static void check_address(struct kind_reader *r, const struct json *j, const struct path *path,
                           const struct config_policy *p)
 {
-    if (p->masking.given || p->retry.given) {
-        mistake_add(r->mistakes, j, path,
-                    "masking and retry are not about addresses; put them into a policy of org, "
-                    "key or model");
+    if (p->masking.given || p->retry.given || p->cache.given) {
+        mistake_add(
+            r->mistakes, j, path,
+            "masking, retry and cache are not about addresses; put them into a policy of org, "
+            "key or model");
     }
     for (size_t i = 0; i < p->n_limits; i++) {
         if (p->limits[i].what == LIMIT_CONCURRENCY) {
