@@ -10,7 +10,7 @@ import pytest
 import answers
 from answers import CHAT_EVENTS, DONE, chat_chunk, message_events, sse
 from hostile import Hostile
-from platform_api import ADMIN_TOKEN
+from platform_api import ADMIN_TOKEN, Api
 from test_ledger import api_of, wait_calls
 from test_resilience import CHAT, HELLO, OK, STREAM, ask, error, three
 from wire import wait_for
@@ -128,6 +128,22 @@ def test_the_first_may_still_win(pair):
     pair.b.wait_closed()
     samples = pair.accord.metrics()
     assert (samples["accord_hedges_total"], samples["accord_hedges_won_total"]) == (1, 0)
+
+
+@pytest.mark.parametrize("loser", ["a", "b"])
+def test_attempts_count_as_under_way_only_while_they_are(pair, loser):
+    def state():
+        targets = Api(pair.accord.address).get("/routing/state").json()["targets"]
+        return {t["provider"]: t for t in targets if t["provider"] in ("one-key", "other") and t["attempts"]}
+
+    if loser == "b":
+        pair.b.act = silent
+        pair.a.act = lambda peer: (pair.b.wait_calls(1), peer.send(STREAM))[1]
+    else:
+        pair.a.act = silent
+    assert pair.ask().status == 200
+    wait_for(lambda: all(t["in_flight"] == 0 for t in state().values()), what="both to have ended")
+    assert state()["other"]["attempts"] == 1 and all(t["failed"] == 0 for t in state().values())
 
 
 def test_lifecycle_frames_win_nothing(pair):

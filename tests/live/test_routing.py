@@ -562,7 +562,7 @@ def test_a_dry_run_says_where_a_call_goes_and_sends_nothing(start, upstream, pla
     config["policies"] = [
         {"id": "few", "applies_to": {"key": "dev"}, "limits": [{"what": "requests", "at_most": 2, "per": "hour"}]},
         {"id": "tries", "applies_to": {"model": "m"}, "retry": {"attempts": 2, "deadline_ms": 5000}},
-        {"id": "all", "applies_to": {"org": True}, "budgets": [{"usd": 5, "per": "day"}]},
+        {"id": "all", "applies_to": {"org": True}, "budgets": [{"usd": 5, "per": "day", "unpriced": "pass"}]},
         {"id": "else", "applies_to": {"key": "other"}, "limits": [{"what": "requests", "at_most": 1, "per": "hour"}]}]
     config["keys"].append({"id": "other", "secret": "sk-accord-other-0000000001", "models": ["only-*"]})
     accord = start(config, env=ADMIN)
