@@ -209,7 +209,7 @@ void worker_init(struct worker *w, struct gateway *g, unsigned index, struct sna
     randombytes_buf(w->random, sizeof w->random);
     w->random[0] |= 1;
     randombytes_buf(w->seen_secret, sizeof w->seen_secret);
-    randombytes_buf(w->body_secret, sizeof w->body_secret);
+    randombytes_buf(&w->body_seed, sizeof w->body_seed);
     w->ring = aligned_alloc(RING_PAGE, sizeof *w->ring);
     must(w->ring);
     memset(w->ring, 0, offsetof(struct record_ring, slot));
@@ -238,6 +238,9 @@ void *worker_main(void *arg)
     tls_ctx_unref(w->fetch_tls);
     schema_cache_free(w->schemas);
     mask_scratch_free(w->masks);
+    for (size_t i = 0; w->seen_bodies && i < SEEN_BODIES; i++) {
+        free(w->seen_bodies[i].text);
+    }
     free(w->seen_bodies);
     http_server_free(w->sim);
     w->hold->current = false;

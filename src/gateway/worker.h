@@ -49,12 +49,16 @@ struct last_key {
     char secret[LAST_KEY_MAX];
 };
 
-/* What bodies that were seen lately come to, by a keyed hash of their bytes (memory_key.c). */
-enum { SEEN_BODIES = 512 };
+/* What bodies that were seen lately come to (memory_key.c): at most 600 KiB, for those who use it. */
+enum { SEEN_BODIES = 128, SEEN_BODY_MAX = 4096, SEEN_QUESTION_MAX = 512 };
 struct seen_body {
-    uint64_t mac[2];
     const struct endpoint *endpoint; /* NULL: empty */
-    uint8_t digest[32];
+    char *text;                      /* of malloc's */
+    uint32_t n, cap;
+    uint32_t
+        question_n; /* of the last question that it was the body of, and what that came to; 0: none */
+    char question[SEEN_QUESTION_MAX];
+    uint8_t digest[32], key[32];
     bool repeatable, may_be_kept;
 };
 
@@ -81,7 +85,7 @@ struct worker {
     uint8_t seen_secret[16];
     struct seen_key seen[SEEN_KEYS];
     struct last_key last;
-    uint8_t body_secret[32];
+    uint64_t body_seed;
     struct seen_body *seen_bodies; /* NULL: no call needed it yet */
     struct timer late;             /* how late the loop is, while there are calls */
     uint64_t late_due_ms, late_calls, late_ms;

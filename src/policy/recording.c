@@ -511,16 +511,33 @@ bool recording_is_shared(struct recording *r)
 
 /* ---- reading ---- */
 
+/* What has ended does not change any more, and needs no lock. */
+static bool lock_running(struct recording *r)
+{
+    bool runs = r->state == RECORDING_RUNS;
+    if (runs) {
+        pthread_mutex_lock(&r->lock);
+    }
+    return runs;
+}
+
+static void unlock_running(struct recording *r, bool locked)
+{
+    if (locked) {
+        pthread_mutex_unlock(&r->lock);
+    }
+}
+
 struct recording_head recording_head(struct recording *r)
 {
-    pthread_mutex_lock(&r->lock);
+    bool locked = lock_running(r);
     struct recording_head h = {.begun = r->begun,
                                .state = r->state,
                                .length = r->length,
                                .type = str_make(r->fields, r->type_n),
                                .lines =
                                    str_make(r->fields ? r->fields + r->type_n : NULL, r->lines_n)};
-    pthread_mutex_unlock(&r->lock);
+    unlock_running(r, locked);
     return h;
 }
 
@@ -528,7 +545,7 @@ int recording_read(struct recording *r, struct recording_place *place, struct io
                    struct recording_watcher *w, enum recording_state *ret_state, bool *ret_last)
 {
     int k = 0;
-    pthread_mutex_lock(&r->lock);
+    bool locked = lock_running(r);
     *ret_state = r->state;
     const struct recording_block *b = place->block ? place->block : r->first;
     while (b && k < n) {
@@ -546,14 +563,14 @@ int recording_read(struct recording *r, struct recording_place *place, struct io
             place->block = b;
         }
     }
-    *ret_last = r->state != RECORDING_RUNS && place->block == r->last &&
+    *ret_last = *ret_state != RECORDING_RUNS && place->block == r->last &&
                 (!r->last || place->at == r->last->n);
-    if (k == 0 && r->state == RECORDING_RUNS && !w->_waits) {
+    if (k == 0 && *ret_state == RECORDING_RUNS && !w->_waits) {
         w->_waits = true;
         w->_next = r->watchers;
         r->watchers = w;
     }
-    pthread_mutex_unlock(&r->lock);
+    unlock_running(r, locked);
     return k;
 }
 
