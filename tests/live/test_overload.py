@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -91,14 +92,20 @@ def test_what_was_refused_is_in_the_ledger(start, upstream, held):
     assert waiting[0].read_response().status == 200
 
 
+def is_stopped(pid):
+    return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+               for task in Path(f"/proc/{pid}/task").iterdir())
+
+
 def test_a_worker_that_is_late_refuses_by_priority_and_recovers(start, upstream, held):
     accord = start(with_priorities(upstream, max_delay_ms=400))
     waiting = fill(accord, "high", 1)  # while there are calls it is watched
     accord.process.send_signal(signal.SIGSTOP)
     began = time.monotonic()
     try:
+        wait_for(lambda: is_stopped(accord.process.pid), what="all threads to stop")
         connections = {name: send(accord, name) for name in ("low", "normal")}
-        while time.monotonic() - began < 2.2:
+        while time.monotonic() - began < 5:
             time.sleep(0.05)
     finally:
         accord.process.send_signal(signal.SIGCONT)
