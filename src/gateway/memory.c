@@ -204,6 +204,9 @@ void memory_begin(struct call *c, struct str type, struct str lines)
         give_up(m);
         return;
     }
+    if (c->target && c->target->provider->sim) { /* that stays true when it is given again */
+        lines = arena_printf(&c->req->arena, "%.*saccord-simulated: true\r\n", STR_ARG(lines));
+    }
     recording_begin(m->recording, type.n ? type : c->relay.type, lines);
 }
 

@@ -68,6 +68,12 @@ def test_the_same_question_is_answered_without_an_upstream_and_says_so(accord, u
     assert metrics["accord_memory_answers"] == 1
 
 
+def test_what_was_simulated_says_so_again(accord):
+    answers_of_sim = [ask(accord, {**BODY, "model": "sim/echo"}) for _ in range(2)]
+    assert [was(answer) for answer in answers_of_sim] == [MISS, HIT]
+    assert {answer.header("accord-simulated") for answer in answers_of_sim} == {"true"}
+
+
 def test_spelling_does_not_matter_and_what_is_said_does(accord, upstream):
     assert was(ask(accord)) == MISS
     same = [b'{"messages": [{"content": "Hello", "role": "user"}], "model": "m"}',
