@@ -375,6 +375,7 @@ static int start_workers(struct server *s, const struct config *c, int fds[WORKE
     int r = ledger_start(log, start_writer(s, c), s->rings, g->n_workers, &g->ledger);
     if (r == 0) {
         alerts_start(&s->alerts, s->control, g->ledger, say_line);
+        alerts_take(&s->alerts, s->snap);
         s->platform.alerts = &s->alerts;
     }
     for (unsigned i = 0; r == 0 && i < g->n_workers; i++) {
@@ -527,7 +528,6 @@ static int run(struct server *s)
     if (start_workers(s, s->snap->config, fds) < 0) {
         return CLI_FAILED;
     }
-    alerts_take(&s->alerts, s->snap);
     store_watch(s->platform.store, &s->watcher);
     housekeeping_start(&s->housekeeping, &s->platform, s->control);
     const int watched[] = {SIGHUP, SIGTERM, SIGINT};

@@ -177,21 +177,6 @@ static int read_message_member(struct ir_call *c, struct message *m, struct str 
     return 0;
 }
 
-static void take(struct ir_turn *t, struct ir_part *list)
-{
-    if (!list) {
-        return;
-    }
-    if (t->last) {
-        t->last->next = list;
-    } else {
-        t->first = list;
-    }
-    for (t->last = list; t->last->next;) {
-        t->last = t->last->next;
-    }
-}
-
 /* Results of one turn stand in messages of their own; here they are parts of one turn. */
 static int place_result(struct ir_call *c, struct message *m, unsigned i)
 {
@@ -212,19 +197,19 @@ static int place_result(struct ir_call *c, struct message *m, unsigned i)
 static int place_message(struct ir_call *c, struct message *m, unsigned i)
 {
     if (ir_is(m->role, STR("user"))) {
-        take(ir_add_turn(c, IR_USER), m->content);
+        ir_take_parts(ir_add_turn(c, IR_USER), m->content);
     } else if (ir_is(m->role, STR("assistant"))) {
         struct ir_turn *t = ir_add_turn(c, IR_ASSISTANT);
-        take(t, m->content);
+        ir_take_parts(t, m->content);
         if (m->plan.n) {
             ir_add_part(c, t, IR_TEXT)->text = m->plan;
         }
-        take(t, m->calls);
+        ir_take_parts(t, m->calls);
     } else if (ir_is(m->role, STR("tool"))) {
         return place_result(c, m, i);
     } else if (ir_is(m->role, STR("system")) || ir_is(m->role, STR("developer"))) {
         if (c->turns) {
-            take(ir_add_turn(c, IR_SYSTEM), m->content);
+            ir_take_parts(ir_add_turn(c, IR_SYSTEM), m->content);
             return 0;
         }
         for (struct ir_part *p = m->content; p; p = p->next) {

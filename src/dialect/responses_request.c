@@ -202,19 +202,6 @@ static struct ir_turn *turn_of(struct ir_call *c, enum ir_role role)
     return c->last_turn && c->last_turn->role == role ? c->last_turn : ir_add_turn(c, role);
 }
 
-static void take(struct ir_turn *t, struct ir_part *list)
-{
-    if (!list) {
-        return;
-    }
-    if (t->last) {
-        t->last->next = list;
-    } else {
-        t->first = list;
-    }
-    t->last = list->_last;
-}
-
 static int place_message(struct ir_call *c, struct item *k, unsigned i)
 {
     struct ir_part *list = NULL;
@@ -223,13 +210,13 @@ static int place_message(struct ir_call *c, struct item *k, unsigned i)
         return r;
     }
     if (ir_is(k->role, STR("user"))) {
-        take(ir_add_turn(c, IR_USER), list);
+        ir_take_parts(ir_add_turn(c, IR_USER), list);
     } else if (ir_is(k->role, STR("assistant"))) {
-        take(turn_of(c, IR_ASSISTANT), list);
+        ir_take_parts(turn_of(c, IR_ASSISTANT), list);
     } else if (!ir_is(k->role, STR("system")) && !ir_is(k->role, STR("developer"))) {
         return ir_bad(c, "must be user, assistant, system or developer", "input[%u].role", i);
     } else if (c->turns) {
-        take(ir_add_turn(c, IR_SYSTEM), list);
+        ir_take_parts(ir_add_turn(c, IR_SYSTEM), list);
     } else {
         for (; list; list = list->next) {
             if (list->kind == IR_TEXT) {

@@ -106,8 +106,7 @@ static enum next refuse_budget(struct call *c, const struct snap_limit *l,
                                const struct limit_item *i, const struct limit_now *now)
 {
     const struct limit_rule *r = &l->rule;
-    uint64_t settled = limit_settled(r, now) + atomic_load(&r->counter->others_settled),
-             least = i->may_shrink ? 1 : i->amount;
+    uint64_t settled = limit_settled_by_all(r, now), least = i->may_shrink ? 1 : i->amount;
     struct str most = quantity(c, r->what, r->at_most), used = quantity(c, r->what, settled);
     struct call_error e = {.status = 402, .code = "budget_exceeded", .outcome = OUTCOME_REFUSED};
     /* Calls under way have reserved the rest, and most give some of it back. */

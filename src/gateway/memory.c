@@ -114,9 +114,8 @@ struct wishes {
     bool fresh, unkept; /* not out of memory; not into it */
 };
 
-static struct wishes wishes_of(const struct call *c)
+static struct wishes wishes_of(const struct h1_head *h)
 {
-    const struct h1_head *h = c->req->head;
     struct wishes w = {0};
     struct str list = h1_get(h, H_CACHE_CONTROL), one;
     while (list.n) {
@@ -142,7 +141,7 @@ static enum next ask_upstream(struct call *c, struct recording *r, uint32_t keep
 
 static enum next enter_cache(struct call *c, const struct snap_cache *cache)
 {
-    struct wishes w = wishes_of(c);
+    struct wishes w = wishes_of(c->req->head);
     struct memory_question q;
     bool fresh = false, other = false;
     c->memory->cached = true;
@@ -189,7 +188,10 @@ static void give_up(struct memory *m)
 
 void memory_answer(struct call *c, const struct h1_head *h)
 {
-    if (c->memory->role == MEMORY_WRITES) {
+    struct memory *m = c->memory;
+    if (m->role == MEMORY_WRITES && m->cached && wishes_of(h).unkept) {
+        give_up(m); /* the vendor wants nobody to have it again */
+    } else if (m->role == MEMORY_WRITES) {
         c->relay.type = arena_dup(&c->req->arena, h1_get(h, H_CONTENT_TYPE));
     }
 }

@@ -198,11 +198,13 @@ static void add_masking(struct buf *b, const struct call *c)
     }
 }
 
-/* Whoever points a model elsewhere wants other answers. */
+/* Whoever points a model elsewhere wants other answers, and so does who may have other targets of it: the conditions that do
+ * not hold of the call. */
 static void add_model(struct buf *b, const struct call *c)
 {
     add(b, c->asked);
     add(b, c->suffix);
+    add(b, str_make((const char *)&c->unfit, sizeof c->unfit));
     for (uint32_t i = 0; i < c->model->n_targets; i++) {
         const struct snap_target *t = &c->model->targets[i];
         add(b, t->provider->id);

@@ -267,6 +267,9 @@ void alerts_take(struct alerts *a, struct snapshot *s)
         snapshot_unref(a->_next);
     }
     a->_next = snapshot_ref(s);
+    if (!a->_busy) {
+        adopt(a); /* at once, so that who asks sees these rules */
+    }
     loop_timer_within(a->_loop, &a->_timer, 0);
 }
 

@@ -55,7 +55,7 @@ static void ask_budgets(const struct config_alert *rule, const struct snapshot *
         if (!l->budget || (rule->policy.n && !str_eq(rule->policy, l->policy))) {
             continue;
         }
-        double share = (double)limit_settled(&l->rule, &now) / (double)l->rule.at_most;
+        double share = (double)limit_settled_by_all(&l->rule, &now) / (double)l->rule.at_most;
         int64_t value = share < 1e9 ? (int64_t)(share * 100000) : INT64_MAX;
         if (!ret->known || value > ret->value) {
             ret->known = true;

@@ -310,6 +310,11 @@ uint64_t limit_settled(const struct limit_rule *r, const struct limit_now *now)
     return sum_of(r->counter->settled, limit_tick(r->per, r->zone, now), is_calendar(r->per));
 }
 
+uint64_t limit_settled_by_all(const struct limit_rule *r, const struct limit_now *now)
+{
+    return limit_settled(r, now) + atomic_load(&r->counter->others_settled);
+}
+
 /* When the present day or month ends, in microseconds from now. */
 static uint64_t calendar_left_us(const struct limit_rule *r, const struct limit_now *now)
 {

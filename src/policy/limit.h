@@ -84,8 +84,9 @@ uint64_t limit_wait_us(const struct limit_rule *r, uint64_t amount, const struct
 /* How long until all of it is free again if nobody takes any more, when something was taken just now. */
 uint64_t limit_reset_us(const struct limit_rule *r, const struct limit_now *now);
 
-/* How much is settled in this window. */
+/* How much is settled in this window, by this process; and by all that count together, as far as it is known. */
 uint64_t limit_settled(const struct limit_rule *r, const struct limit_now *now);
+uint64_t limit_settled_by_all(const struct limit_rule *r, const struct limit_now *now);
 
 /* ---- for those who keep counters ---- */
 

@@ -59,6 +59,7 @@ static struct {
     pthread_mutex_t lock;
     struct recording *slot[SLOTS];
     struct tenant *tenant[TENANT_SLOTS], *tenants;
+    size_t n_tenants;
     uint64_t recordings;
     _Atomic size_t bytes, max, one_max;
     _Atomic uint64_t evicted, too_large;
@@ -96,6 +97,7 @@ static struct tenant *take_tenant(struct str name)
         table.tenant[t->slot] = t;
         t->next_of_all = table.tenants;
         table.tenants = t;
+        table.n_tenants++;
     }
     t->refs++;
     return t;
@@ -114,6 +116,7 @@ static void give_tenant(struct tenant *t)
     for (at = &table.tenants; *at != t; at = &(*at)->next_of_all) {
     }
     *at = t->next_of_all;
+    table.n_tenants--;
     free(t);
 }
 
@@ -208,12 +211,8 @@ static void give_dropped(struct dropped *d)
 /* The one who has the most; he who brings `more` himself when his share is used up. */
 static struct tenant *heaviest(struct tenant *own, size_t more)
 {
-    struct tenant *most = own;
-    size_t n = 0;
-    for (const struct tenant *t = table.tenants; t; t = t->next_of_all) {
-        n++;
-    }
-    if (own->oldest && own->bytes + more > table.max / (n ? n : 1)) {
+    struct tenant *most = own; /* which is one of them */
+    if (own->oldest && own->bytes + more > table.max / table.n_tenants) {
         return own;
     }
     for (struct tenant *t = table.tenants; t; t = t->next_of_all) {

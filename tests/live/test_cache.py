@@ -219,6 +219,27 @@ def test_what_is_no_good_answer_is_not_given_again(accord, upstream, answer):
     assert was(ask(accord, body)) == HIT
 
 
+def test_M16_what_the_vendor_wants_not_kept_is_not_and_his_cookies_go_to_nobody(accord, upstream):
+    upstream.answer = lambda peer, request: peer.send(answers.whole(
+        answers.CHAT, headers=[("Cache-Control", "no-store")]))
+    assert [was(ask(accord)) for _ in range(2)] == [MISS, MISS]
+    upstream.answer = lambda peer, request: peer.send(answers.whole(
+        answers.CHAT, headers=[("Cache-Control", "private"), ("Set-Cookie", "a=b")]))
+    answered = [ask(accord) for _ in range(2)]
+    assert [was(answer) for answer in answered] == [MISS, HIT]
+    assert not any(answer.header("set-cookie") for answer in answered)
+
+
+def test_an_answer_goes_to_nobody_who_may_not_have_its_target(start, upstream):
+    config = cached(upstream)
+    target = config["models"][0]["targets"][0]
+    config["models"][0]["targets"] = [{**target, "when": {"header": "x-tier", "is": "gold"}}, target]
+    accord = start(config)
+    gold = [("x-tier", "gold")]
+    assert [was(ask(accord, headers=headers)) for headers in (gold, (), gold, ())] == [MISS, MISS, HIT, HIT]
+    assert len(upstream.requests) == 2
+
+
 @pytest.mark.parametrize("target, body", [
     (CHAT, {**BODY, "store": True}), ("/v1/responses", {"model": "m", "input": "Hello"}),
     ("/v1/responses", {"model": "m", "input": "Hello", "store": False,

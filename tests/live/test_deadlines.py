@@ -10,7 +10,9 @@ import pytest
 
 import answers
 from answers import CHAT_EVENTS, DONE, message_events, sse
+from platform_api import ADMIN_TOKEN
 from wire import wait_for
+from test_ledger import api_of, wait_calls
 from test_resilience import CHAT, HELLO, OK, STREAM, Script, ask, play, three
 
 MESSAGES = answers.stream(message_events())
@@ -58,6 +60,15 @@ def test_a_stream_that_has_no_content_in_time_moves_on_unseen(start, upstream, w
     assert script.models == ["a", "b"] and answer.status == 200
     assert answer.body == b"".join([*CHAT_EVENTS, DONE])
     wait_for(lambda: upstream.peers[0].closed_at is not None, what="the first connection to close")
+
+
+def test_what_was_late_is_in_the_record_of_the_call(start, upstream):
+    accord = start(with_deadlines(upstream, first_token_ms=400), env={"ACCORD_ADMIN_TOKEN": ADMIN_TOKEN})
+    play(upstream, only_begins, STREAM)
+    assert ask(accord, "m", stream=True).status == 200
+    (call,) = wait_calls(api_of(accord), 1)
+    (late,) = call["failed_attempts"]
+    assert late["reason"] == "first_token_late" and call["attempts"] == 2 and call["outcome"] == "ok"
 
 
 def test_a_deadline_beyond_the_usual_hold_still_moves_on_unseen(start, upstream):

@@ -97,6 +97,10 @@ static unsigned compare(enum format_id id, struct str stream)
 #define MESSAGES(content)                                                                          \
     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,"             \
     "\"delta\":{\"type\":\"text_delta\",\"text\":\"" content "\"}}\n\n"
+/* As long as that, and of a type that nobody knows. */
+#define UNKNOWN(content)                                                                           \
+    "event: content_block_delta\ndata: {\"type\":\"content_block_xxxxx\",\"index\":0,"             \
+    "\"delta\":{\"type\":\"text_delta\",\"text\":\"" content "\"}}\n\n"
 #define MESSAGES_START                                                                             \
     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"i\","           \
     "\"model\":\"m\"}}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\","    \
@@ -142,6 +146,34 @@ static void test_an_event_between_ends_it(void **state)
                      1);
 }
 
+/* Reads come into one buffer, so that a text of an earlier event may have stood where this one has a string. */
+static void test_an_event_without_a_text_is_no_model_for_others(void **state)
+{
+    (void)state;
+    static const char *const frames[] = {MESSAGES_START, MESSAGES("a"), UNKNOWN("b"), UNKNOWN("c")};
+    const struct format *f = format_of(FORMAT_MESSAGES);
+    struct arena a = {0};
+    struct reading r = {.told = {.arena = &a}};
+    char buffer[1024];
+    r.in = (struct ir_in){.arena = &a,
+                          .event = on_event,
+                          .arg = &r,
+                          .state = arena_zalloc(&a, f->in_state + 16),
+                          .usage = USAGE_NONE,
+                          .request_id = "req_00000000000000000000000000"};
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+        struct str rest = str_make(buffer, strlen(frames[i]));
+        memcpy(buffer, frames[i], rest.n);
+        size_t told = r.told.n;
+        for (size_t n; rest.n && (n = read_one(&r, f, rest, true)) > 0;) {
+            rest = str_from(rest, n);
+        }
+        assert_true(i < 2 ? r.told.n > told : r.told.n == told);
+    }
+    assert_int_equal(r.taken, 0);
+    arena_reset(&a);
+}
+
 static void test_events_that_never_repeat_are_given_up(void **state)
 {
     (void)state;
@@ -185,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_only_the_text_differs),
         cmocka_unit_test(test_what_is_no_text_is_read),
         cmocka_unit_test(test_an_event_between_ends_it),
+        cmocka_unit_test(test_an_event_without_a_text_is_no_model_for_others),
         cmocka_unit_test(test_events_that_never_repeat_are_given_up),
         cmocka_unit_test(test_damage),
     };
