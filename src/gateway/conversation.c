@@ -20,7 +20,8 @@ struct talk {
     struct line *line;
     struct call *call; /* NULL: it has ended before the task ran */
     struct worker *worker;
-    bool holds, posted;
+    bool holds, posted; /* under the lock */
+    bool goes;          /* it holds, as its own thread knows by now */
 };
 
 /* A conversation with calls under way. */
@@ -80,6 +81,7 @@ static void go_on(struct loop_task *t)
     struct talk *k = (struct talk *)((char *)t - offsetof(struct talk, task));
     struct call *c = k->call;
     k->posted = false;
+    k->goes = true;
     if (!c) {
         free(k);
         return;
@@ -104,7 +106,7 @@ static int stand_in_line(struct talk *k, struct str name)
     bool full = l->n >= WAITING_MAX;
     if (!full) {
         k->line = l;
-        k->holds = l->n == 0;
+        k->holds = k->goes = l->n == 0;
         if (l->holder) {
             l->last->next = k;
         } else {
@@ -126,7 +128,7 @@ static struct str name_of(const struct line *l)
 enum next conversation_enter(struct call *c)
 {
     if (c->talk) {
-        return c->talk->holds ? lease_enter(c, name_of(c->talk->line)) : WAIT;
+        return c->talk->goes ? lease_enter(c, name_of(c->talk->line)) : WAIT;
     }
     struct str name =
         arena_printf(&c->req->arena, "%.*s\n%.*s", STR_ARG(c->key->id), STR_ARG(c->conversation));
@@ -149,7 +151,7 @@ enum next conversation_enter(struct call *c)
             WAITING_MAX, STR_ARG(c->conversation));
     }
     c->talk = k;
-    if (k->holds) {
+    if (k->goes) { /* not `holds`: it may have been granted meanwhile, and then its task comes */
         return lease_enter(c, name);
     }
     relay_watch(c);

@@ -168,8 +168,9 @@ static void on_late(struct timer *t)
     uint64_t late_ms = now_ms > w->late_due_ms ? now_ms - w->late_due_ms : 0;
     bool calm = w->calls == w->late_calls && w->metrics.inflight <= 0 && late_ms < LATE_MS &&
                 w->late_load == 0;
-    w->late_ms = (w->late_ms + late_ms) / 2;
-    w->late_load = late_load(w->hold->snap, w->late_ms);
+    /* The less late of two in a row: one long pause, of a machine that slept, is over when it is seen. */
+    w->late_load = late_load(w->hold->snap, late_ms < w->late_ms ? late_ms : w->late_ms);
+    w->late_ms = late_ms;
     if (!calm) {
         watch_lateness(w);
     }

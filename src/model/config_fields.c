@@ -64,7 +64,8 @@ static const struct field limits_fields[] = {
      .fallback = "20000",
      .at = AT(config_limits, max_inflight)},
     {.name = "max_delay_ms",
-     .help = "How late a worker may be with what it has to do; beyond it calls of low priority are "
+     .help = "How late a worker may be with what it has to do, twice in a row; beyond it calls of "
+             "low priority are "
              "answered 503, beyond twice as much normal ones, beyond four times all. 0 means no "
              "bound.",
      .type = FIELD_INT,

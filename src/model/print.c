@@ -34,6 +34,28 @@ static bool is_plain(struct str s)
     return s.p[s.n - 1] != ':';
 }
 
+/* JSON, and with the line ends of Unicode escaped, which YAML would take for line ends. */
+static void add_json(struct buf *b, struct str s)
+{
+    static const struct {
+        struct str bytes;
+        const char *escape;
+    } ends[] = {{{"\xC2\x85", 2}, "\\u0085"},
+                {{"\xE2\x80\xA8", 3}, "\\u2028"},
+                {{"\xE2\x80\xA9", 3}, "\\u2029"}};
+    size_t from = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) {
+            if (str_starts(str_from(s, i), ends[k].bytes)) {
+                buf_add_json(b, str_make(s.p + from, i - from));
+                buf_addz(b, ends[k].escape);
+                from = i + ends[k].bytes.n;
+            }
+        }
+    }
+    buf_add_json(b, str_from(s, from));
+}
+
 static void add_text(struct buf *b, struct str s)
 {
     ptrdiff_t at;
@@ -43,11 +65,11 @@ static void add_text(struct buf *b, struct str s)
     }
     buf_addc(b, '"');
     while ((at = str_find(s, STR("${"))) >= 0) { /* would be expanded when it is read again */
-        buf_add_json(b, str_first(s, (size_t)at));
+        add_json(b, str_first(s, (size_t)at));
         buf_addz(b, "$${");
         s = str_from(s, (size_t)at + 2);
     }
-    buf_add_json(b, s);
+    add_json(b, s);
     buf_addc(b, '"');
 }
 

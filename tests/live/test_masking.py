@@ -356,6 +356,8 @@ def test_the_platform_masks_for_teams_and_applications(tmp_path, upstream):
         def masked(key):
             response = server.call("POST", CHAT, {"model": "m", "messages": [
                 {"role": "user", "content": f"{MAIL} {CARD}"}]}, headers=[("Authorization", f"Bearer {key}")], key=False)
+            if response.status == 401:
+                return None  # the key is not known to all workers yet
             assert response.status == 200, response
             return json.loads(upstream.last.body)["messages"][0]["content"]
 
