@@ -15,6 +15,7 @@ static struct {
     _Atomic bool asleep;
     void (*_Atomic wake)(void);
     _Atomic unsigned lease_percent;
+    bool alone; /* nobody can be told, and nobody needs to be */
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static size_t place_of(const uint8_t *digest)
@@ -113,12 +114,30 @@ uint64_t counter_lease(const struct counter *c)
 void counter_limit(struct counter *c, uint64_t at_most, const struct limit_now *now)
 {
     const struct limit_rule r = {.per = c->per, .zone = c->zone, .counter = &c->limit};
+    pthread_mutex_lock(&all.lock);
     c->at_most = at_most;
     uint64_t lease = counter_lease(c);
     if (lease && !atomic_load(&c->limit.lease)) { /* what an earlier life has taken was told then */
         atomic_store(&c->limit.known, limit_taken(&r, now));
     }
-    atomic_store(&c->limit.lease, lease);
+    atomic_store(&c->limit.lease, all.alone ? 0 : lease);
+    pthread_mutex_unlock(&all.lock);
+}
+
+static void let_go(void *arg, struct counter *c)
+{
+    (void)arg;
+    atomic_store(&c->limit.lease, 0);
+}
+
+void counters_alone(bool alone)
+{
+    pthread_mutex_lock(&all.lock);
+    all.alone = alone;
+    pthread_mutex_unlock(&all.lock);
+    if (alone) {
+        counters_each(let_go, NULL);
+    }
 }
 
 size_t counters_shared(struct counter **to, size_t cap, size_t *at)

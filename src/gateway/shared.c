@@ -107,6 +107,9 @@ static void disconnect(struct shared *s)
         s->redis = NULL;
         failures++;
     }
+    if (s->when_unreachable == UNREACHABLE_ALLOW) {
+        counters_alone(true); /* first: a call that sees it unreachable is not refused for a lease */
+    }
     reachable = false;
     if (!s->told_down) {
         s->tell(false, s->why);
@@ -163,6 +166,7 @@ static bool connected(struct shared *s, uint64_t now_ms)
         disconnect(s);
         return false;
     }
+    counters_alone(false);
     reachable = true;
     s->told_down = false;
     s->tell(true, NULL);
@@ -246,9 +250,9 @@ static void send_batch(struct shared *s, uint64_t now_ms)
 /* ---- what there is to tell ---- */
 
 /* Another day: what was known is of the one before. What counts no more here is known to nobody. */
-static void keep_up(struct shared *s, struct counter *c, const struct told *t, uint64_t now_ms)
+static void keep_up(struct counter *c, const struct told *t, uint64_t now_ms)
 {
-    bool slides = limit_tick_us(c->per) > 0, silent = !reachable;
+    bool slides = limit_tick_us(c->per) > 0;
     if (!slides && c->shared.tick != t->tick) {
         atomic_store(&c->limit.others, 0);
         atomic_store(&c->limit.others_settled, 0);
@@ -261,9 +265,6 @@ static void keep_up(struct shared *s, struct counter *c, const struct told *t, u
     }
     if (slides && now_ms - c->shared.told_ms > window_ms(c->per) * 16 / 15) {
         atomic_store(&c->limit.others, 0);
-    }
-    if (silent && s->when_unreachable == UNREACHABLE_ALLOW) {
-        atomic_store(&c->limit.lease, 0);
     }
 }
 
@@ -282,7 +283,7 @@ static void look(struct shared *s, struct counter *c, const struct limit_now *no
     struct told t = {.counter = c, .tick = limit_tick(c->per, c->zone, now)};
     t.settled = limit_settled(&r, now); /* first: so it is never more than what is taken */
     t.taken = limit_taken(&r, now);
-    keep_up(s, c, &t, now_ms);
+    keep_up(c, &t, now_ms);
     if (send && is_due(c, &t, now_ms)) {
         c->shared.asked = false;
         s->batch[s->n++] = t;
