@@ -56,7 +56,7 @@ static const char *take_number(const char *p, const char *end, int64_t *to)
 }
 
 /* What is skipped is read by no rows. */
-static const struct usage_row nothing[] = {{{0}, 0, NULL}};
+const struct usage_row usage_nothing[] = {{{0}, 0, NULL}};
 
 static uint64_t word_at(const char *p)
 {
@@ -80,22 +80,33 @@ static bool same_rest(const char *a, const char *b, size_t n)
     return true;
 }
 
-/* The row whose name stands at p, closing quote included, else the last, empty one. */
-static const struct usage_row *row_at(const struct usage_row *r, const char *p, const char *end)
+/* The name of row `r` stands at p, closing quote included. */
+static bool is_row(const struct usage_row *r, uint64_t first, const char *p, size_t left)
+{
+    return word_at(r->name.p) == first && left >= r->name.n && same_rest(r->name.p, p, r->name.n);
+}
+
+/* The row whose name stands at p, else the last, empty one. It is mostly the one behind the last that was found: the
+ * tables are in the order that vendors write in. */
+static const struct usage_row *row_at(const struct usage_row *rows, const struct usage_row *guess,
+                                      const char *p, const char *end)
 {
     size_t left = (size_t)(end - p);
     uint64_t first = left < 8 ? 0 : word_at(p); /* no name begins with eight NULs */
-    while (r->name.n && (word_at(r->name.p) != first || left < r->name.n ||
-                         !same_rest(r->name.p, p, r->name.n))) {
-        r++;
+    if (guess->name.n && is_row(guess, first, p, left)) {
+        return guess;
     }
-    return r;
+    while (rows->name.n && !is_row(rows, first, p, left)) {
+        rows++;
+    }
+    return rows;
 }
 
 /* Members until the container's end, which is at depth 0; behind it. */
 static const char *read_members(const char *p, const char *end, const struct usage_row *rows,
                                 char *to, unsigned depth)
 {
+    const struct usage_row *guess = rows;
     while (p < end) {
         char c = *p;
         if (c != '"') {
@@ -104,11 +115,12 @@ static const char *read_members(const char *p, const char *end, const struct usa
             }
             p++; /* commas, colons, white space, literals, fractions */
             if ((c == '{' || c == '[') && depth < DEPTH_MAX) {
-                p = read_members(p, end, nothing, to, depth + 1);
+                p = read_members(p, end, usage_nothing, to, depth + 1);
             }
             continue;
         }
-        const struct usage_row *r = row_at(rows, p, end);
+        const struct usage_row *r = row_at(rows, guess, p, end);
+        guess = r->name.n ? r + 1 : guess;
         p = r->name.n ? p + r->name.n : skip_string(p, end);
         while (p < end && (*p == ':' || *p == ' ')) {
             p++;
@@ -117,7 +129,7 @@ static const char *read_members(const char *p, const char *end, const struct usa
             break;
         }
         if (*p == '{' && depth < DEPTH_MAX) {
-            p = read_members(p + 1, end, r->inside ? r->inside : nothing, to, depth + 1);
+            p = read_members(p + 1, end, r->inside ? r->inside : usage_nothing, to, depth + 1);
         } else if (*p == '"') {
             p = skip_string(p, end);
         } else if ((unsigned char)(*p - '0') < 10) {

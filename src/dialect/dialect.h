@@ -76,6 +76,8 @@ struct usage_row {
     const struct usage_row *inside;
 };
 void usage_read(struct str object, const struct usage_row *rows, void *to);
+/* For `inside` of a row whose value is of no use: a number that is skipped, or an object. */
+extern const struct usage_row usage_nothing[];
 #define QUOTED(name)                                                                               \
     {                                                                                              \
         "\"" name "\"", sizeof(name) + 1                                                           \

@@ -78,23 +78,26 @@ static void usage(struct str object, struct usage *u)
 {
     static const struct usage_row input[] = {
         {QUOTED("cached_tokens"), offsetof(struct usage, cache_read), NULL},
-        {QUOTED("cache_write_tokens"), offsetof(struct usage, cache_write), NULL},
         {QUOTED("audio_tokens"), offsetof(struct usage, input_audio), NULL},
+        {QUOTED("cache_write_tokens"), offsetof(struct usage, cache_write), NULL},
         {{0}, 0, NULL},
     };
     static const struct usage_row output[] = {
         {QUOTED("reasoning_tokens"), offsetof(struct usage, reasoning), NULL},
         {QUOTED("audio_tokens"), offsetof(struct usage, output_audio), NULL},
+        {QUOTED("accepted_prediction_tokens"), 0, usage_nothing},
+        {QUOTED("rejected_prediction_tokens"), 0, usage_nothing},
         {{0}, 0, NULL},
     };
     static const struct usage_row rows[] = {
         {QUOTED("prompt_tokens"), offsetof(struct usage, input), NULL},
         {QUOTED("completion_tokens"), offsetof(struct usage, output), NULL},
-        {QUOTED("input_tokens"), offsetof(struct usage, input), NULL},
-        {QUOTED("output_tokens"), offsetof(struct usage, output), NULL},
+        {QUOTED("total_tokens"), 0, usage_nothing},
         {QUOTED("prompt_tokens_details"), 0, input},
         {QUOTED("completion_tokens_details"), 0, output},
+        {QUOTED("input_tokens"), offsetof(struct usage, input), NULL},
         {QUOTED("input_tokens_details"), 0, input},
+        {QUOTED("output_tokens"), offsetof(struct usage, output), NULL},
         {QUOTED("output_tokens_details"), 0, output},
         {{0}, 0, NULL},
     };

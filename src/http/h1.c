@@ -163,28 +163,24 @@ static inline const char *field_line(struct scan *s, const char *p, const char *
     return p + 2;
 }
 
-/* All field lines and the empty line behind them. */
-static int fields(struct scan *s, struct h1_head *h)
+/* The field lines behind those that are known, and the empty line. */
+static int fields(struct scan *s, struct h1_head *h, uint32_t known)
 {
     const char *p = s->p, *end = s->end;
-    uint32_t n = 0;
-    bool news = false;
-    memset(h->at, 0, sizeof h->at);
-    if (h->memo && (n = memo_front(h, p, end)) > 0) {
-        p += h->memo->fields[n - 1].end;
+    if (known) {
+        p = s->base + h->fields[known - 1].end;
+        memo_take(h, known);
+    } else {
+        memset(h->at, 0, sizeof h->at);
     }
-    for (;;) {
+    for (uint32_t n = known;;) {
         h->n_fields = n;
         if (p == end) {
             return MORE;
         }
         if (*p == '\r' || *p == '\n') {
             s->p = p;
-            int r = line_end(s);
-            if (r > 0 && news && h->memo) {
-                memo_keep(h);
-            }
-            return r;
+            return line_end(s);
         }
         if (n == H1_FIELDS_MAX) {
             return refuse(s, 431, "more than 128 header fields");
@@ -193,7 +189,6 @@ static int fields(struct scan *s, struct h1_head *h)
         const char *behind = memo_line(h->memo, n, s->base, p, end, f);
         if (!behind) {
             int code;
-            news = true;
             behind = field_line(s, p, end, f, &code);
             if (!behind) {
                 return code;
@@ -396,6 +391,17 @@ static int request_line(struct scan *s, struct h1_head *h)
     return r <= 0 ? r : line_end(s);
 }
 
+/* The first line, unless it is known. */
+static int first_line(struct scan *s, struct h1_head *h, bool known,
+                      int (*parse)(struct scan *, struct h1_head *))
+{
+    if (known) {
+        s->p = s->base + h->fields[0].name;
+        return OK;
+    }
+    return parse(s, h);
+}
+
 /* Controls, space, what ends a host in a URL, and what is in no URL at all (RFC 3986, 3.2.2). */
 static const uint8_t not_in_host[256] = {
     [0 ... ' '] = 1, ['/'] = 1, ['\\'] = 1, ['?'] = 1,           ['#'] = 1, ['@'] = 1,
@@ -416,19 +422,16 @@ static int host(struct scan *s, const struct h1_head *h)
     for (size_t i = 0; i < v.n; i++) {
         unsigned char c = (unsigned char)v.p[i];
         if (not_in_host[c]) {
-            if (h->memo) {
-                h->memo->n_fields = 0; /* a line to be looked at again */
-            }
             return refuse(s, 400, "Host is malformed");
         }
     }
     return OK;
 }
 
-static int request_rules(struct scan *s, struct h1_head *h)
+static int request_rules(struct scan *s, struct h1_head *h, bool same_target)
 {
     int r = host(s, h);
-    if (r > 0) {
+    if (r > 0 && !same_target) {
         r = target(s, h);
     }
     if (r > 0) {
@@ -463,24 +466,32 @@ int h1_request(struct h1_head *h, const char *p, size_t n, size_t max, const cha
 {
     size_t seen = n < max ? n : max;
     struct scan s = {.p = p, .end = p + seen, .base = p};
+    struct h1_known known = memo_known(h, p, seen);
     h->base = p;
-    while (s.end - s.p >= 2 && s.p[0] == '\r' && s.p[1] == '\n' && s.p - p < 4) {
+    if (known.all) {
+        return (int)h->n;
+    }
+    memo_forget(h);
+    while (!known.first && s.end - s.p >= 2 && s.p[0] == '\r' && s.p[1] == '\n' && s.p - p < 4) {
         s.p += 2;
     }
     if (s.end - s.p == 1 && s.p[0] == '\r') {
         return MORE;
     }
-    int r = request_line(&s, h);
+    int r = first_line(&s, h, known.first, request_line);
     if (r > 0) {
-        r = fields(&s, h);
+        r = fields(&s, h, known.lines);
     }
     if (r > 0) {
         h->n = (uint32_t)(s.p - p);
-        r = request_rules(&s, h);
+        r = request_rules(&s, h, known.first);
     } else if (r == MORE) {
         r = too_long(&s, n, max);
     }
     *ret_why = s.why;
+    if (r > 0) {
+        memo_keep(h);
+    }
     return r > 0 ? (int)h->n : r;
 }
 
@@ -507,15 +518,34 @@ static int status_line(struct scan *s, struct h1_head *h)
     return line_end(s);
 }
 
+/* What an answer may have for a body, whatever its fields say (RFC 9112, 6.3). */
+static int answer_body(struct h1_head *h, enum h1_method method)
+{
+    if (method == M_HEAD || h->status < 200 || h->status == 204 || h->status == 304) {
+        h->body = BODY_NONE;
+    } else if (h->body == BODY_NONE && !h->at[H_CONTENT_LENGTH]) {
+        h->body = BODY_TO_CLOSE;
+        h->keep_alive = false;
+    }
+    return (int)h->n;
+}
+
 int h1_answer(struct h1_head *h, const char *p, size_t n, size_t max, enum h1_method method,
               const char **ret_why)
 {
     size_t seen = n < max ? n : max;
     struct scan s = {.p = p, .end = p + seen, .base = p};
+    struct h1_known known = memo_known(h, p, seen);
     h->base = p;
-    int r = status_line(&s, h);
+    if (known.all) {
+        h->body = h->memo->body;
+        h->keep_alive = h->memo->keep_alive;
+        return answer_body(h, method);
+    }
+    memo_forget(h);
+    int r = first_line(&s, h, known.first, status_line);
     if (r > 0) {
-        r = fields(&s, h);
+        r = fields(&s, h, known.lines);
     }
     if (r > 0) {
         h->n = (uint32_t)(s.p - p);
@@ -529,11 +559,6 @@ int h1_answer(struct h1_head *h, const char *p, size_t n, size_t max, enum h1_me
     if (r <= 0) {
         return r < 0 ? -EBADMSG : MORE;
     }
-    if (method == M_HEAD || h->status < 200 || h->status == 204 || h->status == 304) {
-        h->body = BODY_NONE;
-    } else if (h->body == BODY_NONE && !h->at[H_CONTENT_LENGTH]) {
-        h->body = BODY_TO_CLOSE;
-        h->keep_alive = false;
-    }
-    return (int)h->n;
+    memo_keep(h);
+    return answer_body(h, method);
 }

@@ -35,13 +35,16 @@ enum h1_body {
     BODY_TO_CLOSE, /* answers only */
 };
 
-/* The field lines of the head before. Callers repeat theirs, and a line means what its bytes mean: one
- * that stands there as it did in the last head need not be parsed again. Zero is the initial state; one
- * thread's own. It holds what callers sent, keys included, so it is printed nowhere. */
-enum { H1_MEMO_FIELDS = 32, H1_MEMO_BYTES = 2048 };
+/* The bytes of the head before. Callers repeat theirs, and a line means what its bytes mean: one that stands
+ * there as it did in the last head need not be parsed again. Zero is the initial state; it belongs to one struct
+ * h1_head and its fields, which stay as they were between two heads. It holds what callers sent, keys included, so it
+ * is printed nowhere. */
+enum { H1_MEMO_BYTES = 2048 };
 struct h1_memo {
+    uint32_t n; /* 0: there is none */
     uint32_t n_fields;
-    struct h1_field fields[H1_MEMO_FIELDS]; /* offsets into `bytes` */
+    enum h1_body body; /* as its fields say, whatever its answer's status says to it */
+    bool keep_alive;
     char bytes[H1_MEMO_BYTES];
 };
 

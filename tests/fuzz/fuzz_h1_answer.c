@@ -14,7 +14,7 @@ static int parse(struct h1_head *h, const char *p, size_t n, size_t max, enum h1
     *h = (struct h1_head){.fields = fields};
     int r = h1_answer(h, p, n, max, method, &why);
     must((r < 0) == (why != NULL));
-    struct h1_head again = {.fields = again_fields, .memo = &memo};
+    static struct h1_head again = {.fields = again_fields, .memo = &memo};
     must(h1_answer(&again, p, n, max, method, &why) == r);
     if (r > 0) {
         check_same(h, &again);

@@ -13,7 +13,7 @@ static int parse(struct h1_head *h, const char *p, size_t n, size_t max)
     *h = (struct h1_head){.fields = fields};
     int r = h1_request(h, p, n, max, &why);
     must((r < 0) == (why != NULL));
-    struct h1_head again = {.fields = again_fields, .memo = &memo};
+    static struct h1_head again = {.fields = again_fields, .memo = &memo};
     must(h1_request(&again, p, n, max, &why) == r);
     if (r > 0) {
         check_same(h, &again);

@@ -69,6 +69,11 @@ static void check_same(const struct h1_head *a, const struct h1_head *b)
 {
     must(a->n == b->n && a->n_fields == b->n_fields && a->body == b->body);
     must(a->length == b->length && a->keep_alive == b->keep_alive);
+    must(a->status == b->status && a->minor == b->minor && a->upgrade == b->upgrade);
+    must(a->nominates == b->nominates && a->expect_continue == b->expect_continue);
+    must(a->method == b->method && a->method_at == b->method_at && a->method_n == b->method_n);
+    must(a->target == b->target && a->target_n == b->target_n && a->path == b->path);
+    must(a->path_n == b->path_n && a->query == b->query && a->query_n == b->query_n);
     must(memcmp(a->at, b->at, sizeof a->at) == 0);
     for (uint32_t i = 0; i < a->n_fields; i++) {
         must(memcmp(&a->fields[i], &b->fields[i], sizeof a->fields[i]) == 0);

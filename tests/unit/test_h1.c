@@ -618,9 +618,10 @@ static void lines_of_the_head_before(void **state)
     };
     struct h1_memo memo = {0};
     struct h1_field other[H1_FIELDS_MAX];
+    struct h1_head with = {.fields = other, .memo = &memo};
     for (size_t i = 0; i < 2 * (sizeof heads / sizeof *heads); i++) {
         struct str text = str_of(heads[i / 2]);
-        struct h1_head alone, with = {.fields = other, .memo = &memo};
+        struct h1_head alone;
         const char *why;
         for (size_t n = 0; n < text.n; n++) { /* in any number of pieces */
             char *own = malloc(n + 1);
@@ -636,14 +637,83 @@ static void lines_of_the_head_before(void **state)
         assert_int_equal(with.length, alone.length);
     }
     const char *why;
-    struct h1_head bad = {.fields = other, .memo = &memo};
     struct str folded = STR("GET / HTTP/1.1\r\nhost: a\r\nX: y\r\n z\r\n\r\n");
-    assert_int_equal(h1_request(&bad, folded.p, folded.n, MAX, &why), -400);
+    assert_int_equal(h1_request(&with, folded.p, folded.n, MAX, &why), -400);
     struct str twice = STR("GET / HTTP/1.1\r\nhost: a\r\nX: y\r\nhost: a\r\n\r\n");
-    assert_int_equal(h1_request(&bad, twice.p, twice.n, MAX, &why), -400);
+    assert_int_equal(h1_request(&with, twice.p, twice.n, MAX, &why), -400);
     struct str no_host = STR("GET / HTTP/1.1\r\nhost: a/b\r\n\r\n");
     for (int i = 0; i < 3; i++) { /* what was refused is no better the next time */
-        assert_int_equal(h1_request(&bad, no_host.p, no_host.n, MAX, &why), -400);
+        assert_int_equal(h1_request(&with, no_host.p, no_host.n, MAX, &why), -400);
+    }
+}
+
+static void assert_same(const struct h1_head *a, const struct h1_head *b)
+{
+    assert_int_equal(a->n, b->n);
+    assert_int_equal(a->n_fields, b->n_fields);
+    assert_memory_equal(a->fields, b->fields, b->n_fields * sizeof *b->fields);
+    assert_memory_equal(a->at, b->at, sizeof b->at);
+    assert_int_equal(a->body, b->body);
+    assert_int_equal(a->length, b->length);
+    assert_int_equal(a->status, b->status);
+    assert_int_equal(a->keep_alive, b->keep_alive);
+    assert_int_equal(a->expect_continue, b->expect_continue);
+    assert_int_equal(a->method, b->method);
+    assert_int_equal(a->target_n, b->target_n);
+    assert_int_equal(a->path_n, b->path_n);
+    assert_int_equal(a->query, b->query);
+}
+
+#define AGENT "User-Agent: client/1.0 (Linux)\r\nAccept: */*\r\n"
+
+/* Each head behind each other one and behind itself, with what is cut off of it in between: it reads as by itself. */
+static void any_head_behind_any_other(void **state)
+{
+    (void)state;
+    static const char *const requests[] = {
+        "POST /v1/x HTTP/1.1\r\nHost: a\r\n" AGENT "Content-Length: 10\r\n\r\n",
+        "POST /v1/x HTTP/1.1\r\nHost: a\r\n" AGENT "Content-Length: 11\r\n\r\n",
+        "POST /v1/x HTTP/1.1\r\nHost: a\r\n" AGENT
+        "Content-Length: 1100\r\nExpect: 100-continue\r\n\r\n",
+        "POST /v1/x HTTP/1.1\r\nHost: a\r\n" AGENT "Transfer-Encoding: chunked\r\n\r\n",
+        "POST /v1/x?a=1 HTTP/1.1\r\nHost: a\r\n" AGENT "Content-Length: 10\r\n\r\n",
+        "PUT /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" AGENT "\r\n",
+        "\r\nGET /v1/x HTTP/1.0\r\n" AGENT "\r\n",
+        "GET /v1/x HTTP/1.1\r\nAccept: a\r\nHost: b\r\n" AGENT "\r\n",
+        "GET /v1/x/with/no/field/at/all HTTP/1.0\r\n\r\n",
+    };
+    static const char *const answers[] = {
+        "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 204 OK\r\nContent-Type: a/b\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\r\nX: y\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
+    };
+    enum { N = sizeof requests / sizeof *requests, A = sizeof answers / sizeof *answers };
+    struct h1_memo memo = {0};
+    struct h1_field other[H1_FIELDS_MAX];
+    struct h1_head alone, with = {.fields = other, .memo = &memo};
+    const char *why;
+    for (size_t i = 0; i < (size_t)N * N * 3; i++) {
+        struct str first = str_of(requests[i / 3 / N]), then = str_of(requests[i / 3 % N]);
+        assert_int_equal(h1_request(&with, first.p, first.n, MAX, &why), (int)first.n);
+        if (i % 3) {
+            size_t cut = i % 3 == 1 ? first.n - 1 : first.n / 2;
+            assert_int_equal(h1_request(&with, first.p, cut, MAX, &why), 0);
+        }
+        assert_int_equal(request_n(&alone, then.p, then.n, MAX, &why), (int)then.n);
+        assert_int_equal(h1_request(&with, then.p, then.n, MAX, &why), (int)then.n);
+        assert_same(&with, &alone);
+    }
+    struct h1_memo other_memo = {0};
+    with = (struct h1_head){.fields = other, .memo = &other_memo};
+    for (size_t i = 0; i < (size_t)A * A * 4; i++) {
+        struct str first = str_of(answers[i / 4 / A]), then = str_of(answers[i / 4 % A]);
+        enum h1_method method[2] = {i & 1 ? M_HEAD : M_POST, i & 2 ? M_HEAD : M_POST};
+        assert_int_equal(h1_answer(&with, first.p, first.n, MAX, method[0], &why), (int)first.n);
+        assert_int_equal(answer_n(&alone, then.p, then.n, MAX, method[1], &why), (int)then.n);
+        assert_int_equal(h1_answer(&with, then.p, then.n, MAX, method[1], &why), (int)then.n);
+        assert_same(&with, &alone);
     }
 }
 
@@ -663,6 +733,7 @@ int main(void)
         cmocka_unit_test(refused_answers),
         cmocka_unit_test(limits_of_an_answer),
         cmocka_unit_test(lines_of_the_head_before),
+        cmocka_unit_test(any_head_behind_any_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
