@@ -17,7 +17,7 @@
 
 #include "base/str.h"
 
-enum { POOL_CLASSES = 12, POOL_MIN_SHIFT = 10 };
+enum { POOL_CLASSES = 11, POOL_MIN_SHIFT = 11 };
 
 struct pool {
     struct pool_free *_free[POOL_CLASSES];

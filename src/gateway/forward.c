@@ -47,19 +47,18 @@ static char *put(char *at, struct str s)
  */
 static char *put_fields(char *at, const struct h1_head *h)
 {
-    uint32_t i = 0;
-    while (i < h->n_fields) {
-        if (!goes_on(h, &h->fields[i])) {
-            i++;
+    uint32_t from = 0, end = 0;
+    for (const struct h1_field *f = h->fields; f < h->fields + h->n_fields; f++) {
+        if (!goes_on(h, f)) {
             continue;
         }
-        uint32_t from = h->fields[i].name, end = from;
-        while (i < h->n_fields && goes_on(h, &h->fields[i])) {
-            end = h->fields[i++].end;
+        if (f->name != end) {
+            at = put(at, h1_slice(h, from, end - from));
+            from = f->name;
         }
-        at = put(at, h1_slice(h, from, end - from));
+        end = f->end;
     }
-    return at;
+    return put(at, h1_slice(h, from, end - from));
 }
 
 /* Whether a pair of the query may hold the caller's key: named "key" in any spelling, or with what looks

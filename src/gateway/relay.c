@@ -48,21 +48,22 @@ enum next stage_relay(struct call *c)
 
 /* ---- the head ---- */
 
-static bool goes_back(const struct call *c, const struct h1_head *h, const struct h1_field *f)
+/* Of a field that has no id. */
+static bool other_goes_back(const struct call *c, const struct h1_head *h, const struct h1_field *f)
 {
-    if (header_flags[f->id] & (HF_HOP | HF_ANSWER)) {
-        return false;
+    if ((h->base[f->name] | 0x20) == 'a' && !c->target->provider->sim &&
+        str_istarts(h1_name(h, f), STR("accord-"))) {
+        return false; /* only we speak under our name */
     }
-    if (f->id == H_OTHER) {
-        if ((h->base[f->name] | 0x20) == 'a' && !c->target->provider->sim &&
-            str_istarts(h1_name(h, f), STR("accord-"))) {
-            return false; /* only we speak under our name */
-        }
-        if (c->charge && limits_hide(c, h1_name(h, f))) {
-            return false; /* ours are tighter */
-        }
-    }
-    return !(h->nominates && h1_has_token(h, H_CONNECTION, h1_name(h, f)));
+    return !(c->charge && limits_hide(c, h1_name(h, f))); /* ours are tighter */
+}
+
+static inline bool goes_back(const struct call *c, const struct h1_head *h,
+                             const struct h1_field *f)
+{
+    return !(header_flags[f->id] & (HF_HOP | HF_ANSWER)) &&
+           (f->id != H_OTHER || other_goes_back(c, h, f)) &&
+           !(h->nominates && h1_has_token(h, H_CONNECTION, h1_name(h, f)));
 }
 
 /* The lines that go back, kept: of an answer that is held. */
@@ -88,18 +89,18 @@ struct str relay_keep_fields(struct call *c, const struct h1_head *h)
 
 static void pass_fields(struct call *c, const struct h1_head *h)
 {
-    uint32_t i = 0;
-    while (i < h->n_fields) {
-        if (!goes_back(c, h, &h->fields[i])) {
-            i++;
+    uint32_t from = 0, end = 0; /* neighbours go together */
+    for (const struct h1_field *f = h->fields; f < h->fields + h->n_fields; f++) {
+        if (!goes_back(c, h, f)) {
             continue;
         }
-        uint32_t from = h->fields[i].name, end = from;
-        while (i < h->n_fields && goes_back(c, h, &h->fields[i])) {
-            end = h->fields[i++].end;
+        if (f->name != end) {
+            http_lines(c->req, h1_slice(h, from, end - from));
+            from = f->name;
         }
-        http_lines(c->req, h1_slice(h, from, end - from));
+        end = f->end;
     }
+    http_lines(c->req, h1_slice(h, from, end - from));
 }
 
 static char *put(char *at, struct str s)

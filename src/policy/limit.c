@@ -1,5 +1,10 @@
 #include "policy/limit.h"
 
+#include "json/wide.h"
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 enum {
     STAMPS = 1 << LIMIT_STAMP_BITS,
     AHEAD_MAX = LIMIT_SLOT_TICKS, /* ticks that another worker's clock may be ahead, and counts */
@@ -91,6 +96,41 @@ static bool is_late(uint64_t word, uint64_t tick, bool calendar)
            !same_slot(word, tick, calendar);
 }
 
+/* The stamp is on top, so one subtraction tells whether it is one that counts, round the end of its numbers, too. */
+#define FIRST_COUNTED(tick) word_of((tick)-LIMIT_TICKS, 0)
+#define RANGE_COUNTED       word_of(LIMIT_TICKS + AHEAD_MAX + 1, 0)
+
+#if defined(__SANITIZE_THREAD__)
+#define ACCORD_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ACCORD_TSAN 1
+#endif
+#endif
+#if defined(__x86_64__) && !defined(ACCORD_TSAN)
+#define SUM_WIDE
+/* By fours: this is most of what a limit costs. Processors that have AVX read 16 aligned bytes at once (Intel's SDM,
+ * volume 3, 9.1.1; AMD's manual, volume 2, 7.3.2), and loads of this machine come in their order. */
+__attribute__((target("avx2"))) static uint64_t sum_avx2(const _Atomic uint64_t *slots,
+                                                         uint64_t tick)
+{
+    /* Compared as signed numbers: the smallest one is added on both sides. */
+    const uint64_t low = (uint64_t)INT64_MIN;
+    const __m256i first = _mm256_set1_epi64x((int64_t)(FIRST_COUNTED(tick) + low));
+    const __m256i range = _mm256_set1_epi64x((int64_t)(RANGE_COUNTED + low));
+    const __m256i amount = _mm256_set1_epi64x((int64_t)LIMIT_AMOUNT_MAX);
+    __m256i sum = _mm256_setzero_si256();
+    for (unsigned i = 0; i < LIMIT_SLOTS; i += 4) {
+        const __m128i *at = (const __m128i *)(const void *)(slots + i);
+        __m256i x = _mm256_set_m128i(_mm_loadu_si128(at + 1), _mm_loadu_si128(at));
+        __m256i in = _mm256_cmpgt_epi64(range, _mm256_sub_epi64(x, first));
+        sum = _mm256_add_epi64(sum, _mm256_and_si256(_mm256_and_si256(x, amount), in));
+    }
+    __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
+}
+#endif
+
 static uint64_t sum_of(const _Atomic uint64_t *slots, uint64_t tick, bool calendar)
 {
     uint64_t sum = 0;
@@ -98,17 +138,15 @@ static uint64_t sum_of(const _Atomic uint64_t *slots, uint64_t tick, bool calend
         uint64_t word = atomic_load(&slots[place_of(tick, true)]);
         return counts(word, tick, true) ? amount_of(word) : 0;
     }
-    /* The stamp is on top, so one subtraction tells whether it is one that counts, round the end of its numbers, too. */
-    const uint64_t first = word_of(tick - LIMIT_TICKS, 0),
-                   range = word_of(LIMIT_TICKS + AHEAD_MAX + 1, 0);
-    for (unsigned i = 0; i < LIMIT_SLOTS;
-         i += 4) { /* by fours: this is most of what a limit costs */
-        uint64_t a = atomic_load(&slots[i]), b = atomic_load(&slots[i + 1]);
-        uint64_t c = atomic_load(&slots[i + 2]), d = atomic_load(&slots[i + 3]);
-        sum += a - first < range ? amount_of(a) : 0;
-        sum += b - first < range ? amount_of(b) : 0;
-        sum += c - first < range ? amount_of(c) : 0;
-        sum += d - first < range ? amount_of(d) : 0;
+#ifdef SUM_WIDE
+    if (wide.level == WIDE_AVX2) {
+        return sum_avx2(slots, tick);
+    }
+#endif
+    const uint64_t first = FIRST_COUNTED(tick);
+    for (unsigned i = 0; i < LIMIT_SLOTS; i++) {
+        uint64_t word = atomic_load(&slots[i]);
+        sum += word - first < RANGE_COUNTED ? amount_of(word) : 0;
     }
     return sum;
 }
