@@ -286,7 +286,7 @@ def test_who_reads_for_a_team_sees_no_alerts(start, upstream, receiver):
     ({"above": None}, "above is missing"),
     ({"above": 100}, "allowed: 1 to 99"),
     ({"clear": 60}, "must not be more than above, which is 50"),
-    ({"webhooks": ["nobody"]}, '"nobody" is no webhook'),
+    ({"webhooks": ["nobody"]}, 'alerts.rules[0].webhooks: "nobody" is no webhook'),
     ({"policy": "p"}, "policy is for budget_used only"),
     ({"when": "provider_down"}, "above is not for provider_down"),
     ({"window_s": 5}, "window_s"),
@@ -295,6 +295,11 @@ def test_what_is_wrong_is_told_with_its_remedy(tmp_path, receiver, change, said)
     rule = {key: value for key, value in {**ERRORS, **change}.items() if value is not None}
     checked = check(tmp_path, alerting("http://127.0.0.1:9", receiver, rule))
     assert checked.returncode != 0 and said in checked.stderr, checked.stderr
+
+
+def test_where_an_alert_ends_is_printed_when_it_is_given(tmp_path, receiver):
+    assert "clear" not in check(tmp_path, alerting("http://127.0.0.1:9", receiver, ERRORS)).stdout
+    assert "clear: 7" in check(tmp_path, alerting("http://127.0.0.1:9", receiver, {**ERRORS, "clear": 7})).stdout
 
 
 @pytest.mark.parametrize("change, said", [
