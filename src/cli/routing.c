@@ -110,7 +110,7 @@ static void print_explanation(const struct json *j)
     }
     if (targets) {
         printf("model\t");
-        put(cell(j, "model", ""));
+        put(cell(j, "model", "-"));
         printf("\nbalance\t");
         put(cell(j, "balance", ""));
         printf("\nsticks by\t");
