@@ -44,7 +44,9 @@ static int unknown(const char *command, const char *arg, const struct args_optio
     names[n] = NULL;
     const char *near = nearest_word(str_make(arg, strcspn(arg, "=")), names);
     if (arg[0] != '-') {
-        fprintf(stderr, "accord %s: \"%s\" is not expected here\n", command, arg);
+        const char *value;
+        const char *hint = find(options, "-c", &value) ? "; a configuration follows -c" : "";
+        fprintf(stderr, "accord %s: \"%s\" is not expected here%s\n", command, arg, hint);
     } else {
         fprintf(stderr, "accord %s: there is no option %s%s%s%s\n", command, arg,
                 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");

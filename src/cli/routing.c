@@ -79,11 +79,25 @@ static void print_target(const struct json *t)
     putchar('\n');
 }
 
+static void print_limit(const struct json *l)
+{
+    static const char *const names[] = {"policy", "what", "per"};
+    printf("limit");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        putchar('\t');
+        put(cell(l, names[i], "-"));
+    }
+    printf("\ttaken ");
+    put(cell(l, "taken", "-"));
+    printf(" of ");
+    put(cell(l, "at_most", "-"));
+    putchar('\n');
+}
+
 static void print_explanation(const struct json *j)
 {
     const struct json *targets = json_get(j, STR("targets")), *error = json_get(j, STR("error")),
                       *policies = json_get(j, STR("policies"));
-    static const char *const of_limit[] = {"policy", "what", "per", "taken", "at_most", NULL};
     const struct json *limits = json_get(j, STR("limits"));
     if (error) {
         printf("refused\t");
@@ -96,7 +110,7 @@ static void print_explanation(const struct json *j)
     }
     if (targets) {
         printf("model\t");
-        put(cell(j, "model", ""));
+        put(cell(j, "model", "-"));
         printf("\nbalance\t");
         put(cell(j, "balance", ""));
         printf("\nsticks by\t");
@@ -111,8 +125,7 @@ static void print_explanation(const struct json *j)
         putchar('\n');
     }
     for (const struct json *l = limits ? limits->first : NULL; l; l = l->next) {
-        printf("limit\t");
-        put_cells(l, of_limit);
+        print_limit(l);
     }
     for (const struct json *t = targets ? targets->first : NULL; t; t = t->next) {
         print_target(t);

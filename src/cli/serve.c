@@ -107,6 +107,11 @@ static bool same_shared(const struct config_shared *a, const struct config_share
            a->lease_percent == b->lease_percent && a->when_unreachable == b->when_unreachable;
 }
 
+static bool same_database(const struct config_database *a, const struct config_database *b)
+{
+    return str_eq(secret_reveal(a->url), secret_reveal(b->url)) && a->connections == b->connections;
+}
+
 /* What a reload cannot change is said, so that nobody believes it was. */
 static void warn_of_restart(const struct config *old, const struct config *new)
 {
@@ -120,6 +125,7 @@ static void warn_of_restart(const struct config *old, const struct config *new)
         {"access_log", str_eq(old->access_log, new->access_log)},
         {"ledger (on or off)", !old->ledger.keep_days == !new->ledger.keep_days},
         {"ledger.spool_bytes", old->ledger.spool_bytes == new->ledger.spool_bytes},
+        {"database", same_database(&old->database, &new->database)},
         {"shared", same_shared(&old->shared, &new->shared)},
         {"tls (on or off)", !old->tls.certificate.n == !new->tls.certificate.n},
     };

@@ -72,8 +72,9 @@ static void begins_late(struct call *c)
     }
     http_up_cancel(c->up);
     c->up = NULL;
-    call_fail(c, &e, "The provider \"%.*s\" has not begun its answer in the time it has for that.",
-              STR_ARG(c->target->provider->id));
+    call_fail(c, &e,
+              "The provider \"%.*s\" has not begun its answer within %u ms (first_token_ms).",
+              STR_ARG(c->target->provider->id), c->target->first_token_ms);
     relay_end_call(c);
 }
 
@@ -87,7 +88,7 @@ bool deadline_passed(struct call *c, uint64_t now_ms)
         return false;
     }
     if (c->status) {
-        relay_failed(c, HTTP_FAIL_IDLE, "no more of it came in time");
+        relay_failed(c, HTTP_FAIL_IDLE, "no more of it came in time (between_tokens_ms)");
     } else {
         begins_late(c);
     }

@@ -87,11 +87,19 @@ void held_refuse_credential(struct call *c, unsigned status)
     struct call_error e = {.status = 502,
                            .code = "upstream_credentials_exhausted",
                            .outcome = OUTCOME_UPSTREAM_FAILED};
-    call_fail(c, &e,
-              "The provider \"%.*s\" refuses the credential \"%.*s\" of this gateway (%u), and "
-              "there is no "
-              "other to try. It is the gateway's administrator who can mend it.",
-              STR_ARG(c->target->provider->id), STR_ARG(c->credential->id), status);
+    struct str provider = c->target->provider->id, id = c->credential->id;
+    if (id.n == 0) {
+        call_fail(c, &e,
+                  "The provider \"%.*s\" asks for a credential (%u), and this gateway has none for "
+                  "it. It is the gateway's administrator who can give it one.",
+                  STR_ARG(provider), status);
+    } else {
+        call_fail(
+            c, &e,
+            "The provider \"%.*s\" refuses the credential \"%.*s\" of this gateway (%u), "
+            "and there is no other to try. It is the gateway's administrator who can mend it.",
+            STR_ARG(provider), STR_ARG(id), status);
+    }
     relay_end_call(c);
 }
 

@@ -1,6 +1,7 @@
 #include "gateway/limits.h"
 #include "gateway/shared.h"
 
+#include "conflict/http_date.h"
 #include "conflict/rate_limit.h"
 #include "dialect/bound.h"
 #include "ledger/price.h"
@@ -90,17 +91,32 @@ static void fill(struct limit_item *i, const struct snap_limit *l, const struct 
 /* In words: dollars, or a number. */
 static struct str quantity(struct call *c, enum limit_what what, uint64_t n)
 {
-    static const char *const unit[] = {"calls at once", "requests", "input tokens", "output tokens",
-                                       "tokens"};
+    static const char *const one[] = {"call at once", "request", "input token", "output token",
+                                      "token"};
     struct arena *a = &c->req->arena;
     if (what == LIMIT_USD) {
         return arena_printf(a, "%llu.%06llu US dollars", (unsigned long long)(n / 1000000000),
                             (unsigned long long)(n / 1000 % 1000000));
     }
-    return arena_printf(a, "%llu %s", (unsigned long long)n, unit[what]);
+    if (what == LIMIT_CONCURRENCY && n != 1) {
+        return arena_printf(a, "%llu calls at once", (unsigned long long)n);
+    }
+    return arena_printf(a, "%llu %s%s", (unsigned long long)n, one[what], n == 1 ? "" : "s");
 }
 
 static const char *const window_name[] = {"second", "minute", "hour", "day", "month"};
+
+/* " until ...Z", of a day or a month: a window that slides has no such moment. */
+static struct str until(struct call *c, const struct limit_rule *r, const struct limit_now *now)
+{
+    struct arena *a = &c->req->arena;
+    if (r->per != PER_DAY && r->per != PER_MONTH) {
+        return STR("");
+    }
+    uint64_t end_s = (now->wall_us + limit_reset_us(r, now) + 500000) / 1000000;
+    struct str end = time_print(a, (int64_t)end_s * 1000000);
+    return arena_printf(a, " until %.*s", STR_ARG(end));
+}
 
 static enum next refuse_budget(struct call *c, const struct snap_limit *l,
                                const struct limit_item *i, const struct limit_now *now)
@@ -119,8 +135,9 @@ static enum next refuse_budget(struct call *c, const struct snap_limit *l,
                          STR_ARG(l->policy), STR_ARG(most), window_name[r->per], STR_ARG(used));
     }
     if (settled >= r->at_most || r->what == LIMIT_REQUESTS) {
-        return call_fail(c, &e, "The budget of policy %.*s, %.*s per %s, is used up.",
-                         STR_ARG(l->policy), STR_ARG(most), window_name[r->per]);
+        struct str end = until(c, r, now);
+        return call_fail(c, &e, "The budget of policy %.*s, %.*s per %s, is used up%.*s.",
+                         STR_ARG(l->policy), STR_ARG(most), window_name[r->per], STR_ARG(end));
     }
     struct str need = quantity(c, r->what, i->amount);
     return call_fail(c, &e,

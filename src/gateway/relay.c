@@ -486,7 +486,8 @@ void relay_timer(struct call *c)
     uint64_t silence = (uint64_t)timeouts(c)->keepalive_ping_ms;
     if (total && now >= begun + total) {
         if (c->status) {
-            break_off(c, "timeout", "it took longer than a call may take", OUTCOME_TIMEOUT);
+            break_off(c, "timeout", "it took longer than a call may take (total_ms)",
+                      OUTCOME_TIMEOUT);
             return;
         }
         struct call_error e = {
@@ -494,7 +495,7 @@ void relay_timer(struct call *c)
         if (!c->target || inline_waits(c)) {
             e.status = 408;
             e.code = "request_timeout";
-            call_fail(c, &e, "The request took longer than a call may take.");
+            call_fail(c, &e, "The request took longer than a call may take (total_ms).");
             relay_end_call(c);
             return;
         }

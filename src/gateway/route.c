@@ -144,8 +144,9 @@ enum next route_none_left(struct call *c)
         e = (struct call_error){
             .status = 400, .code = "no_target_fits", .outcome = OUTCOME_REFUSED};
         return call_fail(c, &e,
-                         "No target of the model \"%.*s\" takes a call like this one: of none of "
-                         "them all conditions hold.",
+                         "No target of the model \"%.*s\" takes a call like this one: each has a "
+                         "condition that does not hold. Its operator sees which with \"accord "
+                         "explain\".",
                          STR_ARG(c->asked));
     }
     if (choice_any(c)) {

@@ -245,7 +245,10 @@ static int compile_provider(struct compiler *c, const struct config_provider *fr
     p->free = p->family == FAMILY_OLLAMA && !str_ends(p->target.host, STR("ollama.com"));
     p->quirks = vendor_quirks(p->family, p->target.host);
     if (connect_proxy_from_env(c->a, &p->target, &variable) < 0) {
-        buf_printf(c->errors, "environment: %s is not a proxy's URL\n", variable);
+        buf_printf(c->errors,
+                   "environment: %s is not a proxy's URL; allowed: "
+                   "http://[USER:PASSWORD@]HOST:PORT\n",
+                   variable);
         return -EINVAL;
     }
     if (p->target.proxy_host.n && !p->target.tls) {

@@ -114,7 +114,6 @@ static const struct field rule_fields[] = {
      .type = FIELD_INT,
      .min = 0,
      .max = 86400000,
-     .fallback = "0",
      .fallback_help = "nine tenths of above",
      .at = AT(config_alert, clear)},
     {.name = "for_s",
@@ -243,14 +242,17 @@ const struct config_webhook *webhook_named(const struct config_alerts *c, struct
 static void finish(struct kind_reader *r, const struct json *j, const struct path *path, void *to)
 {
     const struct config_alerts *c = to;
-    for (size_t i = 0; i < c->n_rules; i++) {
+    const struct json *rules = json_get(j, STR("rules")), *rule = rules ? rules->first : NULL;
+    struct path all = {.up = path, .name = STR("rules")};
+    for (size_t i = 0; i < c->n_rules && rule; i++, rule = rule->next) {
+        struct path of_rule = {.up = &all, .index = i};
+        struct path at = {.up = &of_rule, .name = STR("webhooks")};
         for (size_t k = 0; k < c->rules[i].n_webhooks; k++) {
             struct str id = c->rules[i].webhooks[k];
             if (!webhook_named(c, id)) {
-                mistake_add(r->mistakes, j, path,
-                            "rules[%zu].webhooks: \"%.*s\" is no webhook; declare it under "
-                            "alerts.webhooks",
-                            i, STR_ARG(id));
+                mistake_add(r->mistakes, json_get(rule, STR("webhooks")), &at,
+                            "\"%.*s\" is no webhook; declare it under alerts.webhooks",
+                            STR_ARG(id));
             }
         }
     }

@@ -185,7 +185,8 @@ static struct str advice(struct load *l, const struct reference *x, size_t n_bef
     }
     return variable.n
                ? arena_printf(a, "; declare it, or set %.*s in the environment", STR_ARG(variable))
-               : variable;
+               : arena_printf(a, "; declare it under %ss%s", x->kind->name,
+                              x->kind == &kind_key ? ", or make it with `accord key create`" : "");
 }
 
 static void check_references(struct load *l)

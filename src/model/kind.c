@@ -1,6 +1,7 @@
 #include "model/kind.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/names.h"
 
@@ -294,11 +295,23 @@ static const struct json *list_of_one(struct kind_reader *r, const struct json *
     return list;
 }
 
+/* Whether a mapping may be the value of that member: only {file: PATH}, of a secret. */
+static bool may_be_mapping(const struct kind *k, const char *member)
+{
+    for (size_t i = 0; member && i < k->n_fields; i++) {
+        if (strcmp(k->fields[i].name, member) == 0) {
+            return k->fields[i].type == FIELD_SECRET;
+        }
+    }
+    return false;
+}
+
 /* What is no list stands for a list with one element that has only the member `shorthand`. */
 static const struct json *as_list(struct kind_reader *r, const struct field *f,
                                   const struct json *j)
 {
-    if (j->type == JSON_OBJECT && f->one_or_many) {
+    bool alone = f->one_or_many || (f->shorthand && !may_be_mapping(f->kind, f->shorthand));
+    if (j->type == JSON_OBJECT && alone) {
         return list_of_one(r, j);
     }
     if (j->type == JSON_ARRAY || !f->shorthand) {

@@ -53,8 +53,8 @@ static struct json *encode_field(struct arena *a, const struct field *f, const v
         return encode_text(a, *(const struct str *)at);
     case FIELD_TEXTS:
         return encode_texts(a, *(struct str *const *)at, *(const size_t *)slot(from, f->at_n));
-    case FIELD_INT: /* 0 where that is not allowed: it was not given */
-        if (!f->fallback && f->min > 0 && !*(const int64_t *)at) {
+    case FIELD_INT: /* less than is allowed: it was not given */
+        if (!f->fallback && *(const int64_t *)at < f->min) {
             return NULL;
         }
         return json_new_int(a, *(const int64_t *)at);

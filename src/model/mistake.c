@@ -143,7 +143,9 @@ const char *nearest_word(struct str word, const char *const *words)
     unsigned best_distance = 3; /* more than two slips is another word */
     for (; *words; words++) {
         unsigned d = str_distance(word, str_of(*words));
-        if (d < best_distance && d < word.n && d < strlen(*words)) {
+        size_t n = strlen(*words);
+        bool alike = 2 * d <= (n > word.n ? n : word.n); /* "big" is not a slip for "sim" */
+        if (d < best_distance && alike && d < word.n && d < n) {
             best_distance = d;
             best = *words;
         }

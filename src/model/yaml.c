@@ -22,6 +22,7 @@ struct reader {
     struct level levels[YAML_DEPTH_MAX];
     size_t depth, nodes;
     unsigned documents;
+    struct str source;
     bool stop; /* a mistake after which the rest makes no sense */
 };
 
@@ -321,6 +322,16 @@ static void take(struct reader *r, const yaml_event_t *e)
     }
 }
 
+/* "{secret: ${NAME}}": to YAML the inner brackets are a mapping of their own. */
+static bool has_bare_variable(const struct reader *r, const yaml_parser_t *p)
+{
+    struct str line = {0}, rest = r->source;
+    for (size_t n = 0; n <= p->problem_mark.line; n++) {
+        (void)!str_cut(&rest, '\n', &line);
+    }
+    return str_find(line, STR("${")) >= 0 && str_find(line, STR("\"${")) < 0;
+}
+
 static void parser_failed(struct reader *r, const yaml_parser_t *p)
 {
     const char *problem = p->problem ? p->problem : "this is not YAML";
@@ -334,6 +345,8 @@ static void parser_failed(struct reader *r, const yaml_parser_t *p)
         hint = " (the file must be UTF-8)";
     } else if (strstr(problem, "cannot start any token")) {
         hint = " (a tab cannot indent; quote texts that begin with @ or `)";
+    } else if (p->context && strstr(p->context, "flow") && has_bare_variable(r, p)) {
+        hint = " (between brackets a variable needs quotes: \"${NAME}\")";
     }
     if (p->context) {
         mistake_add_at(r->mistakes, line, column, "%s, %s%s", p->context, problem, hint);
@@ -346,7 +359,7 @@ struct json *yaml_read(struct arena *a, struct str text, struct mistakes *m)
 {
     yaml_parser_t parser;
     yaml_event_t event;
-    struct reader r = {.arena = a, .mistakes = m};
+    struct reader r = {.arena = a, .mistakes = m, .source = text};
     bool end = false;
     if (text.n > YAML_SIZE_MAX) {
         mistake_add_at(m, 1, 1, "the file is longer than 4 MiB");

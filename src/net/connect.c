@@ -432,10 +432,7 @@ static bool drop_private(struct connecting *c)
     }
     to->n = kept;
     if (kept == 0) {
-        describe(c,
-                 "%s is a private address, and those are not allowed here "
-                 "(allow_private_address)",
-                 text);
+        describe(c, "%s is a private address, and those need allow_private_address: true", text);
     }
     return kept > 0;
 }
@@ -527,8 +524,8 @@ static void begin(struct connecting *c)
         describe(c, "this is not a host name");
         fail(c, CONNECT_NAME);
     } else if (by_proxy(c) && !t->allow_private && literally_private(t->host)) {
-        describe(c, "this is a private address, and those are not allowed here "
-                    "(allow_private_address)");
+        describe(c, "this is a private address, and those need "
+                    "allow_private_address: true");
         fail(c, CONNECT_PRIVATE);
     } else {
         look_up(c);

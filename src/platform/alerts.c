@@ -107,17 +107,21 @@ static void tell(struct alerts *a, const struct config_alert *r, const struct wa
     arena_reset(&scratch);
 }
 
-static void on_complaint(void *arg, struct str text)
+static void say(struct alerts *a, const char *level, struct str text)
 {
-    struct alerts *a = arg;
     struct arena scratch = {0};
     struct buf b = {.arena = &scratch};
     struct str now = time_print(&scratch, (int64_t)clock_wall_us());
-    buf_printf(&b, "{\"ts\":\"%.*s\",\"level\":\"error\",\"msg\":\"", STR_ARG(now));
+    buf_printf(&b, "{\"ts\":\"%.*s\",\"level\":\"%s\",\"msg\":\"", STR_ARG(now), level);
     buf_add_json(&b, text);
     buf_addz(&b, "\"}\n");
     a->_log(buf_str(&b));
     arena_reset(&scratch);
+}
+
+static void on_complaint(void *arg, struct str text)
+{
+    say(arg, "error", text);
 }
 
 /* ---- looking ---- */
@@ -211,6 +215,20 @@ static void end_gone(struct alerts *a, const struct watched *next, size_t n)
     }
 }
 
+/* A wrong name watches nothing, and would never be missed. */
+static void tell_vain(struct alerts *a, const struct config_alert *r, struct watched *w)
+{
+    struct arena scratch = {0};
+    struct str what = alert_misses(r, a->_next, &scratch);
+    if (what.n && !w->vain) {
+        say(a, "warning",
+            arena_printf(&scratch, "the alert \"%.*s\" watches nothing: %.*s", STR_ARG(r->id),
+                         STR_ARG(what)));
+    }
+    w->vain = what.n > 0;
+    arena_reset(&scratch);
+}
+
 static void adopt(struct alerts *a)
 {
     const struct config_alerts *c = config_of(a->_next);
@@ -221,6 +239,7 @@ static void adopt(struct alerts *a)
             all[i] = a->_all[at];
         }
         all[i].id = c->rules[i].id;
+        tell_vain(a, &c->rules[i], &all[i]);
     }
     end_gone(a, all, c->n_rules);
     struct snapshot *old = a->_snap;

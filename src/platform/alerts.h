@@ -26,6 +26,7 @@ struct watched {
     struct alert state;
     struct alert_value last;
     int64_t since_us; /* wall clock; of what fires */
+    bool vain;        /* what it names is not there, which the log says once */
 };
 
 struct alerts {
@@ -60,5 +61,8 @@ void alert_ask_calls(const struct config_alert *rule, struct reader *r, struct a
 /* Of the others. Any thread. */
 void alert_ask_now(const struct config_alert *rule, const struct snapshot *s,
                    struct alert_value *ret);
+/* What the rule names and the snapshot does not have: a provider, or a policy with a budget. It may come yet, by the
+ * platform; models are whatever clients ask for. Empty: nothing. In `a`. */
+struct str alert_misses(const struct config_alert *rule, const struct snapshot *s, struct arena *a);
 
 #endif

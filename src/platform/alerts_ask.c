@@ -111,3 +111,36 @@ void alert_ask_now(const struct config_alert *rule, const struct snapshot *s,
         ask_providers(rule, s, ret);
     }
 }
+
+/* ---- what is not there ---- */
+
+static bool has_provider(const struct snapshot *s, struct str id)
+{
+    for (size_t i = 0; i < s->n_providers; i++) {
+        if (str_eq(s->providers[i].id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_budget(const struct snapshot *s, struct str policy)
+{
+    for (size_t i = 0; i < s->n_limits; i++) {
+        if (s->limits[i].budget && str_eq(s->limits[i].policy, policy)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct str alert_misses(const struct config_alert *rule, const struct snapshot *s, struct arena *a)
+{
+    if (rule->provider.n && !has_provider(s, rule->provider)) {
+        return arena_printf(a, "there is no provider \"%.*s\"", STR_ARG(rule->provider));
+    }
+    if (rule->policy.n && !has_budget(s, rule->policy)) {
+        return arena_printf(a, "there is no policy \"%.*s\" with a budget", STR_ARG(rule->policy));
+    }
+    return (struct str){0};
+}

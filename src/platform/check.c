@@ -201,7 +201,8 @@ static void check_fields_of_others(struct writing *w, const struct changes *c,
         return;
     }
     refuse(v, PROBLEM_MANAGED_ELSEWHERE,
-           "%zu field%s of the %s \"%.*s\" belong%s to %.*s; apply with force to take over.",
+           "%zu field%s of the %s \"%.*s\" belong%s to %.*s; apply with force=true (accord apply "
+           "--force) to take over.",
            json_count(list), list->first->next ? "s" : "", w->kind->kind->name, STR_ARG(w->id),
            list->first->next ? "" : "s", STR_ARG(first));
     tell_current(v, w->kind, &w->now);

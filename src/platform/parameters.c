@@ -15,14 +15,44 @@ static bool knows(const struct visit *v, struct str name)
     return false;
 }
 
+static void add_fields(struct buf *b, const struct kind *k)
+{
+    for (size_t i = 0; i < k->n_fields; i++) {
+        if (field_is_here(&k->fields[i], true)) {
+            buf_printf(b, " %s", k->fields[i].name);
+        }
+    }
+}
+
+/* What a route takes, for a refusal. */
+static struct str allowed(struct visit *v)
+{
+    struct buf b = {.arena = &v->work};
+    struct str rest = str_of(v->route->parameters), one;
+    if (!rest.n) {
+        return STR(" none");
+    }
+    while (rest.n) {
+        (void)str_cut(&rest, ' ', &one);
+        if (str_eq(one, STR("{field}"))) {
+            buf_addz(&b, ", or a field:");
+            add_fields(&b, v->kind->kind);
+        } else {
+            buf_addc(&b, ' ');
+            buf_add(&b, one);
+        }
+    }
+    return buf_str(&b);
+}
+
 bool known_parameters(struct visit *v)
 {
     for (size_t i = 0; i < v->query.n; i++) {
         struct str name = v->query.all[i].name;
         if (!knows(v, name)) {
-            const char *all = v->route->parameters;
-            refuse(v, PROBLEM_BAD_QUERY, "\"%.*s\" is not a parameter here; allowed: %s.",
-                   STR_ARG(str_first(name, 80)), *all ? all : "none");
+            struct str all = allowed(v);
+            refuse(v, PROBLEM_BAD_QUERY, "\"%.*s\" is not a parameter here; allowed:%.*s.",
+                   STR_ARG(str_first(name, 80)), STR_ARG(all));
             return false;
         }
     }

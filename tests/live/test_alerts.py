@@ -272,6 +272,41 @@ def test_a_reload_tells_nothing_again(start, upstream, receiver):
     assert verify(receiver.messages[2])["data"]["alert"] == "second"
 
 
+def test_a_rule_that_watches_nothing_is_told_once(start, upstream, receiver):
+    config = alerting(upstream.url, receiver,
+                      {"id": "down", "when": "provider_down", "provider": "later"},
+                      {"id": "money", "when": "budget_used", "above": 80, "policy": "rich"},
+                      {"id": "up", "when": "provider_down", "provider": "up"})
+    config["policies"] = [{"id": "rich", "applies_to": {"org": True},
+                           "limits": [{"what": "requests", "at_most": 9000, "per": "hour"}]}]
+    server = serve(start, config)
+    said = {'the alert "down" watches nothing: there is no provider "later"',
+            'the alert "money" watches nothing: there is no policy "rich" with a budget'}
+    told = lambda: [line["msg"] for line in map(json.loads, server.stderr().splitlines())  # noqa: E731
+                    if "watches nothing" in line["msg"]]
+    wait_for(lambda: set(told()) == said)
+    api = Api(server.address)
+    api.create("providers", id="other", dialect="openai", base_url="https://example.com/v1")
+    api.create("providers", id="later", dialect="openai", base_url="https://example.com/v1")
+    config["alerts"]["rules"].append({"id": "last", "when": "provider_down", "provider": "nobody"})
+    server.write_config(config)
+    server.signal(signal.SIGHUP)
+    wait_for(lambda: any('"last"' in line for line in told()))
+    assert len(told()) == 3  # neither again nor for what has come
+
+
+def test_a_provider_of_the_platform_is_there_from_the_start(start, upstream, receiver):
+    config = alerting(upstream.url, receiver, {"id": "down", "when": "provider_down", "provider": "later"})
+    first = serve(start, config)
+    Api(first.address).create("providers", id="later", dialect="openai", base_url="https://example.com/v1")
+    first.stop()
+    again = start(config, env={"ACCORD_ADMIN_TOKEN": ADMIN_TOKEN},
+                  arguments=["--data", first.directory / "data"])
+    assert Api(again.address).get("/providers/later").status_code == 200
+    assert alert(again, "down")["state"] == "ok"
+    assert "watches nothing" not in again.stderr()
+
+
 def test_who_reads_for_a_team_sees_no_alerts(start, upstream, receiver):
     server = serve(start, alerting(upstream.url, receiver, ERRORS))
     api = Api(server.address)
@@ -286,7 +321,7 @@ def test_who_reads_for_a_team_sees_no_alerts(start, upstream, receiver):
     ({"above": None}, "above is missing"),
     ({"above": 100}, "allowed: 1 to 99"),
     ({"clear": 60}, "must not be more than above, which is 50"),
-    ({"webhooks": ["nobody"]}, '"nobody" is no webhook'),
+    ({"webhooks": ["nobody"]}, 'alerts.rules[0].webhooks: "nobody" is no webhook'),
     ({"policy": "p"}, "policy is for budget_used only"),
     ({"when": "provider_down"}, "above is not for provider_down"),
     ({"window_s": 5}, "window_s"),
@@ -295,6 +330,11 @@ def test_what_is_wrong_is_told_with_its_remedy(tmp_path, receiver, change, said)
     rule = {key: value for key, value in {**ERRORS, **change}.items() if value is not None}
     checked = check(tmp_path, alerting("http://127.0.0.1:9", receiver, rule))
     assert checked.returncode != 0 and said in checked.stderr, checked.stderr
+
+
+def test_where_an_alert_ends_is_printed_when_it_is_given(tmp_path, receiver):
+    assert "clear" not in check(tmp_path, alerting("http://127.0.0.1:9", receiver, ERRORS)).stdout
+    assert "clear: 7" in check(tmp_path, alerting("http://127.0.0.1:9", receiver, {**ERRORS, "clear": 7})).stdout
 
 
 @pytest.mark.parametrize("change, said", [

@@ -64,6 +64,7 @@ def test_requests_beyond_a_limit_are_429_with_the_time_to_wait(start, upstream):
     response = accord.post(CHAT, BODY)
     assert response.status == 429
     assert response.json()["error"]["code"] == "rate_limit_exceeded"
+    assert "allows 3 requests per minute, and there is no room for this call (1 request)." in response.body.decode()
     assert response.header("x-should-retry") == "true"
     wait_ms = int(response.header("retry-after-ms"))
     assert 50000 < wait_ms < 65000
@@ -130,6 +131,7 @@ def test_a_spent_budget_is_402_in_each_dialect_and_not_worth_a_retry(start, upst
     assert not response.header("retry-after")
     assert code(response), response
     assert len(upstream.requests) == 1
+    assert re.search(r"1 request per month, is used up until \d{4}-\d\d-01T00:00:00Z\.", response.body.decode())
 
 
 def test_a_call_too_large_for_its_limit_is_told_so(start, upstream):

@@ -142,6 +142,7 @@ def test_apply_owns_its_fields(cli, admin, tmp_path):
     admin.patch(f"/teams/{team}", {"name": "By hand"}, match="*")
     refused = cli("apply", "-f", str(file))
     assert refused.returncode == 6 and "/name belongs to user:admin" in refused.stderr
+    assert "(accord apply --force)" in refused.stderr
     assert "1 changed" in cli("apply", "-f", str(file), "--force").stdout
     assert cli("delete", "team", team).returncode == 0  # applied is not declared
 

@@ -138,6 +138,12 @@ def test_wrong_usage_ends_with_2_and_says_what_is_right(tmp_path, arguments):
     assert result.stderr
 
 
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_file_without_its_option_is_told_which(tmp_path, command):
+    result = run([command, "accord.yaml"], tmp_path)
+    assert result.returncode == 2 and '"accord.yaml" is not expected here; a configuration follows -c' in result.stderr
+
+
 def test_missing_file_is_told(tmp_path):
     result = run(["check", "-c", "no-such.yaml"], tmp_path)
     assert result.returncode in (1, 3)

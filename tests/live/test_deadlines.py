@@ -94,6 +94,7 @@ def test_without_another_target_it_is_a_504_that_no_sdk_repeats(start, upstream)
     script = play(upstream, silent)
     answer = ask(accord, "solo", stream=True)
     assert answer.status == 504 and answer.json()["error"]["code"] == "upstream_timeout"
+    assert " ms (first_token_ms)" in answer.json()["error"]["message"]
     assert script.models == ["s"]
     (line,) = accord.wait_access_log(1)
     assert line["outcome"] == "timeout"
@@ -155,6 +156,7 @@ def test_comments_do_not_pass_for_tokens(start, upstream, whose):
         body, clean = connection.read_body_so_far()
     assert script.models == ["a"] and not clean
     assert b"upstream_stalled" in body and CHAT_EVENTS[1] in body
+    assert b"(between_tokens_ms)" in body
     (line,) = accord.wait_access_log(1)
     assert line["outcome"] == "timeout"
 

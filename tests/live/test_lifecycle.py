@@ -226,6 +226,17 @@ def test_bad_file_keeps_the_last_good_one_and_says_why(start, upstream):
              what="the good file to be taken")
 
 
+def test_a_reload_says_what_it_did_not_take(start, upstream):
+    config = config_for(upstream.url)
+    accord = start(config)
+    accord.write_config(config | {"database": {"connections": 7}, "ledger": {"spool_bytes": 0}})
+    accord.signal(signal.SIGHUP)
+    for field in ["database", "ledger.spool_bytes"]:
+        wait_for(lambda: f"{field} has changed; that takes effect at the next start" in accord.stderr(),  # noqa: B023
+                 what=f"the word on {field}")
+    assert "shared has changed" not in accord.stderr()
+
+
 def test_start_needs_no_file_and_prints_what_scripts_need(start):
     accord = start(None)
     assert accord.address.startswith("http://127.0.0.1:")

@@ -40,6 +40,12 @@ def test_fields_that_are_not_there(api):
     assert api.get(f"/teams/{made['id']}?fields=name").json()["name"] == made["name"]
 
 
+def test_a_filter_that_is_not_there_is_told_which_are(api):
+    said = is_problem(api.get("/teams?nam=x"), 400, "bad_query")["message"]
+    assert said.startswith('"nam" is not a parameter here; allowed: limit cursor sort fields, or a field: '), said
+    assert " name" in said and "{" not in said
+
+
 def test_an_action_can_be_asked_about(api, server):
     key = api.create("keys")
     path = f"/keys/{key['id']}"

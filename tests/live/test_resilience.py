@@ -276,6 +276,16 @@ def test_a_limit_of_one_model_behind_a_wildcard_is_not_that_of_the_others(accord
     assert ask(accord, "up/free").status == 200
 
 
+def test_a_provider_without_a_credential_that_asks_for_one_is_told_so(start, upstream):
+    config = config_for(upstream.url)
+    del config["providers"][0]["credential"]
+    accord = start(config)
+    play(upstream, error(401))
+    answer = ask(accord, "up/free")
+    assert (answer.status, answer.json()["error"]["code"]) == (502, "upstream_credentials_exhausted")
+    assert 'The provider "up" asks for a credential (401)' in answer.json()["error"]["message"]
+
+
 # ---- errors that are longer than what is held ----
 
 LONG = "x" * 300_000

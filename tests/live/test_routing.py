@@ -466,6 +466,7 @@ def test_no_target_fits(start, upstream, played):
     accord = start(config_with(upstream, model({"model": "a", "when": {"header": "x-tier", "is": "gold"}})))
     answer = accord.post(CHAT, {"model": "m", "messages": []})
     assert answer.status == 400 and answer.json()["error"]["code"] == "no_target_fits"
+    assert "accord explain" in answer.json()["error"]["message"]
     assert answer.header("x-should-retry") == "false" and not played.seen
     assert target_of(ask(accord, headers=[("x-tier", "gold")])) == "a"
 
@@ -746,11 +747,15 @@ def test_the_state_is_of_what_was_asked_for(start, upstream):
 
 
 def test_the_commands(start, upstream, played, tmp_path):
-    accord = start(config_with(upstream, model({"model": "a", "when": {"header": "x-tier"}},
-                                               {"model": "b", "priority": 2})), env=ADMIN)
+    config = config_with(upstream, model({"model": "a", "when": {"header": "x-tier"}},
+                                         {"model": "b", "priority": 2}))
+    config["policies"] = [{"id": "few", "applies_to": {"key": "dev"},
+                           "limits": [{"what": "requests", "at_most": 9, "per": "hour"}]}]
+    accord = start(config, env=ADMIN)
     env = {"ACCORD_ADDRESS": accord.address, "ACCORD_TOKEN": ADMIN_TOKEN}
     told = accord_module.run(["explain", "m", "--key", "dev"], tmp_path, env)
     assert told.returncode == 0 and "1\tup/b\t" in told.stdout and "condition (header x-tier)" in told.stdout
+    assert "limit\tfew\trequests\thour\ttaken 0 of 9\n" in told.stdout
     (tmp_path / "body.yaml").write_text("messages: [{role: user, content: hi}]\n", encoding="utf-8")
     told = accord_module.run(["explain", "m", "x-tier=1", "-f", "body.yaml", "--json"], tmp_path, env)
     assert orders(json.loads(told.stdout)) == ["a", "b"]

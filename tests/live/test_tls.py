@@ -263,6 +263,14 @@ def test_no_proxy_is_honoured(start, tls_upstream, pki):
     assert accord.post(CHAT, BODY).status == 200
 
 
+def test_a_proxy_of_another_kind_is_refused_with_what_is_allowed(tmp_path):
+    (tmp_path / "accord.yaml").write_text("providers: [{id: a, dialect: openai}]\n", encoding="utf-8")
+    refused = run(["serve", "-c", "accord.yaml", "--listen", "127.0.0.1:0"], tmp_path,
+                  {"HTTPS_PROXY": "socks5://user:canary@127.0.0.1:1"})
+    assert refused.returncode == 3 and "HTTPS_PROXY" in refused.stderr
+    assert "http://[USER:PASSWORD@]HOST:PORT" in refused.stderr and "canary" not in refused.stderr
+
+
 def test_check_opens_the_certificate_and_its_key(pki, tmp_path):
     def check(key):
         path = tmp_path / "accord.yaml"

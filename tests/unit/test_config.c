@@ -205,6 +205,7 @@ static void test_all_mistakes_are_told_with_their_places(void **state)
         "a.yaml:7:10: workers: 5000 is not allowed; allowed: a whole number from 0 to 1024\n");
 }
 
+#define TARGET "models: [{id: m, targets: [{provider: sim, model: x, "
 #define POLICY "policies: [{id: p, applies_to: {org: true}, "
 
 static void test_wrong_values_are_refused(void **state)
@@ -253,6 +254,10 @@ static void test_wrong_values_are_refused(void **state)
         {"models: [{id: m}]", "models[0].targets: missing"},
         {"models: [{id: m, targets: [{provider: simm, model: x}]}]",
          "there is no provider \"simm\"; did you mean \"sim\"?"},
+        {"models: [{id: m, targets: [{provider: big, model: x}]}]",
+         "there is no provider \"big\"; declare it under providers\n"},
+        {"providers: [{id: a, dialect: openai, credential: ${NAME}}]",
+         "(between brackets a variable needs quotes: \"${NAME}\")"},
         {"models: [{id: m, targets: [{provider: google, model: x}]}]",
          "there is no provider \"google\"; declare it, or set GEMINI_API_KEY in the environment"},
         {"models: [{id: m, targets: [{provider: sim}]}]", "targets[0].model: missing"},
@@ -262,6 +267,12 @@ static void test_wrong_values_are_refused(void **state)
         {"models: [{id: m, aliases: [n], targets: [{provider: sim, model: x}]},"
          " {id: n, targets: [{provider: sim, model: x}]}]",
          "models[0].aliases[0]: this name leads to the model \"n\" already"},
+        {TARGET "price: {output: 1}}]}]", "targets[0].price.input: missing"},
+        {TARGET "price: {in: 1, input: 1}}]}]", "targets[0].price.in: unknown field"},
+        {TARGET "when: {header: x, is: []}}]}]", "when.is: 0 stand here; allowed: 1 to 64"},
+        {TARGET "when: {model: []}}]}]", "when.model: 0 stand here; allowed: 1 to 64"},
+        {"alerts: {webhooks: [], rules: [{id: a, when: error_rate, above: 5,\n webhooks: [b]}]}",
+         "a.yaml:2:12: alerts.rules[0].webhooks: \"b\" is no webhook"},
         {"models: [{id: 'a b', targets: [{provider: sim, model: x}]}]", "without spaces"},
         {"keys: [{id: a, secret: tooshort}]", "(8 characters, not shown)"},
         {"keys: [{id: a, models: ['*x']}]", "models[0]: \"*x\" is not allowed"},
@@ -270,8 +281,10 @@ static void test_wrong_values_are_refused(void **state)
         {"policies: [{id: p}]", "policies[0].applies_to: missing"},
         {"policies: [{id: p, applies_to: {}}]", "exactly one is needed"},
         {"policies: [{id: p, applies_to: {org: true, key: first}}]", "exactly one is needed"},
-        {"policies: [{id: p, applies_to: {key: nobody}}]", "there is no key \"nobody\""},
-        {"policies: [{id: p, applies_to: {model: nothing}}]", "there is no model \"nothing\""},
+        {"policies: [{id: p, applies_to: {key: nobody}}]",
+         "there is no key \"nobody\"; declare it under keys, or make it with `accord key create`"},
+        {"policies: [{id: p, applies_to: {model: nothing}}]",
+         "there is no model \"nothing\"; declare it under models\n"},
         {"policies: [{id: p, applies_to: {model: n}}]\n"
          "models: [{id: m, aliases: [n], targets: [{provider: sim, model: x}]}]",
          "there is no model \"n\"; did you mean \"m\"?"},
