@@ -108,7 +108,8 @@ static void disconnect(struct shared *s)
         failures++;
     }
     if (s->when_unreachable == UNREACHABLE_ALLOW) {
-        counters_alone(true); /* first: a call that sees it unreachable is not refused for a lease */
+        counters_alone(
+            true); /* first: a call that sees it unreachable is not refused for a lease */
     }
     reachable = false;
     if (!s->told_down) {
