@@ -11,18 +11,15 @@ enum {
 
 /* ---- bounds ---- */
 
-const struct snap_retry *again_policy(const struct call *c)
+struct snap_retry again_policy(const struct call *c)
 {
-    const struct snap_retry *all = &c->hold->snap->retry;
-    return c->model->retry.attempts ? &c->model->retry
-           : c->key->retry.attempts ? &c->key->retry
-                                    : all;
+    return snap_retry_or(snap_retry_or(c->model->retry, c->key->retry), c->hold->snap->retry);
 }
 
 /* Callers that have tried before take from our share, so that theirs and ours do not multiply. */
 static uint32_t attempts_left(const struct call *c)
 {
-    uint32_t most = again_policy(c)->attempts ? again_policy(c)->attempts : AGAIN_ATTEMPTS;
+    uint32_t said = again_policy(c).attempts, most = said ? said : AGAIN_ATTEMPTS;
     uint64_t theirs = 0;
     (void)!str_to_u64(h1_find(c->req->head, STR("x-stainless-retry-count")), &theirs);
     most = theirs < most ? most - (uint32_t)theirs : 1;
@@ -32,7 +29,7 @@ static uint32_t attempts_left(const struct call *c)
 /* Until when an attempt may begin. */
 static uint64_t deadline_ms(const struct call *c)
 {
-    uint64_t policy = again_policy(c)->deadline_ms;
+    uint64_t policy = again_policy(c).deadline_ms;
     uint64_t total = relay_total_ms(c);
     uint64_t within = policy && (!total || policy < total) ? policy : total;
     return within ? c->req->begun_us / 1000 + within : UINT64_MAX;
@@ -164,8 +161,7 @@ bool again(struct call *c, const struct fault *f)
         return false;
     }
     uint32_t left = attempts_left(c);
-    bool more =
-        f->at == FAULT_CREDENTIAL && !again_policy(c)->attempts && c->attempts < CREDENTIALS;
+    bool more = f->at == FAULT_CREDENTIAL && !again_policy(c).attempts && c->attempts < CREDENTIALS;
     const struct snap_credential *credential =
         f->credential && (left || more) ? route_other_credential(c) : NULL;
     bool target = !credential && left && f->target && route_others_left(c);

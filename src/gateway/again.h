@@ -9,8 +9,8 @@
 
 enum { AGAIN_ATTEMPTS = 3 }; /* unless a policy says otherwise */
 
-/* The policy that says how often the call is tried, and how long. */
-const struct snap_retry *again_policy(const struct call *c);
+/* What policies say of how often the call is tried, and how long. */
+struct snap_retry again_policy(const struct call *c);
 /* Whether an attempt could still follow: the request is at hand, and the client has seen nothing. */
 bool again_possible(const struct call *c);
 /* Whether the call's bounds allow one more. */

@@ -116,7 +116,7 @@ static struct json *policy_json(const struct config_policy *p, struct arena *a)
     set_int(a, j, "limits", p->n_limits);
     set_int(a, j, "budgets", p->n_budgets);
     set_bool(a, j, "masking", p->masking.given);
-    set_bool(a, j, "retry", p->retry.attempts > 0);
+    set_bool(a, j, "retry", p->retry.attempts || p->retry.deadline_ms);
     return j;
 }
 
@@ -323,10 +323,10 @@ static void add_balance(struct call *c, struct json *to, struct arena *a)
 
 static void add_retry(const struct call *c, struct json *to, struct arena *a)
 {
-    const struct snap_retry *p = again_policy(c);
-    set_int(a, to, "attempts", p->attempts ? p->attempts : AGAIN_ATTEMPTS);
-    if (p->deadline_ms) {
-        set_int(a, to, "deadline_ms", p->deadline_ms);
+    const struct snap_retry p = again_policy(c);
+    set_int(a, to, "attempts", p.attempts ? p.attempts : AGAIN_ATTEMPTS);
+    if (p.deadline_ms) {
+        set_int(a, to, "deadline_ms", p.deadline_ms);
     }
 }
 

@@ -44,8 +44,15 @@ struct snap_limits {
 /* How often, and how long, a call is tried. */
 struct snap_retry {
     uint32_t attempts;    /* 0: not said */
-    uint32_t deadline_ms; /* 0: as long as a call may take */
+    uint32_t deadline_ms; /* 0: not said */
 };
+
+/* What a policy says, and of what it does not say what a wider one does. */
+static inline struct snap_retry snap_retry_or(struct snap_retry r, struct snap_retry wider)
+{
+    return (struct snap_retry){r.attempts ? r.attempts : wider.attempts,
+                               r.deadline_ms ? r.deadline_ms : wider.deadline_ms};
+}
 
 /* Whether answers are given again. */
 struct snap_cache {

@@ -13,6 +13,7 @@
 #include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
+#include "gateway/snapshot_retry.h"
 #include "gateway/snapshot_table.h"
 #include "gateway/snapshot_upstream.h"
 #include "model/names.h"
@@ -35,11 +36,10 @@ struct compiler {
     struct snap_model *models;
     size_t n_models, cap_models;
     struct limits_compiler *limits;
-    struct snap_retry *retries;             /* one per policy */
-    struct names retry_of[SCOPE_MODEL + 1]; /* by subject: the last policy's index */
-    struct masks_compiler *masks;           /* NULL: nothing is masked */
-    struct upstreams *upstreams;            /* of declared models that policies are about */
-    struct caches_compiler *caches;         /* NULL: nothing is given again */
+    struct retries_compiler *retries; /* NULL: no policy says how calls are tried */
+    struct masks_compiler *masks;     /* NULL: nothing is masked */
+    struct upstreams *upstreams;      /* of declared models that policies are about */
+    struct caches_compiler *caches;   /* NULL: nothing is given again */
     struct arena scratch;
     struct tls_ctx *tls;
 };
@@ -297,13 +297,6 @@ static struct str quote(struct compiler *c, struct str text)
     return buf_str(&b);
 }
 
-static struct snap_retry retry_for(const struct compiler *c, enum policy_scope scope,
-                                   struct str subject)
-{
-    size_t at;
-    return names_find(&c->retry_of[scope], subject, &at) ? c->retries[at] : (struct snap_retry){0};
-}
-
 static const struct model_facts *facts_of(const struct snap_target *t)
 {
     return t->provider->sim ? NULL : facts_find(t->provider->vendor, t->model);
@@ -341,7 +334,7 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .n_targets = (uint32_t)m->n_targets,
                              .listed = true,
                              .facts = m->n_targets ? facts_of(targets) : NULL,
-                             .retry = retry_for(c, SCOPE_MODEL, m->id),
+                             .retry = retry_of_models(c->retries, &m->id, 1),
                              .total_ms = compile_total_ms(c->s->config, m),
                              .hedge = m->hedge.given ? &m->hedge : NULL,
                              .masking = masks_of_models(c->masks, &m->id, 1),
@@ -374,11 +367,9 @@ static struct snap_model upstream_model(struct compiler *c, struct snap_target *
                            .n_targets = 1,
                            .facts = facts_of(t),
                            .total_ms = compile_total_ms(c->s->config, NULL),
+                           .retry = retry_of_models(c->retries, ids, n),
                            .masking = masks_of_models(c->masks, ids, n),
                            .limits = limits_of_models(c->limits, ids, n)};
-    for (size_t i = 0; i < n && !m.retry.attempts; i++) {
-        m.retry = retry_for(c, SCOPE_MODEL, ids[i]);
-    }
     for (size_t i = 0; i < n && !m.cache.given; i++) {
         m.cache = cache_of_model(c->caches, ids[i]);
     }
@@ -493,7 +484,7 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .n_models = from->n_models,
             .masking = masks_of_key(c->masks, from->id, (struct str){0}, (struct str){0}),
             .cache = cache_of_key(c->caches, from->id, (struct str){0}, (struct str){0}),
-            .retry = retry_for(c, SCOPE_KEY, from->id),
+            .retry = retry_of_key(c->retries, from->id, (struct str){0}, (struct str){0}),
             .limits = limits_of_key(c->limits, from->id, (struct str){0}, (struct str){0})};
         names_add(&declared, from->id, i, NULL);
         if (!secret_empty(from->secret)) {
@@ -519,36 +510,10 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .expires_us = from->expires_us,
             .masking = masks_of_key(c->masks, from->id, from->application, from->team),
             .cache = cache_of_key(c->caches, from->id, from->application, from->team),
-            .retry = retry_for(c, SCOPE_KEY, from->id),
+            .retry = retry_of_key(c->retries, from->id, from->application, from->team),
             .limits = limits_of_key(c->limits, from->id, from->application, from->team)};
         memcpy(k.digest, from->digest, sizeof k.digest);
         add_key(c, &k);
-    }
-}
-
-/* Of several for one subject the last counts. */
-static void note_retry(struct compiler *c, const struct config_policy *p, size_t i)
-{
-    c->retries[i] =
-        (struct snap_retry){(uint32_t)p->retry.attempts, (uint32_t)p->retry.deadline_ms};
-    if (p->scope > SCOPE_MODEL || !p->retry.attempts) {
-        return;
-    }
-    struct str subject = p->scope == SCOPE_ORG ? (struct str){0} : p->subject;
-    if (!names_add(&c->retry_of[p->scope], subject, i, NULL)) {
-        names_set(&c->retry_of[p->scope], subject, i);
-    }
-}
-
-static void compile_retries(struct compiler *c)
-{
-    const struct config *cfg = c->s->config;
-    for (size_t i = 0; i <= SCOPE_MODEL; i++) {
-        c->retry_of[i].arena = &c->scratch;
-    }
-    c->retries = arena_zalloc(&c->scratch, (cfg->n_policies + 1) * sizeof *c->retries);
-    for (size_t i = 0; i < cfg->n_policies; i++) {
-        note_retry(c, &cfg->policies[i], i);
     }
 }
 
@@ -585,7 +550,7 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
         return r;
     }
     c.limits = limits_compile(s, &arena, &c.scratch);
-    compile_retries(&c);
+    c.retries = retries_compile(s, &c.scratch);
     c.masks = masks_begin(s, &arena, &c.scratch);
     c.caches = caches_compile(s, &c.scratch);
     (void)masks_of_models(c.masks, NULL, 0); /* number 0: those that no policy names */
@@ -593,7 +558,6 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     compile_models(&c);
     compile_keys(&c, in);
     masks_finish(c.masks, errors);
-    s->retry = retry_for(&c, SCOPE_ORG, (struct str){0});
     s->base = in->base ? config_base_ref(in->base) : NULL;
     s->arena = arena;
     s->release = in->release;

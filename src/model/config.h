@@ -187,7 +187,7 @@ enum priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITIES };
 struct config_retry {
     bool given;
     int64_t attempts;    /* 0: not said */
-    int64_t deadline_ms; /* 0: as long as a call may take */
+    int64_t deadline_ms; /* 0: not said */
 };
 
 /* Answers that are given again to who asks the same. */

@@ -206,8 +206,8 @@ static const struct field retry_fields[] = {
      .max = 10,
      .at = AT(config_retry, attempts)},
     {.name = "deadline_ms",
-     .help = "No attempt begins later than so many milliseconds after the call; 0: as long as a "
-             "call may take.",
+     .help = "No attempt begins later than so many milliseconds after the call; 0: what a wider "
+             "policy says, and as long as a call may take when none does.",
      .type = FIELD_INT,
      .fallback = "0",
      .max = 3600000,
@@ -366,6 +366,9 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
     }
     if (p->cache.given && p->scope == SCOPE_SERVICE) {
         mistake_add(r->mistakes, j, path, "cache of a service is not supported by this version");
+    }
+    if (p->retry.given && p->scope == SCOPE_SERVICE) {
+        mistake_add(r->mistakes, j, path, "retry of a service is not supported by this version");
     }
     if (p->masking.given && p->scope == SCOPE_SERVICE) {
         mistake_add(r->mistakes, j, path, "masking of a service is not supported by this version");

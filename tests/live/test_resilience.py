@@ -11,6 +11,7 @@ import pytest
 import answers
 from accord import KEY, config_for
 from answers import CHAT_EVENTS, DONE, message_events, sse, whole
+from platform_api import Api, start_platform
 from wire import request
 
 CHAT = "/v1/chat/completions"
@@ -75,9 +76,9 @@ def play(upstream, *steps):
     return script
 
 
-def ask(accord, model, stream=False, headers=(), **more):
+def ask(accord, model, stream=False, headers=(), key=True, **more):
     return accord.call("POST", CHAT, json.dumps({"model": model, "stream": stream, **HELLO,
-                                                 **more}).encode(), headers=headers)
+                                                 **more}).encode(), headers=headers, key=key)
 
 
 # ---- another target ----
@@ -173,6 +174,45 @@ def test_a_policy_says_how_often_and_how_long(start, upstream):
     script = play(upstream, error(503))
     ask(accord, "keys")
     assert len(script.seen) == 1
+
+
+def test_a_deadline_holds_without_attempts_and_attempts_without_a_deadline(start, upstream):
+    accord = start(three(upstream, policies=[
+        {"id": "soon", "applies_to": {"model": "solo"}, "retry": {"deadline_ms": 1}},
+        {"id": "late", "applies_to": {"org": True}, "retry": {"attempts": 5, "deadline_ms": 60000}},
+        {"id": "soon-too", "applies_to": {"org": True}, "retry": {"deadline_ms": 50000}}]))
+    slow = play(upstream, lambda peer: (time.sleep(0.05), peer.send(error(503))))
+    ask(accord, "solo")
+    assert len(slow.seen) == 1  # the model's own deadline
+    script = play(upstream, error(503))
+    ask(accord, "keys")
+    assert len(script.seen) == 5  # the first policy's attempts, though the last says nothing of them
+
+
+def test_retries_of_teams_and_applications_hold_for_their_keys(tmp_path, upstream):
+    server = start_platform(tmp_path / "platform", config=three(upstream))
+    try:
+        api = Api(server.address)
+        team = api.team()["id"]
+        app = api.create("applications", name="A", team=team)["id"]
+        key = api.create("keys", application=app)
+        api.create("policies", id="team", applies_to={"team": team},
+                   retry={"attempts": 1, "deadline_ms": 40000})
+        response = api.post("/policies", {"id": "app", "applies_to": {"application": app},
+                                          "retry": {"attempts": 5}}, headers={"Prefer": "wait=10"})
+        assert response.status_code == 201, response.text
+        told = api.post("/explain", {"key": key["id"], "model": "solo"}).json()
+        assert (told["attempts"], told["deadline_ms"]) == (5, 40000)
+        script = play(upstream, error(503))
+        ask(server, "solo", headers=[("Authorization", f"Bearer {key['secret']}")], key=False)
+        assert len(script.seen) == 5
+        made = api.post("/services", {"id": "s", "name": "S", "team": team, "kind": "ai", "prefix": "/s",
+                                      "models": ["solo"]})
+        assert made.status_code == 201, made.text
+        refused = api.post("/policies", {"applies_to": {"service": "s"}, "retry": {"attempts": 2}})
+        assert refused.status_code == 422 and "retry of a service" in refused.text
+    finally:
+        server.stop()
 
 
 def test_a_policy_holds_for_credentials_too(start, upstream):

@@ -293,6 +293,34 @@ static void patterns_of_keys(void **state)
     snapshot_unref(s);
 }
 
+/* ---- retries ---- */
+
+static void the_nearest_policy_that_says_it_counts(void **state)
+{
+    (void)state;
+    struct snapshot *s =
+        compile("providers:\n"
+                "  - {id: p, dialect: openai, base_url: 'http://h', models: [x]}\n"
+                "models:\n"
+                "  - {id: a, targets: [{provider: p, model: x}]}\n"
+                "  - {id: b, targets: [{provider: p, model: x}]}\n"
+                "policies:\n"
+                "  - {id: one, applies_to: {model: a}, retry: {deadline_ms: 100}}\n"
+                "  - {id: two, applies_to: {model: b}, retry: {attempts: 4, deadline_ms: 200}}\n"
+                "  - {id: six, applies_to: {org: true}, retry: {attempts: 7}}\n"
+                "  - {id: ten, applies_to: {org: true}, retry: {deadline_ms: 300}}\n",
+                NULL, 0);
+    struct str rest;
+    const struct snap_model *a = model(s, "a", &rest), *x = model(s, "p/x", &rest);
+    assert_int_equal(a->retry.attempts, 0);
+    assert_int_equal(a->retry.deadline_ms, 100);
+    assert_int_equal(x->retry.attempts, 4); /* a says nothing of them */
+    assert_int_equal(x->retry.deadline_ms, 100);
+    assert_int_equal(s->retry.attempts, 7);
+    assert_int_equal(s->retry.deadline_ms, 300);
+    snapshot_unref(s);
+}
+
 /* ---- limits ---- */
 
 /* Two declared models that share an upstream: whoever names that is under the policies of both. */
@@ -688,6 +716,7 @@ int main(void)
         cmocka_unit_test(keys_by_secret),
         cmocka_unit_test(patterns_of_keys),
         cmocka_unit_test(limits),
+        cmocka_unit_test(the_nearest_policy_that_says_it_counts),
         cmocka_unit_test(limits_of_an_upstream),
         cmocka_unit_test(windows),
         cmocka_unit_test(chains),
