@@ -1,4 +1,4 @@
-/* The address that a call comes from, for limits of each address. */
+/* The address that a call comes from, for limits of each address, the pauses of sign-in and the audit trail. */
 #include "gateway/limits.h"
 
 #include "net/network.h"
@@ -39,21 +39,23 @@ static bool look_back(const struct snapshot *s, struct str list, uint8_t to[16])
     return true;
 }
 
-void caller_address(const struct call *c, uint8_t to[16])
+bool caller_address(const struct call *c, uint8_t to[16])
 {
     const struct snapshot *s = c->hold->snap;
     const struct h1_head *h = c->req->head;
     char peer[64];
     struct str text = str_make(peer, http_peer(c->req, peer, sizeof peer));
-    memset(to, 0, 16); /* whoever comes over a unix socket is one caller */
-    bool unix_socket = !address_read(text, to);
-    if (!s->config->n_trusted_proxies || !h || !is_trusted(s, unix_socket, to)) {
-        return;
+    memset(to, 0, 16);
+    bool known = address_read(text, to);
+    if (!s->config->n_trusted_proxies || !h || !is_trusted(s, !known, to)) {
+        return known;
     }
     for (uint32_t i = h->n_fields; i > 0; i--) { /* several lines are one list (RFC 9110, 5.3) */
         const struct h1_field *f = &h->fields[i - 1];
         if (str_ieq(h1_name(h, f), STR("x-forwarded-for")) && !look_back(s, h1_value(h, f), to)) {
-            return;
+            break;
         }
     }
+    static const uint8_t none[16];
+    return memcmp(to, none, sizeof none) != 0;
 }

@@ -5,6 +5,7 @@
 #include "conflict/rate_limit.h"
 #include "dialect/bound.h"
 #include "ledger/price.h"
+#include "net/network.h"
 
 static struct limit_now now_of(const struct call *c)
 {
@@ -301,6 +302,7 @@ enum next limits_reserve(struct call *c)
     }
     if (all.of[ADDRESS_LIMITS]) {
         caller_address(c, address);
+        address_cut(address);
     }
     for (unsigned which = 0; which < SOURCES; which++) {
         for (uint32_t i = 0; all.of[which] && i < all.of[which]->n_windows; i++) {
@@ -331,6 +333,7 @@ enum next limits_stranger(struct call *c)
     uint8_t address[16];
     size_t n = 0;
     caller_address(c, address);
+    address_cut(address);
     for (uint32_t i = 0; i < all->n_windows; i++) {
         if (all->windows[i]->rule.what == LIMIT_REQUESTS) {
             fill(&charge->items[n++], of_address(c, all->windows[i], address, &now), &needs);

@@ -22,8 +22,9 @@ enum next limits_reserve(struct call *c);
 /* A call without a valid key: one request of what its address has; NEXT, or it is refused for that. For snapshots with
  * limits of addresses only. */
 enum next limits_stranger(struct call *c);
-/* caller.c: the address that the call comes from, behind trusted proxies the one that they tell; 0 over a unix socket. */
-void caller_address(const struct call *c, uint8_t to[16]);
+/* caller.c: the address that the call comes from, behind trusted proxies the one that they tell. False, and 0: it came over a
+ * unix socket, and nobody told; all of those are one caller. */
+bool caller_address(const struct call *c, uint8_t to[16]);
 /* At every end of a call that has reserved. */
 void limits_settle(struct call *c);
 /* Before the last bytes of an answer go out: a client that has them, and comes back at once, finds settled what it used,

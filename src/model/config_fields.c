@@ -306,7 +306,8 @@ static const struct field settings_fields[] = {
     {.name = "trusted_proxies",
      .help =
          "Addresses and networks whose x-forwarded-for is believed: proxies of your own in front "
-         "of it. `unix` stands for whoever comes over a unix socket.",
+         "of it. `unix` stands for whoever comes over a unix socket. Limits of addresses, the "
+         "pauses after failed sign-ins and the audit trail go by it.",
      .type = FIELD_TEXTS,
      .rule = &rule_network,
      .max = 256,

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/must.h"
+
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 static bool read_plain(struct str text, uint8_t to[16])
@@ -79,4 +81,19 @@ bool network_holds(const struct network *all, size_t n, const uint8_t address[16
         }
     }
     return false;
+}
+
+void address_cut(uint8_t address[16])
+{
+    if (memcmp(address, mapped, sizeof mapped) != 0) {
+        memset(address + 8, 0, 8);
+    }
+}
+
+struct str address_print(struct arena *a, const uint8_t address[16])
+{
+    char text[INET6_ADDRSTRLEN];
+    bool v4 = memcmp(address, mapped, sizeof mapped) == 0;
+    must(inet_ntop(v4 ? AF_INET : AF_INET6, address + (v4 ? sizeof mapped : 0), text, sizeof text));
+    return arena_dup(a, str_of(text));
 }

@@ -181,7 +181,7 @@ static struct throttle_state ask_throttle(struct visit *v, struct str account)
     struct platform *p = v->platform;
     pthread_mutex_lock(&p->throttle_lock);
     struct throttle_state s =
-        throttle_ask(&p->throttle, account, v->address, (uint64_t)v->now_us / 1000);
+        throttle_ask(&p->throttle, account, v->source, (uint64_t)v->now_us / 1000);
     pthread_mutex_unlock(&p->throttle_lock);
     return s;
 }
@@ -214,9 +214,9 @@ static void tell_throttle(struct visit *v, struct str account, bool right)
     struct platform *p = v->platform;
     pthread_mutex_lock(&p->throttle_lock);
     if (right) {
-        throttle_succeeded(&p->throttle, account, v->address);
+        throttle_succeeded(&p->throttle, account, v->source);
     } else {
-        throttle_failed(&p->throttle, account, v->address, (uint64_t)v->now_us / 1000);
+        throttle_failed(&p->throttle, account, v->source, (uint64_t)v->now_us / 1000);
     }
     pthread_mutex_unlock(&p->throttle_lock);
 }

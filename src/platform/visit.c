@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "conflict/http_date.h"
+#include "gateway/limits.h"
 #include "http/negotiate.h"
+#include "net/network.h"
 #include "platform/route.h"
 
 void platform_init(struct platform *p, struct store *s, struct gateway *g, bool tls)
@@ -63,9 +65,17 @@ static void copy_head(struct visit *v, const struct h1_head *h)
     v->is_head = h->method == M_HEAD;
 }
 
+static void note_address(struct visit *v, const struct call *c)
+{
+    uint8_t address[16];
+    bool known = caller_address(c, address);
+    v->address = known ? address_print(&v->in, address) : STR("unix");
+    address_cut(address);
+    v->source = known ? address_print(&v->in, address) : v->address;
+}
+
 static struct visit *visit_new(struct platform *p, struct call *c)
 {
-    char peer[64];
     struct visit *v = mem_zalloc(sizeof *v);
     v->platform = p;
     v->call = c;
@@ -74,8 +84,7 @@ static struct visit *visit_new(struct platform *p, struct call *c)
     v->now_us = (int64_t)clock_wall_us();
     copy_head(v, c->req->head);
     memcpy(v->id, c->id, sizeof v->id);
-    size_t n = http_peer(c->req, peer, sizeof peer);
-    v->address = arena_dup(&v->in, str_make(peer, n));
+    note_address(v, c);
     struct str host = h1_get(&v->head, H_HOST);
     v->base = arena_printf(&v->in, "%s://%.*s", p->tls ? "https" : "http", host.n ? (int)host.n : 9,
                            host.n ? host.p : "localhost");

@@ -93,7 +93,9 @@ struct visit {
     struct buf late; /* a body that waited for "100 Continue", as it comes */
     struct str base; /* "http://host:port" of this server as the client calls it */
     char id[32];
-    struct str address;
+    struct str
+        address;       /* of the client, behind trusted proxies the one that they tell; or "unix" */
+    struct str source; /* the same, of IPv6 its /64: who guesses passwords has all of that */
     int64_t now_us;
     struct principal who;
     struct answer answer;

@@ -40,14 +40,8 @@ void address_table_free(struct address_table *t)
 /* Its tag and, by other bits of it, its set. */
 static uint64_t hash_of(const struct address_table *t, const uint8_t *address)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    uint8_t who[ADDRESS_BYTES];
     uint64_t h;
-    memcpy(who, address, sizeof who);
-    if (memcmp(who, mapped, sizeof mapped) != 0) {
-        memset(who + 8, 0, 8);
-    }
-    crypto_shorthash((unsigned char *)&h, who, sizeof who, t->secret);
+    crypto_shorthash((unsigned char *)&h, address, ADDRESS_BYTES, t->secret);
     return h ? h : 1;
 }
 

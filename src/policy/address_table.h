@@ -16,7 +16,7 @@ struct address_table;
 struct address_table *address_table_new(void);
 void address_table_free(struct address_table *t); /* NULL is allowed */
 
-/* The counter of that address, of which IPv6 counts by /64: a household or a server has as much. */
+/* The counter of that address. */
 struct limit_counter *address_table_find(struct address_table *t,
                                          const uint8_t address[ADDRESS_BYTES],
                                          const struct limit_rule *rule,

@@ -221,6 +221,40 @@ def test_sessions_need_their_csrf_token(server, api):
     assert session.get(url, timeout=30).status_code == 401
 
 
+def try_from(api, address):
+    """A sign-in of somebody new, as a proxy passes it on."""
+    return api.post("/session", {"email": f"{name('guess')}@example.com", "password": "wrong wrong"},
+                    headers={"X-Forwarded-For": address}).status_code
+
+
+def test_behind_trusted_proxies_each_address_has_its_own_pauses(tmp_path):
+    server = start_platform(tmp_path / "behind", config={"trusted_proxies": ["127.0.0.1", "10.0.0.0/8"]})
+    try:
+        nobody, admin = Api(server.address, token=None), Api(server.address)
+        for address in ("198.51.100.1", "2001:db8::1"):
+            assert [try_from(nobody, address) for _ in range(6)] == [401] * 5 + [429], address
+        # What stands behind somebody whom nobody trusts may be made up; a network of IPv6 is one.
+        assert try_from(nobody, "203.0.113.5, 198.51.100.1, 10.1.2.3") == 429
+        assert try_from(nobody, "2001:db8::ffff") == 429
+        assert try_from(nobody, "198.51.100.1, 203.0.113.5") == 401
+        assert try_from(nobody, "2001:db8:0:1::1") == 401
+        # Whoever comes from there is who did it.
+        made = admin.post("/teams", {"name": name("t")}, headers={"X-Forwarded-For": "192.0.2.44"})
+        assert made.status_code == 201
+        assert admin.get("/audit?limit=1").json()["items"][0]["address"] == "192.0.2.44"
+    finally:
+        server.stop()
+
+
+def test_nobody_has_pauses_of_their_own_by_saying_where_they_come_from(tmp_path):
+    server = start_platform(tmp_path / "before", config={"trusted_proxies": ["10.0.0.0/8"]})
+    try:
+        nobody = Api(server.address, token=None)
+        assert [try_from(nobody, f"198.51.100.{i}") for i in range(7)] == [401] * 5 + [429] * 2
+    finally:
+        server.stop()
+
+
 def test_the_same_answer_for_no_user_and_a_wrong_password(server, api):
     email = f"{name('same')}@example.com"
     api.create("users", email=email, password="correct horse battery")

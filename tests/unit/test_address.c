@@ -56,6 +56,25 @@ static void networks_hold_what_they_say(void **state)
     assert_false(address_read(STR(""), address));
 }
 
+static void addresses_are_printed_as_people_write_them(void **state)
+{
+    (void)state;
+    static const char *const all[][3] = {
+        {"192.0.2.7", "192.0.2.7", "192.0.2.7"},
+        {"::ffff:192.0.2.7", "192.0.2.7", "192.0.2.7"},
+        {"[2001:db8:0:1::9]:443", "2001:db8:0:1::9", "2001:db8:0:1::"},
+    };
+    struct arena a = {0};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        uint8_t address[16];
+        assert_true(address_read(str_of(all[i][0]), address));
+        assert_true(str_eq(address_print(&a, address), str_of(all[i][1])));
+        address_cut(address);
+        assert_true(str_eq(address_print(&a, address), str_of(all[i][2])));
+    }
+    arena_reset(&a);
+}
+
 static const struct limit_rule three = {.what = LIMIT_REQUESTS, .per = PER_SECOND, .at_most = 3};
 
 static struct limit_now at(uint64_t s)
@@ -81,12 +100,14 @@ static void each_address_has_its_own(void **state)
     uint8_t address[16];
     for (size_t i = 0; i < 4; i++) {
         assert_true(address_read(str_of(text[i]), address));
+        address_cut(address);
         for (unsigned k = 0; k < 5; k++) {
             assert_int_equal(take(t, address, 100), k < 3);
         }
     }
     /* of one /64 */
     assert_true(address_read(STR("2001:db8::ffff:1"), address));
+    address_cut(address);
     assert_false(take(t, address, 100));
     assert_true(take(t, address, 102)); /* the window is over */
     address_table_free(t);
@@ -123,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networks_hold_what_they_say),
+        cmocka_unit_test(addresses_are_printed_as_people_write_them),
         cmocka_unit_test(each_address_has_its_own),
         cmocka_unit_test(many_addresses_take_no_more_memory_and_nobody_gets_more),
     };
