@@ -380,7 +380,8 @@ static int start_workers(struct server *s, const struct config *c, int fds[WORKE
     shared_start(s->shared);
     int r = ledger_start(log, start_writer(s, c), s->rings, g->n_workers, &g->ledger);
     if (r == 0) {
-        alerts_start(&s->alerts, s->control, g->ledger, say_line);
+        alerts_start(&s->alerts, s->control, g->ledger, arena_dupz(&s->start.arena, c->data),
+                     say_line);
         alerts_take(&s->alerts, s->snap);
         s->platform.alerts = &s->alerts;
     }

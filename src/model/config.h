@@ -272,6 +272,7 @@ enum alert_when {
     ALERT_LATENCY_P95,
     ALERT_BUDGET_USED,
     ALERT_PROVIDER_DOWN,
+    ALERT_WHENS,
 };
 
 struct config_alert {

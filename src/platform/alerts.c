@@ -1,7 +1,9 @@
 #include "platform/alerts.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conflict/http_date.h"
 #include "platform/route.h"
@@ -124,6 +126,27 @@ static void on_complaint(void *arg, struct str text)
     say(arg, "error", text);
 }
 
+/* ---- over a restart ---- */
+
+static void complain(struct alerts *a, const char *what, int r)
+{
+    char text[160];
+    snprintf(text, sizeof text, "%s: %s", what, strerror(-r));
+    on_complaint(a, str_of(text));
+}
+
+static void keep(struct alerts *a)
+{
+    for (size_t i = 0; i < a->_n && !a->hooks.waiting; i++) {
+        a->_all[i].told = true;
+    }
+    int r = alerts_keep(a);
+    if (r < 0 && !a->_unwritable) {
+        complain(a, "alerts.json cannot be written, the next start tells alerts again", r);
+    }
+    a->_unwritable = r < 0;
+}
+
 /* ---- looking ---- */
 
 static void look_at(struct alerts *a, const struct config_alert *r, struct watched *w,
@@ -143,6 +166,7 @@ static void look_at(struct alerts *a, const struct config_alert *r, struct watch
         alert_step(&w->state, &bounds, v->known, v->value, clock_us() / 1000);
     if (change == ALERT_FIRED) {
         w->since_us = (int64_t)clock_wall_us();
+        w->told = false;
     }
     pthread_mutex_unlock(&a->_lock);
     if (change != ALERT_NOTHING) {
@@ -159,6 +183,7 @@ static void look(struct alerts *a)
         }
         look_at(a, &c->rules[i], &a->_all[i], &a->_values[i]);
     }
+    keep(a);
     loop_timer_within(a->_loop, &a->_timer, LOOK_MS);
 }
 
@@ -229,6 +254,30 @@ static void tell_vain(struct alerts *a, const struct config_alert *r, struct wat
     arena_reset(&scratch);
 }
 
+/* What fired goes on firing, though its messages may be lost; or nobody watches it any more. */
+static void take_up(struct alerts *a)
+{
+    const struct config_alerts *c = config_of(a->_snap);
+    for (size_t i = 0; i < a->_n_kept; i++) {
+        struct alert_kept *k = &a->_kept[i];
+        size_t at;
+        if (!is_in(a->_all, a->_n, k->rule.id, &at)) {
+            tell(a, &k->rule, &k->was, false);
+            continue;
+        }
+        k->was.id = a->_all[at].id;
+        k->was.vain = a->_all[at].vain;
+        pthread_mutex_lock(&a->_lock);
+        a->_all[at] = k->was;
+        pthread_mutex_unlock(&a->_lock);
+        if (!k->was.told) {
+            tell(a, &c->rules[at], &a->_all[at], true);
+        }
+    }
+    a->_n_kept = 0;
+    arena_reset(&a->_kept_arena);
+}
+
 static void adopt(struct alerts *a)
 {
     const struct config_alerts *c = config_of(a->_next);
@@ -254,6 +303,8 @@ static void adopt(struct alerts *a)
     a->_values = mem_zalloc((a->_n + 1) * sizeof *a->_values);
     snapshot_unref(old);
     webhooks_renew(&a->hooks); /* the system's certificates may have changed */
+    take_up(a);
+    keep(a);
 }
 
 static void on_time(struct timer *t)
@@ -279,7 +330,7 @@ static void on_time(struct timer *t)
 
 void alerts_take(struct alerts *a, struct snapshot *s)
 {
-    if (!a->_loop || (!config_of(s)->n_rules && !a->_snap && !a->_next)) {
+    if (!a->_loop || (!config_of(s)->n_rules && !a->_snap && !a->_next && !a->_n_kept)) {
         return; /* nothing is watched, and nothing was */
     }
     if (a->_next) {
@@ -292,12 +343,16 @@ void alerts_take(struct alerts *a, struct snapshot *s)
     loop_timer_within(a->_loop, &a->_timer, 0);
 }
 
-void alerts_start(struct alerts *a, struct loop *l, struct ledger *ledger,
+void alerts_start(struct alerts *a, struct loop *l, struct ledger *ledger, const char *dir,
                   void (*log)(struct str line))
 {
     *a = (struct alerts){._loop = l, ._ledger = ledger, ._log = log, ._timer.fire = on_time};
     a->hooks = (struct webhooks){._loop = l, .complain = on_complaint, .arg = a};
     pthread_mutex_init(&a->_lock, NULL);
+    int r = alerts_recall(a, dir);
+    if (r < 0) {
+        complain(a, "alerts.json cannot be read, what fires is told again", r);
+    }
 }
 
 void alerts_stop(struct alerts *a)
@@ -315,8 +370,38 @@ void alerts_stop(struct alerts *a)
     }
     free(a->_all);
     free(a->_values);
+    buf_free(&a->_written);
+    arena_reset(&a->_kept_arena);
     pthread_mutex_destroy(&a->_lock);
     a->_loop = NULL;
+}
+
+/* ---- /metrics ---- */
+
+void alerts_metrics(struct alerts *a, struct buf *b)
+{
+    if (!a) {
+        return;
+    }
+    buf_addz(b, "# HELP accord_alert_firing Whether the rule fires.\n"
+                "# TYPE accord_alert_firing gauge\n");
+    pthread_mutex_lock(&a->_lock);
+    for (size_t i = 0; i < a->_n; i++) { /* an id has nothing that would have to be escaped */
+        buf_printf(b, "accord_alert_firing{rule=\"%.*s\"} %d\n", STR_ARG(a->_all[i].id),
+                   a->_all[i].state.phase == ALERT_FIRING);
+    }
+    pthread_mutex_unlock(&a->_lock);
+    buf_printf(b,
+               "# HELP accord_alert_messages_total Messages to webhooks, by what became of them.\n"
+               "# TYPE accord_alert_messages_total counter\n"
+               "accord_alert_messages_total{result=\"delivered\"} %llu\n"
+               "accord_alert_messages_total{result=\"failed\"} %llu\n"
+               "accord_alert_messages_total{result=\"dropped\"} %llu\n"
+               "# HELP accord_alert_messages_waiting Messages that are under way.\n"
+               "# TYPE accord_alert_messages_waiting gauge\n"
+               "accord_alert_messages_waiting %zu\n",
+               (unsigned long long)a->hooks.delivered, (unsigned long long)a->hooks.failed,
+               (unsigned long long)a->hooks.dropped, (size_t)a->hooks.waiting);
 }
 
 /* ---- GET /api/v1/alerts ---- */

@@ -2,7 +2,8 @@
  * of a call. What calls do comes out of the roll-ups (asked of the ledger's reader), what budgets have used and how
  * providers are out of the counters that calls themselves go by. Who is told: the log, and webhooks.
  *
- * The state of a rule goes by its id, so that a reload neither forgets it nor tells it again; a new process begins anew. */
+ * The state of a rule goes by its id, so that a reload neither forgets it nor tells it again; what fires is kept in the data
+ * directory (alerts_kept.c), so that a new process does not either. */
 #ifndef PLATFORM_ALERTS_H
 #define PLATFORM_ALERTS_H
 
@@ -27,6 +28,13 @@ struct watched {
     struct alert_value last;
     int64_t since_us; /* wall clock; of what fires */
     bool vain;        /* what it names is not there, which the log says once */
+    bool told;        /* firing, and no message about it waits any more */
+};
+
+/* What fired when the process before this one ended. */
+struct alert_kept {
+    struct config_alert rule; /* so much of it as a message tells */
+    struct watched was;
 };
 
 struct alerts {
@@ -37,6 +45,12 @@ struct alerts {
     bool _busy;
     struct alert_value *_values; /* that are being asked */
     struct snapshot *_next;      /* since the last look */
+    struct alert_kept *_kept;    /* until there is a snapshot */
+    size_t _n_kept;
+    struct arena _kept_arena;
+    char _path[4096];
+    struct buf _written; /* what the file has */
+    bool _unwritable;    /* and that was said */
     struct webhooks hooks;
     void (*_log)(struct str line); /* a line of JSON, LF included */
     pthread_mutex_t _lock;         /* of what follows: the control thread writes it, any reads it */
@@ -45,7 +59,8 @@ struct alerts {
     size_t _n;
 };
 
-void alerts_start(struct alerts *a, struct loop *l, struct ledger *ledger,
+/* `dir`: the data directory. */
+void alerts_start(struct alerts *a, struct loop *l, struct ledger *ledger, const char *dir,
                   void (*log)(struct str line));
 /* The snapshot from now on. From the control thread. */
 void alerts_take(struct alerts *a, struct snapshot *s);
@@ -53,6 +68,16 @@ void alerts_take(struct alerts *a, struct snapshot *s);
 void alerts_stop(struct alerts *a);
 
 extern const char *const alert_when_name[];
+
+/* What /metrics tells of them. Any thread; NULL is allowed. */
+void alerts_metrics(struct alerts *a, struct buf *b);
+
+/* ---- alerts_kept.c ---- */
+
+/* Reads what fired into `_kept`. 0, or -errno: then nothing is known. */
+__attribute__((warn_unused_result)) int alerts_recall(struct alerts *a, const char *dir);
+/* Writes what fires, if that has changed. 0, or -errno. */
+__attribute__((warn_unused_result)) int alerts_keep(struct alerts *a);
 
 /* ---- alerts_ask.c ---- */
 

@@ -1,5 +1,6 @@
 /* What /metrics tells of the platform: refused writes by kind and by why, and the store. */
 #include "ledger/writer.h"
+#include "platform/alerts.h"
 #include "platform/platform.h"
 #include "platform/visit.h"
 
@@ -92,4 +93,5 @@ void platform_metrics(void *arg, struct buf *b)
     print_conflicts(b, p);
     print_store(b, p);
     print_ledger(b, p);
+    alerts_metrics(p->alerts, b);
 }

@@ -307,6 +307,74 @@ def test_a_provider_of_the_platform_is_there_from_the_start(start, upstream, rec
     assert "watches nothing" not in again.stderr()
 
 
+def data_of(server):
+    return server.directory / "data"
+
+
+def restart(start, server, config):
+    """Another one on the same data directory."""
+    server.stop()
+    return start(config, env={"ACCORD_ADMIN_TOKEN": ADMIN_TOKEN},
+                 arguments=["--data", data_of(server)])
+
+
+def test_a_restart_tells_nothing_again_and_what_ends_after_it(start, upstream, receiver):
+    config = alerting(upstream.url, receiver, {**ERRORS, "window_s": 60}, {**ERRORS, "id": "gone"})
+    server = serve(start, config)
+    fired(server, receiver, upstream)
+    wait_state(server, "gone", "firing")
+    since = alert(server, "errors")["since"]
+    metrics = server.metrics()
+    assert metrics['accord_alert_firing{rule="errors"}'] == 1
+    wait_for(lambda: server.metrics()['accord_alert_messages_total{result="delivered"}'] == 2)
+    kept = data_of(server) / "alerts.json"
+    wait_for(lambda: [f["told"] for f in json.loads(kept.read_text())["firing"]] == [True, True])
+    assert kept.stat().st_mode & 0o777 == 0o600
+    # The next one has a rule less: nobody watches that any more.
+    config["alerts"]["rules"].pop()
+    server = restart(start, server, config)
+    now = alert(server, "errors")
+    assert (now["state"], now["since"]) == ("firing", since)
+    wait_for(lambda: receiver.types()[2:] == ["alert.resolved"])
+    assert verify(receiver.messages[2])["data"]["alert"] == "gone"
+    upstream.answer = lambda peer, request: peer.send(answers.whole(answers.CHAT))
+    call(server, 20)  # of 26 calls 6 have failed
+    wait_state(server, "errors", "ok")
+    wait_for(lambda: receiver.types()[3:] == ["alert.resolved"])
+    ended = verify(receiver.messages[3])["data"]
+    assert (ended["alert"], ended["since"]) == ("errors", since)
+    assert server.metrics()['accord_alert_firing{rule="errors"}'] == 0
+    wait_for(lambda: json.loads(kept.read_text()) == {"firing": []})
+
+
+def test_what_nobody_was_told_when_the_server_stopped_the_next_one_tells(start, upstream, receiver):
+    config = alerting(upstream.url, receiver, ERRORS)
+    receiver.script = [(503, {})] * 50
+    server = serve(start, config)
+    fired(server, receiver, upstream)
+    wait_for(lambda: receiver.messages)
+    since = alert(server, "errors")["since"]
+    server.stop()
+    receiver.script = []
+    receiver.messages.clear()
+    restart(start, server, config)
+    wait_for(lambda: receiver.types() == ["alert.firing"])
+    assert verify(receiver.messages[0])["data"]["since"] == since
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"firing":[{"id":"errors"}]}', "x" * 2000000])
+def test_a_broken_file_of_alerts_is_told_and_replaced(start, upstream, receiver, text):
+    config = alerting(upstream.url, receiver, ERRORS)
+    first = serve(start, config)
+    kept = data_of(first) / "alerts.json"
+    first.stop()
+    kept.write_text(text)
+    server = restart(start, first, config)
+    assert "alerts.json cannot be read" in server.stderr()
+    wait_for(lambda: json.loads(kept.read_text()) == {"firing": []})
+    fired(server, receiver, upstream)
+
+
 def test_who_reads_for_a_team_sees_no_alerts(start, upstream, receiver):
     server = serve(start, alerting(upstream.url, receiver, ERRORS))
     api = Api(server.address)
