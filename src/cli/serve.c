@@ -103,7 +103,7 @@ static bool same_listen(const struct config *a, const struct config *b)
 
 static bool same_shared(const struct config_shared *a, const struct config_shared *b)
 {
-    return str_eq(secret_reveal(a->redis), secret_reveal(b->redis)) &&
+    return str_eq(secret_reveal(a->redis), secret_reveal(b->redis)) && a->postgres == b->postgres &&
            a->lease_percent == b->lease_percent && a->when_unreachable == b->when_unreachable;
 }
 
@@ -430,13 +430,19 @@ static void prepare_process(void)
     mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
+/* Of PostgreSQL; empty: the state is in SQLite. */
+static struct str database_url(const struct config *c)
+{
+    struct str url = secret_reveal(c->database.url);
+    return url.n ? url : str_of(getenv("ACCORD_DATABASE_URL"));
+}
+
 /* The state, and in it the administrator and what is declared. */
 static int open_platform(struct server *s, struct snapshot_input *in, struct buf *errors)
 {
-    struct str url = secret_reveal(in->config->database.url);
     const struct store_options o = {
         .data_dir = in->config->data,
-        .url = url.n ? url : str_of(getenv("ACCORD_DATABASE_URL")),
+        .url = database_url(in->config),
         .connections = (unsigned)in->config->database.connections,
         .master_key = str_of(getenv("ACCORD_MASTER_KEY")),
     };
@@ -467,12 +473,12 @@ static int open_platform(struct server *s, struct snapshot_input *in, struct buf
     return r;
 }
 
-static void tell_shared(bool up, const char *why)
+static void tell_shared(const char *name, bool up, const char *why)
 {
     if (up) {
-        say("info", "shared limits: Redis answers");
+        say("info", "shared limits: %s answers", name);
     } else {
-        say("warning", "shared limits: Redis cannot be used: %s; tried again until it can", why);
+        say("warning", "shared limits: %s cannot be used: %s; tried again until it can", name, why);
     }
 }
 
@@ -487,7 +493,8 @@ static int open_journal(struct server *s, const struct config *c)
                 strerror(-r));
     }
     struct buf errors = {0};
-    if (r == 0 && (r = shared_open(&c->shared, dir, tell_shared, &s->shared, &errors)) < 0) {
+    r = r < 0 ? r : shared_open(&c->shared, database_url(c), dir, tell_shared, &s->shared, &errors);
+    if (errors.n) {
         fwrite(errors.p, 1, errors.n, stderr);
     }
     buf_free(&errors);

@@ -121,7 +121,7 @@ void limits_print(struct buf *b, const struct snapshot *s, const struct limit_no
             "# HELP accord_limits_shared_told_total Times that others were told of a limit.\n"
             "# TYPE accord_limits_shared_told_total counter\n"
             "accord_limits_shared_told_total %llu\n"
-            "# HELP accord_limits_shared_failures_total Connections to Redis that broke or "
+            "# HELP accord_limits_shared_failures_total Connections for it that broke or "
             "did not come about.\n# TYPE accord_limits_shared_failures_total counter\n"
             "accord_limits_shared_failures_total %llu\n",
             shared.reachable, (unsigned long long)shared.told, (unsigned long long)shared.failures);

@@ -307,7 +307,8 @@ enum unreachable { UNREACHABLE_REFUSE, UNREACHABLE_ALLOW };
 
 /* Counters of limits that several servers share. */
 struct config_shared {
-    struct secret redis; /* redis://...; empty: each server counts for itself */
+    struct secret redis; /* redis://... or rediss://...; at most one of the two */
+    bool postgres;       /* where the state is; neither: each server counts for itself */
     int64_t lease_percent;
     enum unreachable when_unreachable;
 };

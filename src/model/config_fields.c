@@ -170,6 +170,11 @@ static const struct field shared_fields[] = {
      .rule = &rule_redis_url,
      .fallback_help = "each server counts for itself",
      .at = AT(config_shared, redis)},
+    {.name = "postgres",
+     .help = "They count together in the PostgreSQL that holds their state (database.url), and "
+             "need no Redis.",
+     .type = FIELD_BOOL,
+     .at = AT(config_shared, postgres)},
     {.name = "lease_percent",
      .help = "How much of a limit a server may give away before the others know of it, in percent "
              "of the limit; one call in any case.",
@@ -179,7 +184,8 @@ static const struct field shared_fields[] = {
      .fallback = "5",
      .at = AT(config_shared, lease_percent)},
     {.name = "when_unreachable",
-     .help = "What becomes of calls under limits when that is used up and Redis does not answer: "
+     .help = "What becomes of calls under limits when that is used up and what they count in does "
+             "not answer: "
              "they are refused with 503 (refuse), or each server counts for itself (allow).",
      .type = FIELD_CHOICE,
      .choices = when_unreachable,
@@ -187,11 +193,22 @@ static const struct field shared_fields[] = {
      .at = AT(config_shared, when_unreachable)},
 };
 
+static void finish_shared(struct kind_reader *r, const struct json *j, const struct path *path,
+                          void *to)
+{
+    const struct config_shared *s = to;
+    if (s->postgres && !secret_empty(s->redis)) {
+        mistake_add(r->mistakes, j, path,
+                    "redis and postgres are both given; leave out the one that is not to be used");
+    }
+}
+
 static const struct kind kind_shared = {
     .name = "setting of what is shared",
     .help = "Where several servers count limits and budgets together.",
     .size = sizeof(struct config_shared),
     KIND_FIELDS(shared_fields),
+    .finish = finish_shared,
 };
 
 static const struct field responses_fields[] = {

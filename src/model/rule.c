@@ -365,12 +365,12 @@ static bool check_redis_url(struct arena *a, struct str s, struct str *ret)
 {
     (void)a;
     *ret = s;
-    return is_visible(s, 9, 2048) && str_starts(s, STR("redis://"));
+    return (is_visible(s, 9, 2048) && str_starts(s, STR("redis://"))) ||
+           (is_visible(s, 10, 2048) && str_starts(s, STR("rediss://")));
 }
 
 const struct rule rule_redis_url = {
-    .allowed =
-        "redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]; TLS is not supported by this version",
+    .allowed = "redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER], or rediss:// with TLS",
     .example = "redis://127.0.0.1:6379",
     .check = check_redis_url,
 };

@@ -97,7 +97,8 @@ static int connect_now(struct postgres *p)
     static const char *const names[] = {"dbname", "connect_timeout", "options", "application_name",
                                         NULL};
     const char *values[] = {p->url, "3",
-                            "-c search_path=accord -c statement_timeout=20000 -c "
+                            "-c search_path=accord -c client_min_messages=warning -c "
+                            "statement_timeout=20000 -c "
                             "idle_in_transaction_session_timeout=30000",
                             "accord", NULL};
     uint64_t now = clock_us();
@@ -112,7 +113,6 @@ static int connect_now(struct postgres *p)
         p->retry_us = now + RETRY_US;
         return -ECONNREFUSED;
     }
-    pq.setNoticeProcessor(p->conn, NULL, NULL);
     return pq.enterPipelineMode(p->conn) ? 0 : -EIO;
 }
 

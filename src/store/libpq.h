@@ -12,9 +12,9 @@
 #define LIBPQ_FUNCTIONS(X) \
     X(clear) X(cmdTuples) X(connectdbParams) X(consumeInput) X(enterPipelineMode) \
     X(errorMessage) X(exec) X(exitPipelineMode) X(finish) X(freemem) \
-    X(ftype) X(getResult) X(getisnull) X(getlength) X(getvalue) \
+    X(ftype) X(getResult) X(getisnull) X(getlength) X(getvalue) X(isBusy) \
     X(nfields) X(notifies) X(ntuples) X(pipelineSync) X(resultErrorField) \
-    X(resultErrorMessage) X(resultStatus) X(sendPrepare) X(sendQueryPrepared) X(setNoticeProcessor) \
+    X(resultErrorMessage) X(resultStatus) X(sendPrepare) X(sendQueryPrepared) \
     X(socket) X(status) X(transactionStatus) X(unescapeBytea)
 /* clang-format on */
 
