@@ -108,6 +108,11 @@ static void print_explanation(const struct json *j)
         put(cell(error, "message", ""));
         putchar('\n');
     }
+    if (error && json_get(error, STR("retry_after_ms"))) {
+        printf("again after\t");
+        put(cell(error, "retry_after_ms", ""));
+        printf(" ms\n");
+    }
     if (targets) {
         printf("model\t");
         put(cell(j, "model", "-"));

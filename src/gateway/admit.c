@@ -1,5 +1,6 @@
 /* Stage 3: is there room for one more call; and, once the model is known, for what it may use. */
 #include "conflict/rate_limit.h"
+#include "gateway/explain.h"
 #include "gateway/limits.h"
 
 static bool take(struct call *c, const struct snap_limit *l)
@@ -34,8 +35,12 @@ static enum next refuse(struct call *c, const struct snap_limit *l)
                            .retry_after_ms =
                                (uint32_t)retry_after_spread(1000, worker_random(c->w)),
                            .should_retry = true};
-    c->w->metrics.refused_by_limit++;
-    atomic_fetch_add_explicit(&l->counter->refused, 1, memory_order_relaxed);
+    if (c->dry) {
+        c->dry->limit = l;
+    } else {
+        c->w->metrics.refused_by_limit++;
+        atomic_fetch_add_explicit(&l->counter->refused, 1, memory_order_relaxed);
+    }
     return call_fail(
         c, &e,
         "Policy %.*s allows %lld calls at once, and that many are under way. Try again "
@@ -89,6 +94,24 @@ enum next admit_model(struct call *c)
     return n == NEXT && (l || c->key->limits || c->hold->snap->of_addresses) && !c->charge
                ? limits_reserve(c)
                : n;
+}
+
+static enum next look(struct call *c, const struct snap_limits *all)
+{
+    for (uint32_t i = 0; all && i < all->n_at_once; i++) {
+        const struct snap_limit *l = all->at_once[i];
+        if (!l->rule.soft && atomic_load(&l->counter->running) >= (int64_t)l->rule.at_most) {
+            return refuse(c, l);
+        }
+    }
+    return NEXT;
+}
+
+enum next admit_dry(struct call *c)
+{
+    enum next n = look(c, c->key->limits);
+    n = n == NEXT ? look(c, c->model->limits) : n;
+    return n == NEXT ? limits_reserve(c) : n;
 }
 
 void admit_release(struct call *c)

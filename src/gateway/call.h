@@ -197,6 +197,8 @@ void visit_end(struct call *c);
 /* admit.c: limits of the model, and what the call may use, once the model is known; and giving back what was taken,
  * or settling it. */
 enum next admit_model(struct call *c);
+/* Whether all of that has room for a dry run, of which nothing is taken. */
+enum next admit_dry(struct call *c);
 void admit_release(struct call *c);
 
 /* record.c: the present attempt has failed, and another follows; `why` is a constant. */

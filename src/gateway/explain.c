@@ -10,6 +10,9 @@ enum { HEAD_MOST = 64 * 1024 };
 
 enum next explain_refusal(struct call *c, const struct call_error *e, struct str message)
 {
+    if (c->dry->error.status) {
+        return DONE; /* the first one is what the caller would see */
+    }
     c->dry->error = *e;
     c->dry->message = message;
     return DONE;
@@ -132,14 +135,17 @@ static struct json *policies_json(const struct call *c, struct arena *a)
     return all;
 }
 
-static void add_limits(struct json *to, const struct snap_limits *l, const struct limit_now *now,
-                       struct arena *a)
+static void add_limits(const struct call *c, struct json *to, const struct snap_limits *l,
+                       const struct limit_now *now, struct arena *a)
 {
-    for (uint32_t i = 0; l && i < l->n_at_once; i++) {
-        json_append(to, limits_json(a, l->at_once[i], now));
-    }
-    for (uint32_t i = 0; l && i < l->n_windows; i++) {
-        json_append(to, limits_json(a, l->windows[i], now));
+    for (uint32_t i = 0; l && i < l->n_at_once + l->n_windows; i++) {
+        const struct snap_limit *one =
+            i < l->n_at_once ? l->at_once[i] : l->windows[i - l->n_at_once];
+        struct json *j = limits_json(a, one, now);
+        if (one == c->dry->limit) {
+            set_bool(a, j, "refuses", true);
+        }
+        json_append(to, j);
     }
 }
 
@@ -148,8 +154,8 @@ static struct json *limits_of(const struct call *c, struct arena *a)
     uint64_t mono_us = loop_now_us(c->w->loop);
     struct limit_now now = counter_now(mono_us, mono_us + c->w->wall_offset_us);
     struct json *all = json_new(a, JSON_ARRAY);
-    add_limits(all, c->key->limits, &now, a);
-    add_limits(all, c->model->limits, &now, a);
+    add_limits(c, all, c->key->limits, &now, a);
+    add_limits(c, all, c->model->limits, &now, a);
     return all;
 }
 
@@ -306,6 +312,13 @@ static void add_refusal(const struct call *c, struct json *to, struct arena *a)
     set_int(a, j, "status", c->dry->error.status);
     set_text(a, j, "code", str_of(c->dry->error.code));
     set_text(a, j, "message", c->dry->message);
+    if (c->dry->limit) {
+        set_text(a, j, "policy", c->dry->limit->policy);
+    }
+    if (c->dry->error.retry_after_ms) {
+        set_int(a, j, "retry_after_ms", c->dry->error.retry_after_ms);
+    }
+    set_bool(a, j, "should_retry", c->dry->error.should_retry);
     json_set(to, STR("error"), j);
 }
 
@@ -347,8 +360,9 @@ static struct json *tell(struct call *c, enum next n, struct arena *a)
         add_balance(c, j, a);
         add_retry(c, j, a);
         json_set(j, STR("policies"), policies_json(c, a));
+        n = admit_dry(c);
         json_set(j, STR("limits"), limits_of(c, a));
-        n = add_order(c, targets, a);
+        n = add_order(c, targets, a) == NEXT ? n : DONE; /* where it would go if there were room */
         add_passed_by(c, targets, a);
         json_set(j, STR("targets"), targets);
     }

@@ -8,8 +8,9 @@
 
 /* What a dry run has been refused with. */
 struct explanation {
-    struct call_error error; /* status 0: it was not */
-    struct str message;      /* in the call's arena */
+    struct call_error error;        /* status 0: it was not */
+    struct str message;             /* in the call's arena */
+    const struct snap_limit *limit; /* the one that has no room for it; NULL: none */
 };
 
 /* call_fail() of a dry run. */

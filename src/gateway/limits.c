@@ -1,4 +1,6 @@
 #include "gateway/limits.h"
+
+#include "gateway/explain.h"
 #include "gateway/shared.h"
 
 #include "conflict/http_date.h"
@@ -183,6 +185,9 @@ static enum next refuse_rate(struct call *c, const struct snap_limit *l, const s
 static enum next refuse_unpriced(struct call *c, const struct snap_limit *l,
                                  const struct snap_target *t)
 {
+    if (c->dry) {
+        c->dry->limit = l;
+    }
     struct call_error e = {
         .status = 402, .code = "price_unknown", .param = "model", .outcome = OUTCOME_REFUSED};
     struct str name = t->model.n ? t->model : c->suffix;
@@ -227,8 +232,12 @@ static enum next refuse(struct call *c, const struct limit_item *i, const struct
     charge->n = 0;
     charge->refused = l;
     charge->wait_us = limit_wait_us(&l->rule, i->may_shrink ? 1 : i->amount, now);
-    atomic_fetch_add_explicit(&l->counter->refused, 1, memory_order_relaxed);
-    c->w->metrics.refused_by_limit++;
+    if (c->dry) {
+        c->dry->limit = l;
+    } else {
+        atomic_fetch_add_explicit(&l->counter->refused, 1, memory_order_relaxed);
+        c->w->metrics.refused_by_limit++;
+    }
     if (is_leased(i)) {
         return refuse_leased(c, l);
     }
@@ -260,6 +269,9 @@ static struct sources sources_of(const struct call *c)
     struct sources s = {
         .of = {c->key->limits, c->model->limits, c->hold->snap->of_addresses},
     };
+    if (c->dry) { /* it comes from nowhere */
+        s.of[ADDRESS_LIMITS] = NULL;
+    }
     for (unsigned i = 0; i < SOURCES; i++) {
         s.n += s.of[i] ? s.of[i]->n_windows : 0;
         s.tokens = s.tokens || (s.of[i] && s.of[i]->tokens);
@@ -315,12 +327,15 @@ enum next limits_reserve(struct call *c)
                  &needs);
         }
     }
-    size_t taken = limit_reserve(charge->items, all.n, &now);
+    size_t taken =
+        c->dry ? limit_look(charge->items, all.n, &now) : limit_reserve(charge->items, all.n, &now);
     if (taken < all.n) {
         return refuse(c, &charge->items[taken], &now);
     }
-    charge->n = all.n;
-    note_exceeded(charge);
+    if (!c->dry) {
+        charge->n = all.n;
+        note_exceeded(charge);
+    }
     return NEXT;
 }
 

@@ -17,7 +17,7 @@ struct charge {
     struct limit_item items[]; /* their rules are the beginnings of struct snap_limit */
 };
 
-/* Reserves, or refuses the call. For calls with limits only. */
+/* Reserves, or refuses the call; a dry run only looks whether it would. For calls with limits only. */
 enum next limits_reserve(struct call *c);
 /* A call without a valid key: one request of what its address has; NEXT, or it is refused for that. For snapshots with
  * limits of addresses only. */

@@ -76,7 +76,8 @@ struct json *limits_json(struct arena *a, const struct snap_limit *l, const stru
         json_set(j, STR("per"), json_new_str(a, str_of(per_name[r->per])));
     }
     json_set(j, STR("at_most"), amount(a, l, r->at_most));
-    json_set(j, STR("taken"), amount(a, l, value_of(l, USED, now) + value_of(l, RESERVED, now)));
+    uint64_t here = value_of(l, USED, now) + value_of(l, RESERVED, now);
+    json_set(j, STR("taken"), amount(a, l, here + atomic_load(&l->counter->limit.others)));
     json_set(j, STR("soft"), json_new_bool(a, r->soft));
     return j;
 }

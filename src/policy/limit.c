@@ -314,6 +314,19 @@ size_t limit_reserve(struct limit_item *items, size_t n, const struct limit_now 
     return n;
 }
 
+size_t limit_look(struct limit_item *items, size_t n, const struct limit_now *now)
+{
+    size_t i = 0;
+    while (i < n) {
+        items[i].amount = clipped(items[i].amount);
+        if (!fits(&items[i], limit_taken(items[i].rule, now))) {
+            return i;
+        }
+        i++;
+    }
+    return n;
+}
+
 /* What was used beyond the reservation counts where that stands; where it has gone by already, now. */
 FLATTEN void limit_settle(struct limit_item *i, uint64_t used, const struct limit_now *now)
 {

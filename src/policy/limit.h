@@ -72,6 +72,9 @@ struct limit_item {
 /* Takes from all of them, or from none: `n` when all had room, else the first that had none. */
 size_t limit_reserve(struct limit_item *items, size_t n, const struct limit_now *now);
 
+/* The same without taking anything. */
+size_t limit_look(struct limit_item *items, size_t n, const struct limit_now *now);
+
 /* Replaces a reservation by what was used, which may be 0. Once for each item. */
 void limit_settle(struct limit_item *item, uint64_t used, const struct limit_now *now);
 

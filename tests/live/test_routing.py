@@ -582,10 +582,68 @@ def test_a_dry_run_says_where_a_call_goes_and_sends_nothing(start, upstream, pla
     assert target_of(ask(accord)) == "b" and target_of(ask(accord, headers=[("x-tier", "gold")])) == "a"
     assert played.counts() == {"a": 1, "b": 1}
     told = explained(api, model="m", key="dev")
-    assert next(limit for limit in told["limits"] if limit["policy"] == "few")["taken"] == 2
+    few = next(limit for limit in told["limits"] if limit["policy"] == "few")
+    assert few["taken"] == 2 and few["refuses"]
+    assert told["outcome"] == "refused" and told["error"]["policy"] == "few" and orders(told) == ["b", "c"]
     told = explained(api, model="m", key="other")
     assert told["outcome"] == "refused" and told["error"]["code"] == "model_not_allowed"
     assert len(accord.wait_access_log(2)) == 2 and accord.metric("accord_requests_total") == 2
+
+
+@pytest.mark.parametrize("policy, body, status, code", [
+    ({"limits": [{"what": "requests", "at_most": 1, "per": "hour"}]}, {}, 429, "rate_limit_exceeded"),
+    ({"limits": [{"what": "tokens", "at_most": 500, "per": "minute"}]}, {"max_tokens": 490}, 429, "rate_limit_exceeded"),
+    ({"limits": [{"what": "tokens", "at_most": 500, "per": "minute"}]}, {"max_tokens": 5000}, 429, "rate_limit_exceeded"),
+    ({"budgets": [{"tokens": 500, "per": "day"}]}, {"max_tokens": 490}, 402, "budget_exceeded"),
+    ({"budgets": [{"requests": 1, "per": "month"}]}, {}, 402, "budget_exceeded"),
+    ({"budgets": [{"usd": 5, "per": "day"}]}, {}, 402, "price_unknown"),
+])
+def test_a_dry_run_says_which_limit_refuses_as_the_call_hears_it(start, upstream, played, policy, body, status, code):
+    config = config_with(upstream, model("a"))
+    config["policies"] = [{"id": "wide", "applies_to": {"org": True},
+                           "limits": [{"what": "requests", "at_most": 1000, "per": "hour"}]},
+                          {"id": "tight", "applies_to": {"key": "dev"}, **policy}]
+    accord = start(config, env=ADMIN)
+    api = Api(accord.address)
+    words = {"messages": [{"role": "user", "content": "hi"}]}
+    if code != "price_unknown":
+        small = {"model": "m", "key": "dev", "body": {**words, "max_tokens": 20}}
+        assert all(explained(api, **small)["outcome"] == "routed" for _ in range(3))  # nothing is charged
+        assert accord.post(CHAT, {"model": "m", **words, "max_tokens": 20}).status == 200
+    for _ in range(2):
+        told = explained(api, model="m", key="dev", body={**words, **body})
+        error = told["error"]
+        assert (told["outcome"], error["status"], error["code"], error["policy"]) == \
+            ("refused", status, code, "tight")
+        assert [limit["policy"] for limit in told["limits"] if limit.get("refuses")] == ["tight"]
+        assert orders(told) == ["a"]
+    assert sum(value for name, value in accord.metrics().items() if "refused" in name) == 0
+    heard = accord.post(CHAT, {"model": "m", **words, **body})
+    assert (heard.status, heard.json()["error"]["code"]) == (status, code)
+    assert heard.header("x-should-retry") == str(error["should_retry"]).lower()
+    waits = heard.header("retry-after-ms")
+    assert (waits is None) == ("retry_after_ms" not in error)
+    if waits:  # told to each caller with a spread of a sixteenth
+        assert abs(int(waits) - error["retry_after_ms"]) < int(waits) / 8 + 2000
+
+
+def test_a_dry_run_says_that_too_many_calls_are_under_way(start, upstream, played):
+    config = config_with(upstream, model("a"))
+    config["policies"] = [{"id": "two", "applies_to": {"model": "m"}, "limits": [{"what": "concurrency", "at_most": 1}]}]
+    accord = start(config, env=ADMIN)
+    api = Api(accord.address)
+    go = threading.Event()
+    usual = upstream.answer
+    upstream.answer = lambda peer, request: (go.wait(20), usual(peer, request))
+    waiting = threading.Thread(target=ask, args=(accord,))
+    waiting.start()
+    wait_for(lambda: upstream.requests, what="the call to be under way")
+    told = explained(api, model="m", key="dev")
+    assert (told["error"]["status"], told["error"]["code"]) == (429, "concurrency_limit")
+    assert 1000 <= told["error"]["retry_after_ms"] <= 2000
+    go.set()
+    waiting.join()
+    wait_for(lambda: explained(api, model="m", key="dev")["outcome"] == "routed", what="room")
 
 
 def test_a_dry_run_says_what_rests_and_until_when(start, upstream, played):

@@ -445,6 +445,27 @@ static void no_more_than_the_lease_is_taken_unknown(void **state)
 }
 
 /* Nothing is free here, and when others give back is not known: some time is told, not none and not for ever. */
+static void to_look_takes_nothing(void **state)
+{
+    (void)state;
+    struct limit_counter c[2] = {0};
+    const struct limit_rule r[] = {
+        {.what = LIMIT_REQUESTS, .per = PER_MINUTE, .at_most = 100, .counter = &c[0]},
+        {.what = LIMIT_REQUESTS, .per = PER_DAY, .at_most = 5, .counter = &c[1]},
+    };
+    struct limit_now now = at(0);
+    for (unsigned i = 0; i < 8; i++) {
+        struct limit_item looked[] = {{.rule = &r[0], .amount = 1}, {.rule = &r[1], .amount = 1}};
+        struct limit_item taken[] = {looked[0], looked[1]};
+        size_t fits = limit_look(looked, 2, &now);
+        assert_int_equal(limit_look(looked, 2, &now), fits);
+        assert_int_equal(fits, i < 5 ? 2 : 1);
+        assert_int_equal(limit_reserve(taken, 2, &now), fits);
+        assert_int_equal(looked[1].left, taken[1].left);
+    }
+    assert_int_equal(limit_taken(&r[0], &now), 5);
+}
+
 static void others_are_waited_for(void **state)
 {
     (void)state;
@@ -462,6 +483,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_more_than_the_lease_is_taken_unknown),
+        cmocka_unit_test(to_look_takes_nothing),
         cmocka_unit_test(others_are_waited_for),
         cmocka_unit_test(windows_slide),
         cmocka_unit_test(the_wait_is_exact),
