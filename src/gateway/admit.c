@@ -3,10 +3,25 @@
 #include "gateway/explain.h"
 #include "gateway/limits.h"
 
+static int64_t others_of(const struct snap_limit *l)
+{
+    return l->shared ? (int64_t)atomic_load(&l->counter->limit.others) : 0;
+}
+
+/* Whether the other processes know of so many calls, but for the lease (shared.h). */
+static bool is_known(const struct snap_limit *l, int64_t running)
+{
+    const struct limit_counter *n = &l->counter->limit;
+    uint64_t lease = l->shared ? atomic_load(&n->lease) : 0;
+    return !lease || running < (int64_t)(atomic_load(&n->known) + lease);
+}
+
 static bool take(struct call *c, const struct snap_limit *l)
 {
     _Atomic int64_t *running = &l->counter->running;
-    if (atomic_fetch_add_explicit(running, 1, memory_order_relaxed) < (int64_t)l->rule.at_most) {
+    /* Ahead of what is known, which shared.c lowers before it looks how many there are. */
+    int64_t was = atomic_fetch_add(running, 1);
+    if (was + others_of(l) < (int64_t)l->rule.at_most && (l->rule.soft || is_known(l, was))) {
         return true;
     }
     if (l->rule.soft) {
@@ -40,6 +55,9 @@ static enum next refuse(struct call *c, const struct snap_limit *l)
     } else {
         c->w->metrics.refused_by_limit++;
         atomic_fetch_add_explicit(&l->counter->refused, 1, memory_order_relaxed);
+    }
+    if (l->shared && atomic_load(&l->counter->running) + others_of(l) < (int64_t)l->rule.at_most) {
+        return limits_refuse_leased(c, l);
     }
     return call_fail(
         c, &e,
@@ -100,7 +118,9 @@ static enum next look(struct call *c, const struct snap_limits *all)
 {
     for (uint32_t i = 0; all && i < all->n_at_once; i++) {
         const struct snap_limit *l = all->at_once[i];
-        if (!l->rule.soft && atomic_load(&l->counter->running) >= (int64_t)l->rule.at_most) {
+        int64_t running = atomic_load(&l->counter->running);
+        if (!l->rule.soft &&
+            (running + others_of(l) >= (int64_t)l->rule.at_most || !is_known(l, running))) {
             return refuse(c, l);
         }
     }

@@ -108,17 +108,25 @@ uint64_t counter_lease(const struct counter *c)
 {
     uint64_t lease =
         c->at_most / 100 * all.lease_percent + c->at_most % 100 * all.lease_percent / 100;
-    return c->addresses || c->per == PER_NOTHING || !all.lease_percent ? 0 : lease ? lease : 1;
+    return c->addresses || !all.lease_percent ? 0 : lease ? lease : 1;
+}
+
+uint64_t counter_taken(const struct counter *c, const struct limit_now *now)
+{
+    /* To read it, the counter is not changed; the rule has no other pointer. */
+    const struct limit_rule r = {
+        .per = c->per, .zone = c->zone, .counter = (struct limit_counter *)(uintptr_t)&c->limit};
+    int64_t running = atomic_load(&c->running);
+    return c->per != PER_NOTHING ? limit_taken(&r, now) : running > 0 ? (uint64_t)running : 0;
 }
 
 void counter_limit(struct counter *c, uint64_t at_most, const struct limit_now *now)
 {
-    const struct limit_rule r = {.per = c->per, .zone = c->zone, .counter = &c->limit};
     pthread_mutex_lock(&all.lock);
     c->at_most = at_most;
     uint64_t lease = counter_lease(c);
     if (lease && !atomic_load(&c->limit.lease)) { /* what an earlier life has taken was told then */
-        atomic_store(&c->limit.known, limit_taken(&r, now));
+        atomic_store(&c->limit.known, counter_taken(c, now));
     }
     atomic_store(&c->limit.lease, all.alone ? 0 : lease);
     pthread_mutex_unlock(&all.lock);

@@ -54,6 +54,8 @@ void counters_share(unsigned lease_percent);
 /* The limit of a counter, which decides how large its lease is. The control thread, before calls see it. */
 void counter_limit(struct counter *c, uint64_t at_most, const struct limit_now *now);
 uint64_t counter_lease(const struct counter *c); /* 0: it is not shared */
+/* What is taken in the present window; of concurrency, the calls under way. */
+uint64_t counter_taken(const struct counter *c, const struct limit_now *now);
 /* From now on no counter has to be known to others; false: those that are told about have to again. */
 void counters_alone(bool alone);
 /* What is shared, with a reference for each; the caller drops them. */

@@ -207,7 +207,7 @@ static bool is_leased(const struct limit_item *i)
            (i->amount <= i->left || i->may_shrink);
 }
 
-static enum next refuse_leased(struct call *c, const struct snap_limit *l)
+enum next limits_refuse_leased(struct call *c, const struct snap_limit *l)
 {
     enum { SOON_MS = 50, LATER_MS = 1000 };
     bool soon = shared_reachable();
@@ -239,7 +239,7 @@ static enum next refuse(struct call *c, const struct limit_item *i, const struct
         c->w->metrics.refused_by_limit++;
     }
     if (is_leased(i)) {
-        return refuse_leased(c, l);
+        return limits_refuse_leased(c, l);
     }
     return l->budget ? refuse_budget(c, l, i, now) : refuse_rate(c, l, i, charge->wait_us, now);
 }

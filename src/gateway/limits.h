@@ -22,6 +22,8 @@ enum next limits_reserve(struct call *c);
 /* A call without a valid key: one request of what its address has; NEXT, or it is refused for that. For snapshots with
  * limits of addresses only. */
 enum next limits_stranger(struct call *c);
+/* There is room, but other processes do not know yet of what was taken here, or cannot hear of it. */
+enum next limits_refuse_leased(struct call *c, const struct snap_limit *l);
 /* caller.c: the address that the call comes from, behind trusted proxies the one that they tell. False, and 0: it came over a
  * unix socket, and nobody told; all of those are one caller. */
 bool caller_address(const struct call *c, uint8_t to[16]);

@@ -99,28 +99,33 @@ static bool connected(struct shared *s, uint64_t now_ms)
 
 /* ---- telling ---- */
 
+static bool is_calendar(enum limit_per per)
+{
+    return per == PER_DAY || per == PER_MONTH;
+}
+
+/* For so long the present window counts, as it slides; 0: a day, a month, or calls under way. */
 static uint64_t window_ms(enum limit_per per)
 {
-    static const uint64_t ms[] = {[PER_SECOND] = 1000, [PER_MINUTE] = 60000, [PER_HOUR] = 3600000};
-    return limit_tick_us(per) ? ms[per] : 0;
+    static const uint64_t ms[PER_NOTHING + 1] = {
+        [PER_SECOND] = 1000, [PER_MINUTE] = 60000, [PER_HOUR] = 3600000};
+    return ms[per] * 16 / 15;
 }
 
 static uint64_t keep_ms(enum limit_per per)
 {
-    const uint64_t day = 86400000;
-    return per == PER_MONTH ? 33 * day
-           : per == PER_DAY ? 2 * day
-                            : 2 * window_ms(per) + SHARE_SILENT_MS;
+    static const uint64_t day = 86400000, days[PER_NOTHING + 1] = {[PER_DAY] = 2, [PER_MONTH] = 33};
+    return days[per] * day + 2 * (window_ms(per) + SHARE_SILENT_MS);
 }
 
 static struct share share_of(const struct counter *c, uint64_t tick, uint64_t taken,
                              uint64_t settled)
 {
     return (struct share){.digest = c->digest,
-                          .tick = limit_tick_us(c->per) ? 0 : tick,
+                          .tick = tick,
                           .taken = taken,
                           .settled = settled,
-                          .window_ms = window_ms(c->per) * 16 / 15,
+                          .window_ms = window_ms(c->per),
                           .keep_ms = keep_ms(c->per)};
 }
 
@@ -154,8 +159,9 @@ static void send_batch(struct shared *s, uint64_t now_ms)
 /* Another day: what was known is of the one before. What counts no more here is known to nobody. */
 static void keep_up(struct counter *c, uint64_t tick, uint64_t taken, uint64_t now_ms)
 {
-    bool slides = limit_tick_us(c->per) > 0;
-    if (!slides && c->shared.tick != tick) {
+    /* Of calls under way, what nobody has confirmed for long is over for all that is known. */
+    uint64_t lasts_ms = c->per == PER_NOTHING ? SHARE_SILENT_MS : window_ms(c->per);
+    if (c->shared.tick != tick) {
         atomic_store(&c->limit.others, 0);
         atomic_store(&c->limit.others_settled, 0);
         c->shared.told = c->shared.told_settled = 0;
@@ -165,7 +171,7 @@ static void keep_up(struct counter *c, uint64_t tick, uint64_t taken, uint64_t n
     if (atomic_load(&c->limit.known) > taken) {
         atomic_store(&c->limit.known, taken);
     }
-    if (slides && now_ms - c->shared.told_ms > window_ms(c->per) * 16 / 15) {
+    if (lasts_ms && now_ms - c->shared.told_ms > lasts_ms) {
         atomic_store(&c->limit.others, 0);
     }
 }
@@ -182,10 +188,12 @@ static void look(struct shared *s, struct counter *c, const struct limit_now *no
 {
     const struct limit_rule r = {.per = c->per, .zone = c->zone, .counter = &c->limit};
     const uint64_t now_ms = now->mono_us / 1000;
-    const uint64_t tick = limit_tick(c->per, c->zone, now);
-    const uint64_t settled = limit_settled(&r, now); /* first: so it is never more than is taken */
-    const struct share t = share_of(c, tick, limit_taken(&r, now), settled);
-    keep_up(c, tick, t.taken, now_ms);
+    const uint64_t tick = is_calendar(c->per) ? limit_tick(c->per, c->zone, now) : 0;
+    /* First what is settled: so it is never more than what is taken. */
+    const uint64_t settled = c->per == PER_NOTHING ? 0 : limit_settled(&r, now);
+    keep_up(c, tick, counter_taken(c, now), now_ms);
+    /* Looked at again: who has taken more meanwhile may have seen the `known` of before. */
+    const struct share t = share_of(c, tick, counter_taken(c, now), settled);
     if (send && is_due(c, &t, now_ms)) {
         c->shared.asked = false;
         s->counters[s->n] = c;

@@ -27,6 +27,7 @@ struct snap_limit {
     uint16_t number; /* among those of its policy: limits first, then budgets */
     bool budget;
     bool refuse_unpriced;
+    bool shared; /* of concurrency: other processes count, too */
     /* What answers tell of it, up to the number that is left, and from there up to the time when all is free again: */
     enum limit_group group;
     struct str ratelimit; /* "ratelimit-policy: "ID";q=600;w=60\r\nratelimit: "ID";r=" */

@@ -78,6 +78,7 @@ static void add_counter(struct limits_compiler *c, const struct config_policy *p
     if (p->scope == SCOPE_ADDRESS) {
         counter_by_address(l->counter);
     }
+    l->shared = r->what == LIMIT_CONCURRENCY && counter_lease(l->counter);
     l->group = r->soft ? LIMIT_GROUPS : group_of[r->what];
     if (l->group != LIMIT_GROUPS) {
         add_lines(c, l);

@@ -103,6 +103,12 @@ def patiently(server, body=None):
         time.sleep(0.02)
 
 
+def hear(server):
+    """Waits until it has heard of all that its carrier knows now."""
+    asked = server.metric("accord_limits_shared_told_total")
+    wait_for(lambda: server.metric("accord_limits_shared_told_total") >= asked + 2, timeout=30, what="it to ask")
+
+
 def until_refused(servers):
     """Calls by turns until all are refused for good; how many passed."""
     passed = 0
@@ -184,6 +190,76 @@ def test_reservations_of_others_count_and_come_back(start, upstream, carrier):
     wait_for(lambda: b.post(CHAT, {**BODY, "max_tokens": 200}).status == 200, what="the rest to be free again")
 
 
+def hold_all(servers, upstream, wanted, body=BODY):
+    """Calls that the upstream holds, by turns, until nobody takes one more; how many are under way, and their end."""
+    go, threads, usual = threading.Event(), [], upstream.answer
+    upstream.answer = lambda peer, message: (go.wait(60), usual(peer, message))[1]
+    refused, deadline = dict.fromkeys(servers), time.monotonic() + 30
+    while not all(refused.values()) and time.monotonic() < deadline and len(threads) < 3 * wanted:
+        for server in servers:
+            seen, answers = len(upstream.requests), []
+            thread = threading.Thread(target=lambda s=server, a=answers: a.append(s.post(CHAT, body)))
+            thread.start()
+            wait_for(lambda n=seen, a=answers: a or len(upstream.requests) > n, what="an answer, or the call at the upstream")
+            if not answers:
+                threads.append(thread)
+            elif answers[0].json()["error"]["code"] == "concurrency_limit":
+                refused[server] = answers[0]
+
+    def end():
+        go.set()
+        for thread in threads:
+            thread.join()
+        upstream.answer = usual
+    assert all(refused.values()), (len(threads), refused)
+    return len(threads), refused.values(), end
+
+
+def test_calls_at_once_are_shared(start, upstream, carrier):
+    servers = both(start, sharing(upstream, carrier, policy([{"what": "concurrency", "at_most": 10}])))
+    held, refused, end = hold_all(servers, upstream, 10)
+    assert 10 <= held <= 10 + 2 * 1  # a tenth each
+    for response in refused:
+        assert response.status == 429 and int(response.header("retry-after-ms")) >= 1000
+    others_know(carrier, held, 2)
+    end()
+    others_know(carrier, 0, 2)
+    held, _, end = hold_all(servers[:1], upstream, 10)  # one alone may have all of it
+    assert held == 10
+    end()
+
+
+@pytest.mark.parametrize("age_ms, room", [(1000, 4), (61000, 10)])
+def test_a_process_that_died_gives_its_calls_back_in_a_minute(start, upstream, carrier, age_ms, room):
+    a = start(sharing(upstream, carrier, policy([{"what": "concurrency", "at_most": 10}])))
+    assert patiently(a).status == 200
+    others_know(carrier, 0, 1)
+    carrier.pretend(6, 0, age_ms)
+    hear(a)
+    held, _, end = hold_all((a,), upstream, room)
+    assert held == room
+    end()
+
+
+def test_without_it_calls_at_once_go_on_within_the_lease(start, upstream, carrier):
+    a = start(sharing(upstream, carrier, policy([{"what": "concurrency", "at_most": 10}])))
+    assert patiently(a).status == 200
+    others_know(carrier, 0, 1)
+    carrier.stop()
+    wait_for(lambda: a.metric("accord_limits_shared_up") == 0, what="it to notice")
+    assert [a.post(CHAT, BODY).status for _ in range(5)] == [200] * 5  # one after the other
+    go, usual = threading.Event(), upstream.answer
+    upstream.answer = lambda peer, message: (go.wait(30), usual(peer, message))[1]
+    seen = len(upstream.requests)
+    first = threading.Thread(target=a.post, args=(CHAT, BODY))
+    first.start()
+    wait_for(lambda: len(upstream.requests) > seen, what="the call to be under way")
+    second = a.post(CHAT, BODY)
+    assert (second.status, second.json()["error"]["code"]) == (503, "limits_unreachable")
+    go.set()
+    first.join()
+
+
 def test_without_it_a_lease_is_used_up_and_then_refused(start, upstream, carrier):
     a, b = both(start, sharing(upstream, carrier, policy([{"what": "requests", "at_most": 50, "per": "hour"}])))
     for _ in range(5):
@@ -258,8 +334,7 @@ def test_of_a_process_that_is_gone_only_what_is_settled_counts(start, upstream, 
     assert patiently(a).status == 200
     others_know(carrier, 1, 1)
     carrier.pretend(30, 10, age_ms)
-    asked = a.metric("accord_limits_shared_told_total")
-    wait_for(lambda: a.metric("accord_limits_shared_told_total") >= asked + 2, what="it to ask")
+    hear(a)
     passed, _ = until_refused((a,))
     assert 1 + passed == 40 - others
 
