@@ -44,7 +44,8 @@ static bool read_one(const struct json *j, struct alert_kept *to)
                                      .above = number_of(j, "above"),
                                      .clear = number_of(j, "clear")};
     for (size_t i = 0; i < ALERT_WHENS; i++) {
-        to->rule.when = str_eq(when, str_of(alert_when_name[i])) ? i : to->rule.when;
+        to->rule.when =
+            str_eq(when, str_of(alert_when_name[i])) ? (enum alert_when)i : to->rule.when;
     }
     *w = (struct watched){.state.phase = ALERT_FIRING, .told = told && told->type == JSON_TRUE};
     snprintf(w->last.subject, sizeof w->last.subject, "%.*s", STR_ARG(subject));
