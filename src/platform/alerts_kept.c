@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conflict/http_date.h"
@@ -55,14 +56,19 @@ static bool read_one(const struct json *j, struct alert_kept *to)
 
 static int read_file(const char *path, struct arena *a, struct str *ret)
 {
-    char *text = arena_alloc(a, LONGEST);
+    struct stat s;
+    ssize_t n = -1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, LONGEST);
-    int r = n < 0 ? -errno : n == LONGEST ? -EFBIG : 0;
+    int r = fd < 0 || fstat(fd, &s) < 0 ? -errno : s.st_size > LONGEST ? -EFBIG : 0;
+    if (r == 0) {
+        char *text = arena_alloc(a, (size_t)s.st_size + 1);
+        n = read(fd, text, (size_t)s.st_size);
+        r = n < 0 ? -errno : 0;
+        *ret = str_make(text, n < 0 ? 0 : (size_t)n);
+    }
     if (fd >= 0) {
         close(fd);
     }
-    *ret = str_make(text, r == 0 ? (size_t)n : 0);
     return r;
 }
 
@@ -95,7 +101,12 @@ static int read_all(struct alerts *a)
 int alerts_recall(struct alerts *a, const char *dir)
 {
     snprintf(a->_path, sizeof a->_path, "%s/" NAME, dir);
-    return read_all(a);
+    int r = read_all(a);
+    if (r < 0 || !a->_n_kept) {
+        a->_n_kept = 0;
+        arena_reset(&a->_kept_arena);
+    }
+    return r;
 }
 
 /* ---- writing ---- */

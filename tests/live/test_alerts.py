@@ -375,6 +375,21 @@ def test_a_broken_file_of_alerts_is_told_and_replaced(start, upstream, receiver,
     fired(server, receiver, upstream)
 
 
+def test_a_file_of_alerts_that_cannot_be_written_is_told_once(start, upstream, receiver):
+    config = alerting(upstream.url, receiver, ERRORS)
+    first = serve(start, config)
+    first.stop()
+    (data_of(first) / "alerts.json").mkdir()
+    server = restart(start, first, config)
+    fired(server, receiver, upstream)
+    wait_for(lambda: server.metric("accord_alert_messages_total") == 1)
+    wait_for(lambda: "alerts.json cannot be written" in server.stderr())
+    upstream.answer = lambda peer, request: peer.send(answers.whole(answers.CHAT))
+    call(server, 20)
+    wait_state(server, "errors", "ok")
+    assert server.stderr().count("alerts.json cannot be written") == 1
+
+
 def test_who_reads_for_a_team_sees_no_alerts(start, upstream, receiver):
     server = serve(start, alerting(upstream.url, receiver, ERRORS))
     api = Api(server.address)
