@@ -244,22 +244,26 @@ def test_a_process_that_died_gives_its_calls_back_in_a_minute(start, upstream, c
 
 
 def test_without_it_calls_at_once_go_on_within_the_lease(start, upstream, carrier):
-    a = start(sharing(upstream, carrier, policy([{"what": "concurrency", "at_most": 10}])))
+    a = start(sharing(upstream, carrier, policy([{"what": "concurrency", "at_most": 20}])))
     assert patiently(a).status == 200
     others_know(carrier, 0, 1)
     carrier.stop()
     wait_for(lambda: a.metric("accord_limits_shared_up") == 0, what="it to notice")
-    assert [a.post(CHAT, BODY).status for _ in range(5)] == [200] * 5  # one after the other
+    # One after the other; a call may still be about to end when the next one comes.
+    assert [a.post(CHAT, BODY).status for _ in range(5)] == [200] * 5
+    wait_for(lambda: used(a, "concurrency", "reserved") == 0, what="all to have ended")
     go, usual = threading.Event(), upstream.answer
     upstream.answer = lambda peer, message: (go.wait(30), usual(peer, message))[1]
     seen = len(upstream.requests)
-    first = threading.Thread(target=a.post, args=(CHAT, BODY))
-    first.start()
-    wait_for(lambda: len(upstream.requests) > seen, what="the call to be under way")
-    second = a.post(CHAT, BODY)
-    assert (second.status, second.json()["error"]["code"]) == (503, "limits_unreachable")
+    held = [threading.Thread(target=a.post, args=(CHAT, BODY)) for _ in range(2)]
+    for thread in held:
+        thread.start()
+    wait_for(lambda: len(upstream.requests) == seen + 2, what="both to be under way")
+    third = a.post(CHAT, BODY)
+    assert (third.status, third.json()["error"]["code"]) == (503, "limits_unreachable")
     go.set()
-    first.join()
+    for thread in held:
+        thread.join()
 
 
 def test_without_it_a_lease_is_used_up_and_then_refused(start, upstream, carrier):
