@@ -682,14 +682,14 @@ static void any_head_behind_any_other(void **state)
         "GET /v1/x HTTP/1.1\r\nAccept: a\r\nHost: b\r\n" AGENT "\r\n",
         "GET /v1/x/with/no/field/at/all HTTP/1.0\r\n\r\n",
     };
-    static const char *const answers[] = {
+    static const char *const replies[] = {
         "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 5\r\n\r\n",
         "HTTP/1.1 204 OK\r\nContent-Type: a/b\r\nContent-Length: 5\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\n",
         "HTTP/1.1 200 OK\r\nA: b\r\nX: y\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
     };
-    enum { N = sizeof requests / sizeof *requests, A = sizeof answers / sizeof *answers };
+    enum { N = sizeof requests / sizeof *requests, A = sizeof replies / sizeof *replies };
     struct h1_memo memo = {0};
     struct h1_field other[H1_FIELDS_MAX];
     struct h1_head alone, with = {.fields = other, .memo = &memo};
@@ -708,7 +708,7 @@ static void any_head_behind_any_other(void **state)
     struct h1_memo other_memo = {0};
     with = (struct h1_head){.fields = other, .memo = &other_memo};
     for (size_t i = 0; i < (size_t)A * A * 4; i++) {
-        struct str first = str_of(answers[i / 4 / A]), then = str_of(answers[i / 4 % A]);
+        struct str first = str_of(replies[i / 4 / A]), then = str_of(replies[i / 4 % A]);
         enum h1_method method[2] = {i & 1 ? M_HEAD : M_POST, i & 2 ? M_HEAD : M_POST};
         assert_int_equal(h1_answer(&with, first.p, first.n, MAX, method[0], &why), (int)first.n);
         assert_int_equal(answer_n(&alone, then.p, then.n, MAX, method[1], &why), (int)then.n);
