@@ -35,7 +35,7 @@ struct memory {
     uint8_t role;     /* enum memory_role */
     bool cached;      /* a policy has a cache for this call */
     bool idempotent;  /* it has an Idempotency-Key */
-    bool ids;         /* its events have ids */
+    bool ids;         /* its events have ids: that is known once its head is */
     bool found_ended; /* what is read was over already */
     bool over;        /* all of it was written or read */
     uint32_t keep_s;  /* what is written is found for so long */
@@ -83,6 +83,8 @@ void memory_stop_reading(struct call *c);
 void memory_answer(struct call *c, const struct h1_head *h);
 void memory_begin(struct call *c, struct str type, struct str lines);
 void memory_send(struct call *c, const struct iovec *v, int n, bool end);
+/* Whether the events of an answer of this type, with these lines, can be told apart; others have no ids. */
+bool memory_has_events(struct str type, struct str lines);
 /* What stands in place of a provider in records and metrics of calls that were answered from memory. No provider can be
  * named so. */
 struct str memory_source(const struct call *c);
