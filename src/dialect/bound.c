@@ -31,10 +31,10 @@ static int64_t number(const struct json_want *w)
 {
     int64_t v;
     if (w->type == JSON_NONE || w->type == JSON_NULL) {
-        return w->count > 1 ? -1 : 0;
+        return w->count > 1 || w->cased ? -1 : 0;
     }
-    if (w->count > 1 || w->escaped || w->type != JSON_NUMBER || json_int(w->value, &v) < 0 ||
-        v < 1 || v > BOUND_MAX) {
+    if (w->count > 1 || w->escaped || w->cased || w->type != JSON_NUMBER ||
+        json_int(w->value, &v) < 0 || v < 1 || v > BOUND_MAX) {
         return -1;
     }
     return v;
@@ -61,7 +61,7 @@ static int64_t prompts(const struct json_want *w)
     struct str key, one;
     enum json_type type;
     int64_t n = 0;
-    if (w->count > 1 || w->escaped) {
+    if (w->count > 1 || w->escaped || w->cased) {
         return -1;
     }
     for (size_t at = 0; w->type == JSON_ARRAY && n < BOUND_MAX &&

@@ -45,6 +45,8 @@ static void bounds_of_each_dialect(void **state)
         {"/v1/completions", "{\"max_tokens\":5,\"prompt\":[1,2,3]}", 5},
         {"/v1/completions", "{\"max_tokens\":5,\"prompt\":[]}", 5},
         {"/v1/completions", "{\"max_tokens\":5,\"prompt\":[\"a\"],\"prompt\":[]}", -1},
+        {"/v1/chat/completions", "{\"max_tokens\":5,\"Max_Tokens\":6}", -1},
+        {"/v1/chat/completions", "{\"MAX_\\u0054OKENS\":6}", -1},
         {"/v1/completions", "{\"prompt\":[\"a\",\"b\"]}", -1},
         {"/v1/responses", "{\"max_output_tokens\":9,\"prompt\":{\"id\":\"p\"}}", 9},
         {"/v1/responses", "{\"max_output_tokens\":9}", 9},
