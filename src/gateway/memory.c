@@ -89,6 +89,7 @@ static enum next enter_again(struct call *c)
     if (fresh) {
         m->recording = r;
         m->role = MEMORY_WRITES;
+        m->open = true;
         return NEXT;
     }
     (void)!str_to_u64(h1_find(c->req->head, STR("last-event-id")), &m->skip);
@@ -151,6 +152,7 @@ static enum next enter_cache(struct call *c, const struct snap_cache *cache)
     if (r && !fresh) {
         return read_recording(c, r);
     }
+    c->memory->open = fresh;
     if (!r && cache->ttl_s) {
         r = recording_new(&ask);
     }
@@ -338,4 +340,10 @@ bool memory_goes_on(const struct call *c)
     const struct memory *m = c->memory;
     return m->role == MEMORY_WRITES && !m->over && http_received(c->req) &&
            (m->idempotent || recording_is_shared(m->recording));
+}
+
+bool memory_hurries(const struct call *c)
+{
+    const struct memory *m = c->memory;
+    return m && m->role == MEMORY_WRITES && m->open;
 }
