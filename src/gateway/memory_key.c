@@ -302,6 +302,8 @@ bool memory_ask(struct call *c, const struct snap_cache *cache, struct memory_qu
     add(&b, tenant.p == c->key->id.p ? STR("key") : STR("team"));
     add(&b, tenant);
     add(&b, c->ep.endpoint->route);
+    add(&b, c->ep.endpoint->path); /* several have one route */
+    add(&b, c->ep.version);
     add(&b, c->stream ? STR("stream") : STR("whole"));
     add(&b, str_make((const char *)body->digest, sizeof body->digest));
     add_model(&b, c);

@@ -416,3 +416,13 @@ def test_an_answer_that_was_compressed_unasked_says_so_again(accord, upstream, s
         answer = ask(accord, {**BODY, "stream": stream})
         assert was(answer) == expected
         assert answer.header("content-encoding") == "gzip" and answer.body == text
+
+
+def test_two_endpoints_of_one_kind_are_two_questions(accord, upstream):
+    body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    old = {"model": "ollama-m", "input": "x", "prompt": "x"}  # both read it, and answer in different forms
+    for target, text in (("/v1/models/gemini-m:generateContent", body), ("/v1beta/models/gemini-m:generateContent", body),
+                         ("/api/embed", old), ("/api/embeddings", old)):
+        assert was(ask(accord, text, target=target)) == MISS, target
+        assert was(ask(accord, text, target=target)) == HIT, target
+    assert len({request.path for request in upstream.requests}) == len(upstream.requests) == 4
