@@ -161,8 +161,14 @@ static int compile(struct server *s, struct snapshot **ret, struct buf *errors)
     return r;
 }
 
+/* In a drain workers end, and none takes anything any more: who waits for his change to be taken is told that it is. */
 static void take(struct server *s, struct snapshot *snap, struct tls_ctx *tls)
 {
+    if (s->gateway.draining) {
+        snapshot_unref(snap);
+        platform_applied(&s->platform, s->world.image.seq);
+        return;
+    }
     gateway_publish(&s->gateway, snap, tls);
     snapshot_unref(s->snap);
     s->snap = snap;
@@ -186,6 +192,10 @@ static void reload(struct server *s)
     struct snapshot_input in;
     struct snapshot *snap = NULL;
     struct tls_ctx *tls = NULL;
+    if (s->gateway.draining) {
+        say("warning", "the server is draining: no configuration is taken any more");
+        return;
+    }
     int r = startup_load(&s->start, &in, &errors);
     if (r == 0) {
         r = startup_tls(&s->start.arena, in.config, &tls, &errors);

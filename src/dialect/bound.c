@@ -2,18 +2,20 @@
 
 enum { BOUND_MAX = 1 << 30 };
 
-/* Where a family says it: members of the body, or of an object in it. The largest counts; the last two multiply it. */
+/* Where a family says it: members of the body, or of an object in it. The largest counts; the others multiply it. */
 struct bound_names {
     struct str object, other_object; /* empty: the body itself */
     struct str most[3];
     struct str times[2];
+    struct str each; /* a list: each element of it is answered by itself */
 };
 
 static const struct bound_names names[FAMILY_COUNT] = {
     [FAMILY_OPENAI] = {.most = {{"max_completion_tokens", 21},
                                 {"max_tokens", 10},
                                 {"max_output_tokens", 17}},
-                       .times = {{"n", 1}, {"best_of", 7}}},
+                       .times = {{"n", 1}, {"best_of", 7}},
+                       .each = {"prompt", 6}},
     [FAMILY_ANTHROPIC] = {.most = {{"max_tokens", 10}}},
     [FAMILY_COHERE] = {.most = {{"max_tokens", 10}}},
     [FAMILY_GEMINI] = {.object = {"generationConfig", 16},
@@ -29,10 +31,10 @@ static int64_t number(const struct json_want *w)
 {
     int64_t v;
     if (w->type == JSON_NONE || w->type == JSON_NULL) {
-        return w->count > 1 ? -1 : 0;
+        return w->count > 1 || w->cased ? -1 : 0;
     }
-    if (w->count > 1 || w->escaped || w->type != JSON_NUMBER || json_int(w->value, &v) < 0 ||
-        v < 1 || v > BOUND_MAX) {
+    if (w->count > 1 || w->escaped || w->cased || w->type != JSON_NUMBER ||
+        json_int(w->value, &v) < 0 || v < 1 || v > BOUND_MAX) {
         return -1;
     }
     return v;
@@ -47,7 +49,32 @@ static size_t fill(const struct bound_names *b, struct json_want *to)
     for (size_t i = 0; i < 2 && b->times[i].n; i++) {
         to[n++].name = b->times[i];
     }
+    if (b->each.n) {
+        to[n++].name = b->each;
+    }
     return n;
+}
+
+/* How many prompts there are: a list of numbers is one (its tokens). -1: that is not clear. */
+static int64_t prompts(const struct json_want *w)
+{
+    struct str key, one;
+    enum json_type type;
+    int64_t n = 0;
+    if (w->count > 1 || w->escaped || w->cased) {
+        return -1;
+    }
+    for (size_t at = 0; w->type == JSON_ARRAY && n < BOUND_MAX &&
+                        json_each(w->value, &at, &key, &one, &type) && type != JSON_NUMBER;) {
+        n++;
+    }
+    return n ? n : 1;
+}
+
+static int64_t times(int64_t bound, int64_t v)
+{
+    bound *= v ? v : 1; /* both at most 2^30 */
+    return bound < BOUND_MAX ? bound : BOUND_MAX;
 }
 
 static int64_t read_wants(const struct bound_names *b, const struct json_want *want)
@@ -65,10 +92,10 @@ static int64_t read_wants(const struct bound_names *b, const struct json_want *w
         if (v < 0) {
             return -1;
         }
-        bound *= v ? v : 1; /* both at most 2^30 */
-        bound = bound < BOUND_MAX ? bound : BOUND_MAX;
+        bound = times(bound, v);
     }
-    return bound ? bound : -1;
+    int64_t each = b->each.n ? prompts(want) : 1;
+    return bound && each > 0 ? times(bound, each) : -1;
 }
 
 size_t bound_wants(const struct endpoint *ep, struct json_want *to)

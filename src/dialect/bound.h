@@ -7,7 +7,7 @@
 
 /* The members of a body that say how much the answer may be, to be found by the scan of json_scan_members(): fills
  * in the names in `to` and answers how many, at most BOUND_WANTS. */
-enum { BOUND_WANTS = 5 };
+enum { BOUND_WANTS = 6 };
 size_t bound_wants(const struct endpoint *ep, struct json_want *to);
 
 /* How many tokens they allow the answer to have, all choices together; 0 where none are written (embeddings, counts);

@@ -60,7 +60,8 @@ struct relay {
     bool ended;
     char *hold; /* an event that is not complete yet */
     uint32_t hold_n, hold_cap;
-    struct str type;     /* the answer's Content-Type, where it is written down (memory.h) */
+    struct str type,
+        coding; /* the answer's Content-Type and -Encoding, where it is written down (memory.h) */
     struct meter *meter; /* meter.c; NULL: nothing is to be found in this answer */
 };
 

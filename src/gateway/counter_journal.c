@@ -313,12 +313,16 @@ static int read_file(struct counter_journal *j, const struct limit_now *now)
         close(fd);
         return -ENOMEM;
     }
-    if (fread(first, sizeof first, 1, f) == 1 && memcmp(first, head, sizeof head) == 0) {
-        while (fread(&r, sizeof r, 1, f) == 1 && r.check == check_of(&r) && r.per < PER_NOTHING &&
-               r.last < LIMIT_SLOT_TICKS) {
+    /* Each record says itself whether it is one: damage, of the first line too, costs what it has hit and no more. */
+    bool good = fread(first, sizeof first, 1, f) == 1 && memcmp(first, head, sizeof head) == 0;
+    while (fread(&r, sizeof r, 1, f) == 1) {
+        if (r.check == check_of(&r) && r.per < PER_NOTHING && r.last < LIMIT_SLOT_TICKS) {
             note(counter_of_digest(r.digest, (enum limit_per)r.per), &r);
+        } else {
+            good = false;
         }
     }
+    failures += !good;
     int e = ferror(f) ? -EIO : 0;
     fclose(f);
     counters_each(restore_one, &x);

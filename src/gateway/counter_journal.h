@@ -10,8 +10,8 @@
  *   last    4   in which tick of the slot something was settled last
  *   check   8   over all that
  *
- * The last record of a slot counts. A record that is not whole or whose check is wrong ends the file: what is before it
- * was true some milliseconds earlier.
+ * The last record of a slot counts. A record that is not whole or whose check is wrong is passed over: what an earlier
+ * one says of its slot was true some milliseconds before. Another format needs another check.
  *
  * One thread writes: 5 ms after something was settled, so that a process that is killed has lost at most what was
  * settled in its last 5 ms (and the time of one write); it counts too little then, never too much. Another one brings
@@ -36,7 +36,7 @@ void counter_journal_flush(struct counter_journal *j, const struct limit_now *no
 void counter_journal_start(struct counter_journal *j);
 void counter_journal_stop(struct counter_journal *j); /* NULL is allowed */
 
-/* How often something could not be written, over the process's life. */
+/* How often something could not be written, and whether the file was damaged when it was read, over the process's life. */
 uint64_t counter_journal_failures(void);
 
 #endif

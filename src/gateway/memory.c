@@ -48,12 +48,6 @@ static bool read_key(struct call *c, struct str *ret)
     return idempotency_key(&c->req->arena, h1_value(h, first), ret) == 0;
 }
 
-static bool has_events(const struct call *c)
-{
-    enum family f = c->ep.endpoint->family;
-    return c->stream && f != FAMILY_OLLAMA && f != FAMILY_BEDROCK;
-}
-
 static enum next read_recording(struct call *c, struct recording *r)
 {
     memory_read(c, r);
@@ -79,7 +73,7 @@ static enum next enter_again(struct call *c)
         return refuse_key(c);
     }
     m->idempotent = true;
-    m->ids = has_events(c);
+    m->ids = c->stream;
     m->keep_s = (uint32_t)settings(c)->idempotency_ttl_s;
     memory_ask_again(c, name, key, payload);
     struct recording_ask ask = {.key = key,
@@ -95,10 +89,10 @@ static enum next enter_again(struct call *c)
     if (fresh) {
         m->recording = r;
         m->role = MEMORY_WRITES;
+        m->open = true;
         return NEXT;
     }
     (void)!str_to_u64(h1_find(c->req->head, STR("last-event-id")), &m->skip);
-    m->skip = m->ids ? m->skip : 0;
     return read_recording(c, r);
 }
 
@@ -158,6 +152,7 @@ static enum next enter_cache(struct call *c, const struct snap_cache *cache)
     if (r && !fresh) {
         return read_recording(c, r);
     }
+    c->memory->open = fresh;
     if (!r && cache->ttl_s) {
         r = recording_new(&ask);
     }
@@ -193,23 +188,43 @@ void memory_answer(struct call *c, const struct h1_head *h)
         give_up(m); /* the vendor wants nobody to have it again */
     } else if (m->role == MEMORY_WRITES) {
         c->relay.type = arena_dup(&c->req->arena, h1_get(h, H_CONTENT_TYPE));
+        c->relay.coding = arena_dup(&c->req->arena, h1_get(h, H_CONTENT_ENCODING));
     }
+}
+
+/* The lines that go with the answer to everybody. What was compressed unasked cannot be read without its name. */
+static struct str lines_of(struct call *c, struct str lines)
+{
+    if (c->relay.coding.n && !c->translated) {
+        lines = arena_printf(&c->req->arena, "content-encoding: %.*s\r\n%.*s",
+                             STR_ARG(c->relay.coding), STR_ARG(lines));
+    }
+    if (c->target && c->target->provider->sim) { /* that stays true when it is given again */
+        lines = arena_printf(&c->req->arena, "%.*saccord-simulated: true\r\n", STR_ARG(lines));
+    }
+    return lines;
+}
+
+bool memory_has_events(struct str type, struct str lines)
+{
+    return str_istarts(type, STR("text/event-stream")) &&
+           !str_starts(lines, STR("content-encoding:"));
 }
 
 void memory_begin(struct call *c, struct str type, struct str lines)
 {
     struct memory *m = c->memory;
-    if (m->role != MEMORY_WRITES) {
-        return;
-    }
-    if (c->status != 200) {
+    if (m->role == MEMORY_WRITES && c->status != 200) {
         give_up(m);
+    }
+    if (m->role != MEMORY_WRITES) {
+        m->ids = false; /* it was to be a stream, and is an error */
         return;
     }
-    if (c->target && c->target->provider->sim) { /* that stays true when it is given again */
-        lines = arena_printf(&c->req->arena, "%.*saccord-simulated: true\r\n", STR_ARG(lines));
-    }
-    recording_begin(m->recording, type.n ? type : c->relay.type, lines);
+    type = type.n ? type : c->relay.type;
+    lines = lines_of(c, lines);
+    m->ids = m->ids && memory_has_events(type, lines);
+    recording_begin(m->recording, type, lines);
 }
 
 size_t event_count_until(struct event_count *c, const char *p, size_t n, uint64_t events)
@@ -325,4 +340,10 @@ bool memory_goes_on(const struct call *c)
     const struct memory *m = c->memory;
     return m->role == MEMORY_WRITES && !m->over && http_received(c->req) &&
            (m->idempotent || recording_is_shared(m->recording));
+}
+
+bool memory_hurries(const struct call *c)
+{
+    const struct memory *m = c->memory;
+    return m && m->role == MEMORY_WRITES && m->open;
 }

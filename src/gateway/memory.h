@@ -35,7 +35,8 @@ struct memory {
     uint8_t role;     /* enum memory_role */
     bool cached;      /* a policy has a cache for this call */
     bool idempotent;  /* it has an Idempotency-Key */
-    bool ids;         /* its events have ids */
+    bool open;        /* others may read what it writes while it does */
+    bool ids;         /* its events have ids: that is known once its head is */
     bool found_ended; /* what is read was over already */
     bool over;        /* all of it was written or read */
     uint32_t keep_s;  /* what is written is found for so long */
@@ -83,6 +84,8 @@ void memory_stop_reading(struct call *c);
 void memory_answer(struct call *c, const struct h1_head *h);
 void memory_begin(struct call *c, struct str type, struct str lines);
 void memory_send(struct call *c, const struct iovec *v, int n, bool end);
+/* Whether the events of an answer of this type, with these lines, can be told apart; others have no ids. */
+bool memory_has_events(struct str type, struct str lines);
 /* What stands in place of a provider in records and metrics of calls that were answered from memory. No provider can be
  * named so. */
 struct str memory_source(const struct call *c);
@@ -91,6 +94,9 @@ void memory_fields(struct call *c);
 void memory_leave(struct call *c);
 /* The client has gone: whether the call is to go on, for others. */
 bool memory_goes_on(const struct call *c);
+/* Whether the answer is wanted by others who may read faster than the client does. What then waits for him is at most
+ * what is kept of it. */
+bool memory_hurries(const struct call *c);
 
 /* Moves on over p[0..n) until the event behind `events` of them begins; returns how many bytes are before it. */
 size_t event_count_until(struct event_count *c, const char *p, size_t n, uint64_t events);

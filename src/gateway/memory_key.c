@@ -7,6 +7,7 @@
 #include "gateway/memory.h"
 #include "json/canonical.h"
 #include "json/decimal.h"
+#include "json/scan.h"
 
 /* ---- the body ---- */
 
@@ -69,6 +70,9 @@ static bool read_body(struct call *c, struct str text, struct seen_body *to)
     const struct endpoint *ep = c->ep.endpoint;
     struct json *body;
     if (json_parse(a, text, &body, NULL) < 0 || body->type != JSON_OBJECT) {
+        return false;
+    }
+    if (json_half_pair(text) >= 0) { /* it is read as U+FFFD, whichever half it was */
         return false;
     }
     to->repeatable = is_repeatable(body);
@@ -173,15 +177,77 @@ static void add_query(struct buf *b, const struct call *c)
     }
 }
 
+/* All lines of a field: vendors read a second one like the first. */
+static void add_field(struct buf *b, const struct h1_head *h, struct str name)
+{
+    for (const struct h1_field *f = h->fields; f < h->fields + h->n_fields; f++) {
+        if (f->id == H_OTHER && str_ieq(h1_name(h, f), name)) {
+            add(b, h1_value(h, f));
+        }
+    }
+    add(b, STR(""));
+}
+
 /* Field lines that change what is answered, or how it is told. */
 static void add_fields(struct buf *b, const struct call *c)
 {
     const struct h1_head *h = c->req->head;
     add(b, h1_get(h, H_ANTHROPIC_VERSION));
-    add(b, h1_find(h, STR("anthropic-beta")));
-    add(b, h1_find(h, STR("openai-beta")));
-    add(b, h1_find(h, STR("accord-loss")));
+    add_field(b, h, STR("anthropic-beta"));
+    add_field(b, h, STR("openai-beta"));
+    add_field(b, h, STR("accord-loss"));
     add(b, call_by_mistral(c) ? STR("m") : STR(""));
+}
+
+/* Fields that go on to the provider and say who asks, from where, on which way and in which conversation, but not what. */
+static bool says_who(struct str name)
+{
+    static const struct str begins[] = {{"cdn-", 4},
+                                        {"cf-", 3},
+                                        {"sec-", 4},
+                                        {"sentry-", 7},
+                                        {"x-amzn-trace-", 13},
+                                        {"x-azure-", 8},
+                                        {"x-b3-", 5},
+                                        {"x-claude-code-", 14},
+                                        {"x-client-", 9},
+                                        {"x-cloud-trace-", 14},
+                                        {"x-correlation-", 14},
+                                        {"x-datadog-", 10},
+                                        {"x-envoy-", 8},
+                                        {"x-forwarded-", 12},
+                                        {"x-request-", 10},
+                                        {"x-session-", 10},
+                                        {"x-stainless-", 12}};
+    static const struct str whole[] = {
+        {"accept-language", 15}, {"dnt", 3},         {"http-referer", 12},
+        {"origin", 6},           {"pragma", 6},      {"priority", 8},
+        {"referer", 7},          {"session-id", 10}, {"session_id", 10},
+        {"true-client-ip", 14},  {"via", 3},         {"x-app", 5},
+        {"x-title", 7}};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        if (str_istarts(name, begins[i])) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        if (str_ieq(name, whole[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All others may change the answer: nobody knows what each vendor makes of them. */
+static void add_other_fields(struct buf *b, const struct h1_head *h)
+{
+    for (const struct h1_field *f = h->fields; f < h->fields + h->n_fields; f++) {
+        struct str name = h1_name(h, f);
+        if (f->id == H_OTHER && !says_who(name) && !str_istarts(name, STR("accord-"))) {
+            add(b, name);
+            add(b, h1_value(h, f));
+        }
+    }
 }
 
 /* The rules, not what they find: the same question under the same rules has the same words put back in its answer. */
@@ -236,11 +302,14 @@ bool memory_ask(struct call *c, const struct snap_cache *cache, struct memory_qu
     add(&b, tenant.p == c->key->id.p ? STR("key") : STR("team"));
     add(&b, tenant);
     add(&b, c->ep.endpoint->route);
+    add(&b, c->ep.endpoint->path); /* several have one route */
+    add(&b, c->ep.version);
     add(&b, c->stream ? STR("stream") : STR("whole"));
     add(&b, str_make((const char *)body->digest, sizeof body->digest));
     add_model(&b, c);
     add_query(&b, c);
     add_fields(&b, c);
+    add_other_fields(&b, c->req->head);
     add_masking(&b, c);
     if (body->question_n != b.n || memcmp(body->question, b.p, b.n) != 0) {
         digest(body->key, &b); /* else it was asked in just the same way before */

@@ -65,6 +65,9 @@ static void send_head(struct call *c, const struct recording_head *h)
 {
     struct memory *m = c->memory;
     bool whole = h->state == RECORDING_WHOLE && !c->stream;
+    bool events = c->stream && memory_has_events(h->type, h->lines);
+    m->ids = m->ids && events;
+    m->skip = m->ids ? m->skip : 0;
     c->status = 200;
     if (!m->found_ended) {
         c->answered_us = loop_now_us(c->w->loop);
@@ -74,7 +77,9 @@ static void send_head(struct call *c, const struct recording_head *h)
     http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
     http_lines(c->req, h->lines);
     call_own_fields(c);
-    if (c->stream && h->state == RECORDING_RUNS) {
+    /* Nothing of ours may stand within what is no list of events, though a stream was asked for. */
+    bool lines = c->stream && c->ep.endpoint->family == FAMILY_OLLAMA;
+    if ((events || lines) && h->state == RECORDING_RUNS) {
         relay_watch_silence(c);
     }
 }

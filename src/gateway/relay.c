@@ -369,7 +369,7 @@ static void end_of_body(struct call *c)
 
 void relay_hold_back(struct call *c)
 {
-    if (c->up && !c->relay.paused && http_queued(c->req) > CLIENT_QUEUE_MAX) {
+    if (c->up && !c->relay.paused && http_queued(c->req) > CLIENT_QUEUE_MAX && !memory_hurries(c)) {
         c->relay.paused = true;
         http_up_pause(c->up);
     }

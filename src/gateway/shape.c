@@ -116,14 +116,14 @@ static enum next read_body(struct call *c)
     }
     c->body_scanned = true;
     for (unsigned i = 0; i < wants; i++) {
-        if (want[i].count > 1 || want[i].escaped) {
+        if (want[i].count > 1 || want[i].escaped || want[i].cased) {
             struct call_error e = {.status = 400,
                                    .code = "ambiguous_member",
                                    .param = want[i].name.p,
                                    .outcome = OUTCOME_REFUSED};
             return call_fail(c, &e,
-                             "The member \"%.*s\" stands there twice or is spelled with an "
-                             "escape; send it once, spelled plainly.",
+                             "The member \"%.*s\" stands there twice, or is spelled with an "
+                             "escape or in other letters; send it once, spelled plainly.",
                              STR_ARG(want[i].name));
         }
     }

@@ -252,6 +252,14 @@ INLINE void pop(struct cursor *at)
     at->close = at->closes[--at->depth];
 }
 
+/* Some servers (those written in Go) take "Model" for "model", and the last of them counts. */
+NOINLINE void note_cased(struct json_want *w, size_t nwant, struct str text)
+{
+    for (; nwant > 0; nwant--, w++) {
+        w->cased |= str_ieq(w->name, text);
+    }
+}
+
 /* The wanted member that begins with `key`, if any. */
 NOINLINE struct json_want *begin_odd(struct scan *s, struct str key)
 {
@@ -260,6 +268,10 @@ NOINLINE struct json_want *begin_odd(struct scan *s, struct str key)
             s->want[i].escaped |= memchr(key.p, '\\', key.n) != NULL;
             return &s->want[i];
         }
+    }
+    char plain[64]; /* no name that is wanted is as long */
+    if (key.n <= sizeof plain) {
+        note_cased(s->want, s->nwant, str_make(plain, json_unescape(key, plain)));
     }
     return NULL;
 }
@@ -288,11 +300,12 @@ INLINE bool same(const char *a, const char *b, size_t n)
 
 NOINLINE struct json_want *begin_plain(struct json_want *w, size_t nwant, struct str text)
 {
-    for (; nwant > 0; nwant--, w++) {
-        if (w->name.n == text.n && same(w->name.p, text.p, text.n)) {
-            return w;
+    for (size_t i = 0; i < nwant; i++) {
+        if (w[i].name.n == text.n && same(w[i].name.p, text.p, text.n)) {
+            return &w[i];
         }
     }
+    note_cased(w, nwant, text);
     return NULL;
 }
 

@@ -29,8 +29,10 @@ struct json_want {
     enum json_type type; /* of the last one seen; JSON_NONE when absent */
     uint32_t count;      /* how often it stood there, escaped spellings ("mod\u0065l") included */
     bool escaped;        /* one of them was spelled with an escape */
-    struct str key;      /* the last one's key, quotes included */
-    struct str value;    /* its value, as it stands (a string with its quotes) */
+    bool
+        cased; /* it stands there in other letters ("Model"): another member, but not for every server */
+    struct str key;   /* the last one's key, quotes included */
+    struct str value; /* its value, as it stands (a string with its quotes) */
 };
 
 struct json_error {

@@ -196,11 +196,21 @@ static void begin_try(struct timer *timer)
 
 /* ---- from outside ---- */
 
+/* Each has a line of its own: one that is down takes nobody else's room. */
+static size_t waiting_for(const struct webhooks *w, struct str webhook)
+{
+    size_t n = 0;
+    for (const struct delivery *d = w->_first; d; d = d->next) {
+        n += str_eq(d->webhook, webhook);
+    }
+    return n;
+}
+
 void webhook_send(struct webhooks *w, const struct config_webhook *to, struct str id,
                   struct str body)
 {
     const char *why;
-    if (w->waiting == WEBHOOK_WAITING_MAX) {
+    if (waiting_for(w, to->id) == WEBHOOK_WAITING_MAX) {
         w->dropped++;
         return;
     }

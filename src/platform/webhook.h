@@ -1,6 +1,6 @@
 /* Messages to webhooks: posted from a loop of their own choice, signed as Standard Webhooks 1.0 says (webhook-id,
  * webhook-timestamp, webhook-signature: HMAC-SHA256 over the three), tried again with full jitter, never redirected. What
- * waits is bounded: a message that finds the line full is dropped and counted. All of it on one thread, the loop's. */
+ * waits for a webhook is bounded: a message that finds its line full is dropped and counted. All of it on one thread, the loop's. */
 #ifndef PLATFORM_WEBHOOK_H
 #define PLATFORM_WEBHOOK_H
 
@@ -8,7 +8,7 @@
 #include "model/config.h"
 
 enum {
-    WEBHOOK_WAITING_MAX = 64,
+    WEBHOOK_WAITING_MAX = 128, /* for one webhook: more than there can be rules */
     WEBHOOK_TRIES = 8,
     WEBHOOK_FIRST_MS = 1000,
     WEBHOOK_MOST_MS = 300000,

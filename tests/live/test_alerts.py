@@ -251,6 +251,23 @@ def test_a_webhook_that_hangs_holds_no_call_up(start, upstream, receiver):
     assert Api(server.address).get("/alerts").json()["webhooks"]["waiting"] == 1
 
 
+def test_a_webhook_that_hangs_takes_no_room_from_another(start, upstream, receiver):
+    hanging = Receiver()
+    hanging.hold.clear()
+    rules = [{"id": f"b{n}", "when": "budget_used", "above": 1, "for_s": 0} for n in range(100)]  # as many as there can be
+    config = alerting(upstream.url, receiver, *rules)
+    config["alerts"]["webhooks"].append({"id": "hangs", "url": hanging.url, "secret": SECRET, "allow_private_address": True})
+    config["policies"] = [{"id": "p", "applies_to": {"org": True}, "budgets": [{"requests": 10, "per": "month"}]}]
+    try:
+        server = serve(start, config)
+        assert call(server) == [200]
+        wait_for(lambda: len(receiver.messages) == 100, timeout=60, what="all messages to the one that answers")
+        told = Api(server.address).get("/alerts").json()["webhooks"]
+        assert told["dropped"] == 0 and told["waiting"] >= 100
+    finally:
+        hanging.stop()
+
+
 def test_a_reload_tells_nothing_again(start, upstream, receiver):
     config = alerting(upstream.url, receiver, ERRORS)
     server = serve(start, config)

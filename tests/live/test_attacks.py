@@ -139,3 +139,14 @@ def test_listening_on_the_path_of_a_file_keeps_the_file(tmp_path):
     done = run(["serve", "--listen", f"unix:{path}", "--data", str(tmp_path / "data")], tmp_path)
     assert done.returncode == 1 and "cannot listen" in done.stderr
     assert path.read_text() == "precious" and os.path.isfile(path)
+
+
+@pytest.mark.parametrize("name", ["Model", "MODEL", "mOd\\u0045l", "Stream"])
+@pytest.mark.parametrize("target", ["/v1/chat/completions", "/api/chat"])
+def test_a_member_in_other_letters_is_refused(accord, upstream, name, target):
+    # Servers written in Go take it for the member, and the last one counts.
+    model = "ollama-m" if target == "/api/chat" else "m"
+    text = '{"model":"%s","messages":[],"stream":false,"%s":"forbidden"}' % (model, name)
+    answer = accord.call("POST", target, text.encode())
+    assert answer.status == 400 and "other letters" in answer.body.decode()
+    assert not upstream.requests

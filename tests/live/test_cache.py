@@ -1,5 +1,6 @@
 """Answers that are given again to who asks the same: to nobody else, no longer than they may be, and for nothing."""
 
+import gzip
 import json
 import time
 
@@ -375,3 +376,53 @@ def test_a_wrong_cache_is_refused_with_its_name(tmp_path, upstream, cache, words
     assert done.returncode != 0
     for word in words:
         assert word in done.stderr + done.stdout, done
+
+
+VENDOR = [("anthropic-beta", "b"), ("openai-beta", "b"), ("x-goog-user-project", "p"), ("accept", "text/plain"),
+          ("x-amzn-bedrock-guardrailidentifier", "g"), ("x-of-some-vendor", "1")]
+
+
+@pytest.mark.parametrize("name, value", VENDOR)
+def test_a_field_that_goes_to_the_provider_makes_another_question(accord, upstream, name, value):
+    numbered(upstream)
+    assert was(ask(accord)) == MISS
+    for more in ([], [(name, "a")], [(name, "a"), (name, value)], [(name, "a"), (name, "c")]):
+        assert was(ask(accord, headers=more)) == (MISS if more else HIT), more
+    assert was(ask(accord, headers=[(name, "a"), (name, value)])) == HIT
+
+
+def test_a_field_that_only_says_who_asks_does_not(accord):
+    assert was(ask(accord)) == MISS
+    for name in ("x-stainless-retry-count", "traceparent", "x-request-start", "X-Forwarded-Port", "cf-ray",
+                 "session_id", "user-agent"):
+        assert was(ask(accord, headers=[(name, "1")])) == HIT, name
+
+
+def test_texts_with_half_a_character_are_not_taken_for_one_another(accord, upstream):
+    numbered(upstream)
+    for half, expected in ((b"\\ufffd", MISS), (b"\\ufffd", HIT), (b"\\ud800", "off"), (b"\\udfff", "off")):
+        text = b'{"model":"m","messages":[{"role":"user","content":"' + half + b'"}]}'
+        assert was(ask(accord, text)) == expected
+    assert len(upstream.requests) == 3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_was_compressed_unasked_says_so_again(accord, upstream, stream):
+    text = gzip.compress(b"".join([*CHAT_EVENTS, DONE]) if stream else answers.CHAT)
+    kind = "text/event-stream" if stream else "application/json"
+    upstream.answer = lambda peer, request: peer.send(
+        answers.whole(text, content_type=kind, headers=[("Content-Encoding", "gzip")]))
+    for expected in (MISS, HIT):
+        answer = ask(accord, {**BODY, "stream": stream})
+        assert was(answer) == expected
+        assert answer.header("content-encoding") == "gzip" and answer.body == text
+
+
+def test_two_endpoints_of_one_kind_are_two_questions(accord, upstream):
+    body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    old = {"model": "ollama-m", "input": "x", "prompt": "x"}  # both read it, and answer in different forms
+    for target, text in (("/v1/models/gemini-m:generateContent", body), ("/v1beta/models/gemini-m:generateContent", body),
+                         ("/api/embed", old), ("/api/embeddings", old)):
+        assert was(ask(accord, text, target=target)) == MISS, target
+        assert was(ask(accord, text, target=target)) == HIT, target
+    assert len({request.path for request in upstream.requests}) == len(upstream.requests) == 4

@@ -225,3 +225,22 @@ def test_what_was_shared_is_kept_for_those_who_come_later(start, upstream):
     close(connections)
     assert accord.call("POST", CHAT, BODY).header("accord-cache") == "hit"
     assert slow.asked == 1
+
+
+@pytest.mark.parametrize("headers", [[], [("Idempotency-Key", "k")]])
+def test_who_does_not_read_holds_nobody_up(start, upstream, headers):
+    def long(peer, asked):
+        words = [answers.chat_chunk({"content": "x" * 20000}) for _ in range(400)]
+        peer.send(answers.stream([*words, *CHAT_EVENTS[-1:], DONE]))
+    upstream.answer = long
+    accord = start({**coalescing(upstream), "memory": {"answer_max_bytes": 32 << 20},
+                    "timeouts": {"client_write_ms": 600000}})
+    first = accord.connect(receive_buffer=4096)
+    first.send(call(STREAM, headers=headers))
+    wait_for(lambda: upstream.requests, what="the provider to be asked")
+    second = accord.connect()
+    second.send(call(STREAM, headers=headers))
+    answer = second.read_response("POST")
+    assert answer.body.endswith(DONE) and len(answer.body) > 400 * 20000
+    assert len(upstream.requests) == 1
+    close([first, second])

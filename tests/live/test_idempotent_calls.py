@@ -1,6 +1,7 @@
 """A model call under an Idempotency-Key happens once: whoever repeats it gets the same answer, from its beginning, from
 where he lost it, while it runs and afterwards."""
 
+import gzip
 import json
 import threading
 
@@ -315,3 +316,40 @@ def test_many_clients_come_and_go_on_one_stream(accord, upstream):
     first.close()
     under_way(accord, 0)
     assert slow.asked == 1
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 503])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_is_no_stream_of_events_gets_no_ids_though_a_stream_was_asked_for(accord, upstream, status, chunked):
+    text = b'{"error":{"message":"no","type":"invalid_request_error"}}'
+    whole = answers.whole(text, status)
+    if chunked:
+        whole = (answers.head(status, "No", [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")])
+                 + answers.chunk(text) + b"0\r\n\r\n")
+    upstream.answer = lambda peer, request: peer.send(whole)
+    for more in ([], [("last-event-id", "1")]):
+        answer = ask(accord, STREAM, headers=more)
+        assert answer.status == status and "error" in answer.json()
+
+
+@pytest.mark.parametrize("model", ["gemini-m", "claude-m"])
+def test_a_stream_that_is_one_JSON_array_gets_no_ids(accord, upstream, model):
+    if model == "gemini-m":
+        parts = [event.removeprefix(b"data: ").strip() for event in answers.generate_events()]
+        upstream.answer = lambda peer, request: peer.send(answers.whole(b"[" + b",\r\n".join(parts) + b"]"))
+    body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    target = f"/v1beta/models/{model}:streamGenerateContent"
+    first = ask(accord, body, target=target)
+    assert first.status == 200 and len(first.json()) >= 3
+    again = ask(accord, body, target=target, headers=[("last-event-id", "1")])
+    assert again.header("idempotent-replayed") == "true" and again.body == first.body
+
+
+def test_a_stream_that_was_compressed_unasked_is_replayed_as_it_was(accord, upstream):
+    text = gzip.compress(b"".join([*CHAT_EVENTS, DONE]))
+    upstream.answer = lambda peer, request: peer.send(
+        answers.whole(text, content_type="text/event-stream", headers=[("Content-Encoding", "gzip")]))
+    for _ in range(2):
+        answer = ask(accord, STREAM, headers=[("last-event-id", "1")])
+        assert answer.header("content-encoding") == "gzip" and answer.body == text
+    assert len(upstream.requests) == 1

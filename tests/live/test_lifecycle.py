@@ -329,3 +329,19 @@ def test_a_unix_socket_has_the_rights_that_are_asked_for(start, upstream, tmp_pa
     path = tmp_path / "accord.sock"
     start(config_for(upstream.url), arguments=["--listen", f"unix:{path}?mode=660"])
     assert path.stat().st_mode & 0o777 == 0o660
+
+
+def test_a_reload_while_draining_is_not_taken(start, upstream):
+    upstream.answer = lambda peer, asked: upstream.release.wait(30) and answers.usual(peer, asked)
+    server = start(config_for(upstream.url))  # two workers: the idle one ends long before the other
+    waiting = server.open_stream("/v1/chat/completions", {"model": "m", "messages": []})
+    wait_for(lambda: upstream.requests, what="a call under way")
+    server.signal(signal.SIGTERM)
+    wait_for(lambda: "draining" in server.stderr(), what="the drain")
+    for _ in range(20):
+        server.signal(signal.SIGHUP)
+        time.sleep(0.05)
+    wait_for(lambda: "no configuration is taken" in server.stderr(), what="the refusal of a reload")
+    upstream.release.set()
+    assert waiting.read_response("POST").status == 200
+    waiting.close()
