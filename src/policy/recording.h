@@ -61,6 +61,7 @@ struct recording_ask {
 
 struct recording_stats {
     uint64_t bytes, recordings, evicted, too_large;
+    uint64_t steps; /* that it took to know which tenant has the most */
 };
 
 /* Of all recordings together, and of one. Before and after, whenever the configuration says so. */
