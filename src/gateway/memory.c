@@ -196,6 +196,16 @@ void memory_answer(struct call *c, const struct h1_head *h)
     }
 }
 
+/* "provider/model": who gives this answer. */
+static struct str origin_of(const struct call *c)
+{
+    if (!c->target) {
+        return (struct str){0};
+    }
+    return arena_printf(&c->req->arena, "%.*s/%.*s", STR_ARG(c->target->provider->id),
+                        STR_ARG(call_upstream_model(c)));
+}
+
 void memory_begin(struct call *c, struct str type, struct str lines)
 {
     struct memory *m = c->memory;
@@ -209,7 +219,7 @@ void memory_begin(struct call *c, struct str type, struct str lines)
     if (c->target && c->target->provider->sim) { /* that stays true when it is given again */
         lines = arena_printf(&c->req->arena, "%.*saccord-simulated: true\r\n", STR_ARG(lines));
     }
-    recording_begin(m->recording, type.n ? type : c->relay.type, lines);
+    recording_begin(m->recording, type.n ? type : c->relay.type, lines, origin_of(c));
 }
 
 size_t event_count_until(struct event_count *c, const char *p, size_t n, uint64_t events)

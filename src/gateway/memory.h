@@ -43,6 +43,7 @@ struct memory {
     struct buf numbered; /* of malloc's */
     struct memory_reader *reader;
     struct recording_place place;
+    struct str origin;   /* of what is read: "provider/model" */
     uint64_t sent, skip; /* bytes; events that the client has had */
 };
 

@@ -66,6 +66,7 @@ static void send_head(struct call *c, const struct recording_head *h)
     struct memory *m = c->memory;
     bool whole = h->state == RECORDING_WHOLE && !c->stream;
     c->status = 200;
+    m->origin = arena_dup(&c->req->arena, h->origin);
     if (!m->found_ended) {
         c->answered_us = loop_now_us(c->w->loop);
     }

@@ -31,8 +31,8 @@ struct recording {
     /* Under its own lock: */
     pthread_mutex_t lock;
     bool begun, given_up;
-    char *fields; /* the type, then the lines */
-    size_t type_n, lines_n;
+    char *fields; /* the type, the lines, the origin */
+    size_t type_n, lines_n, origin_n;
     struct recording_block *first, *last;
     size_t length;
     struct recording_watcher *watchers;
@@ -339,18 +339,25 @@ static void wake_all(struct recording *r)
     }
 }
 
-void recording_begin(struct recording *r, struct str type, struct str lines)
+static char *put_text(char *at, struct str s)
 {
-    char *fields = mem_realloc(NULL, type.n + lines.n + 1);
-    memcpy(fields, type.p, type.n);
-    if (lines.n) {
-        memcpy(fields + type.n, lines.p, lines.n);
+    if (s.n) {
+        memcpy(at, s.p, s.n);
     }
-    count(r, type.n + lines.n + 1);
+    return at + s.n;
+}
+
+void recording_begin(struct recording *r, struct str type, struct str lines, struct str origin)
+{
+    size_t n = type.n + lines.n + origin.n + 1;
+    char *fields = mem_realloc(NULL, n);
+    put_text(put_text(put_text(fields, type), lines), origin);
+    count(r, n);
     pthread_mutex_lock(&r->lock);
     r->fields = fields;
     r->type_n = type.n;
     r->lines_n = lines.n;
+    r->origin_n = origin.n;
     r->begun = true;
     wake_all(r);
     pthread_mutex_unlock(&r->lock);
@@ -497,12 +504,12 @@ static void unlock_running(struct recording *r, bool locked)
 struct recording_head recording_head(struct recording *r)
 {
     bool locked = lock_running(r);
-    struct recording_head h = {.begun = r->begun,
-                               .state = r->state,
-                               .length = r->length,
-                               .type = str_make(r->fields, r->type_n),
-                               .lines =
-                                   str_make(r->fields ? r->fields + r->type_n : NULL, r->lines_n)};
+    struct recording_head h = {.begun = r->begun, .state = r->state, .length = r->length};
+    if (r->begun) {
+        h.type = str_make(r->fields, r->type_n);
+        h.lines = str_make(r->fields + r->type_n, r->lines_n);
+        h.origin = str_make(r->fields + r->type_n + r->lines_n, r->origin_n);
+    }
     unlock_running(r, locked);
     return h;
 }

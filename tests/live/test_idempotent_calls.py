@@ -50,6 +50,7 @@ def test_I3_a_repeat_has_the_same_status_and_bytes_and_says_so(accord, upstream)
     lines = accord.wait_access_log(2)
     replay = next(line for line in lines if line["provider"] == "(replay)")
     assert replay["attempts"] == 0 and replay.get("cost_nusd", 0) == 0
+    assert replay["upstream_model"] == "up/upstream-m"
     assert accord.metrics()['accord_memory_calls_total{result="idempotent_replay"}'] == 1
 
 

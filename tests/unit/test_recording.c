@@ -46,7 +46,7 @@ static void keep(unsigned n, struct str tenant, size_t size)
     struct recording_ask a = ask_for(key, n, tenant);
     struct recording *r = recording_new(&a);
     struct iovec v = {bytes, size};
-    recording_begin(r, STR("text/plain"), (struct str){0});
+    recording_begin(r, STR("text/plain"), (struct str){0}, (struct str){0});
     if (recording_add(r, &v, 1)) {
         recording_end(r, RECORDING_WHOLE, 100, 100);
     }
@@ -242,7 +242,7 @@ static void readers_get_all_of_it_whenever_they_come(void **state)
     struct recording *r = recording_new(&a);
     struct reader readers[READERS];
     memset(readers, 0, sizeof readers);
-    recording_begin(r, STR("t"), STR("x: y\r\n"));
+    recording_begin(r, STR("t"), STR("x: y\r\n"), STR("p/m"));
     size_t written = 0;
     for (unsigned i = 0; i < PIECES_WRITTEN; i++) {
         if (i % (PIECES_WRITTEN / READERS) == 0) {
