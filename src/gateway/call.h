@@ -175,7 +175,9 @@ struct call_error {
     const char *param; /* may be NULL */
     enum outcome outcome;
     uint32_t retry_after_ms;
-    bool should_retry; /* x-should-retry */
+    bool should_retry;       /* x-should-retry */
+    struct str operation;    /* the earlier call that it is about, or empty; then */
+    const char *retry_class; /* ... what a retry is good for; one of docs/conflicts.md */
 };
 __attribute__((format(printf, 3, 4))) enum next
 call_fail(struct call *c, const struct call_error *e, const char *fmt, ...);

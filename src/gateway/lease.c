@@ -41,7 +41,7 @@ static void name_process(void)
     sodium_bin2hex(process, sizeof process, bytes, sizeof bytes);
 }
 
-static struct str holder(void)
+struct str lease_process(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, name_process);
@@ -52,20 +52,20 @@ static int run_take(struct store_job *job, struct db *db)
 {
     struct lease *l = (struct lease *)job;
     arena_reset(&l->found);
-    return lease_take(db, &l->found, str_of(l->name), holder(), LEASE_MS * INT64_C(1000),
+    return lease_take(db, &l->found, str_of(l->name), lease_process(), LEASE_MS * INT64_C(1000),
                       &l->epoch);
 }
 
 static int run_keep(struct store_job *job, struct db *db)
 {
     struct lease *l = (struct lease *)job;
-    return lease_keep(db, str_of(l->name), holder(), l->epoch, LEASE_MS * INT64_C(1000));
+    return lease_keep(db, str_of(l->name), lease_process(), l->epoch, LEASE_MS * INT64_C(1000));
 }
 
 static int run_give(struct store_job *job, struct db *db)
 {
     struct lease *l = (struct lease *)job;
-    return lease_give(db, str_of(l->name), holder(), l->epoch);
+    return lease_give(db, str_of(l->name), lease_process(), l->epoch);
 }
 
 /* ---- what the store answers ---- */
