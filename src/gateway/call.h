@@ -249,6 +249,8 @@ bool route_rival(struct call *c);
 bool shape_stays_in_place(struct str name);
 /* pieces of a multipart body. */
 void shape_piece(struct call *c, struct str piece, bool end);
+/* ... what stands between the parts of such a body; empty for others. */
+struct str shape_delimiter(const struct call *c);
 /* forward.c: the target's name for the model */
 struct str call_upstream_model(const struct call *c);
 /* passes a piece of a streamed request body on. */

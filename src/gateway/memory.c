@@ -173,17 +173,22 @@ static enum next enter_cache(struct call *c, const struct snap_cache *cache)
 enum next memory_enter(struct call *c)
 {
     const struct h1_head *h = c->req->head;
-    bool keyed = h && h->at[H_IDEMPOTENCY_KEY] && settings(c)->idempotency_ttl_s;
+    bool keyed = memory_is_keyed(c);
     const struct snap_cache *cache = cache_of(c);
     if (c->memory && c->memory->note) {
         return memory_note_go_on(c);
     }
-    if (c->memory || !h || (!keyed && !cache->given) || c->form || c->conversation.n ||
-        h->method != M_POST || c->ep.endpoint->kind != ENDPOINT_CALL) {
+    if (c->memory || !h || h->method != M_POST || c->ep.endpoint->kind != ENDPOINT_CALL) {
+        return NEXT;
+    }
+    bool cached = !keyed && cache->given && !c->form && !c->conversation.n;
+    bool ignored = !keyed && h->at[H_IDEMPOTENCY_KEY];
+    if (!keyed && !cached && !ignored) {
         return NEXT;
     }
     c->memory = arena_zalloc(&c->req->arena, sizeof *c->memory);
-    return keyed ? enter_again(c) : enter_cache(c, cache);
+    c->memory->ignored = ignored;
+    return keyed ? enter_again(c) : cached ? enter_cache(c, cache) : NEXT;
 }
 
 /* ---- writing ---- */
@@ -317,6 +322,9 @@ void memory_fields(struct call *c)
 {
     const struct memory *m = c->memory;
     struct http_req *r = c->req;
+    if (m->ignored) {
+        http_field(r, STR("idempotency-status"), STR("ignored"));
+    }
     if (m->idempotent) {
         if (m->role == MEMORY_READS) {
             http_field(r, STR("idempotent-replayed"), STR("true"));

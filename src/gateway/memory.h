@@ -41,6 +41,7 @@ struct memory {
     bool ids;           /* its events have ids */
     bool found_ended;   /* what is read was over already */
     bool over;          /* all of it was written or read */
+    bool ignored;       /* it has a key that means nothing here */
     bool volatile_only; /* it has a key, and the store could not be told */
     uint32_t keep_s;    /* what is written is found for so long */
     struct event_count events;
@@ -68,6 +69,12 @@ struct str memory_tenant(const struct call *c, const struct snap_cache *cache);
 static inline bool memory_concerns(const struct call *c)
 {
     return c->hold->snap->caches || (c->req->head && c->req->head->at[H_IDEMPOTENCY_KEY]);
+}
+/* Whether it has an Idempotency-Key that means something. */
+static inline bool memory_is_keyed(const struct call *c)
+{
+    return c->req->head && c->req->head->at[H_IDEMPOTENCY_KEY] &&
+           c->hold->snap->config->memory.idempotency_ttl_s;
 }
 /* Once the model, the limits and the masking are settled. May answer 400 and 422. */
 enum next memory_enter(struct call *c);
