@@ -76,8 +76,11 @@ static void submit(struct lease *l, int (*run)(struct store_job *, struct db *))
 {
     l->busy = true;
     l->asked_ms = loop_now_ms(l->worker->loop);
-    l->job = (struct store_job){
-        .run = run, .write = true, .loop = l->worker->loop, .done = {.run = on_done}};
+    l->job = (struct store_job){.run = run,
+                                .write = true,
+                                .aside = true,
+                                .loop = l->worker->loop,
+                                .done = {.run = on_done}};
     l->worker->visits++; /* the worker does not end while the store has it */
     store_submit(l->worker->gateway->store, &l->job);
 }

@@ -97,8 +97,11 @@ static void on_keep_time(struct timer *t)
         (struct memory_keeper *)((char *)t - offsetof(struct memory_keeper, timer));
     k->busy = true;
     k->asked_ms = loop_now_ms(k->worker->loop);
-    k->job = (struct store_job){
-        .run = run_keep, .write = true, .loop = k->worker->loop, .done = {.run = on_kept}};
+    k->job = (struct store_job){.run = run_keep,
+                                .write = true,
+                                .aside = true,
+                                .loop = k->worker->loop,
+                                .done = {.run = on_kept}};
     k->worker->visits++;
     store_submit(k->worker->gateway->store, &k->job);
 }
@@ -137,7 +140,7 @@ static void submit(struct memory_note *n, int (*run)(struct store_job *, struct 
     n->busy = true;
     n->worker->visits++; /* the worker does not end while the store has it */
     n->job = (struct store_job){
-        .run = run, .write = true, .loop = n->worker->loop, .done = {.run = done}};
+        .run = run, .write = true, .aside = true, .loop = n->worker->loop, .done = {.run = done}};
     store_submit(n->worker->gateway->store, &n->job);
 }
 
