@@ -36,7 +36,9 @@ static void error(struct buf *b, const struct api_error *e)
     buf_add_json(b, e->message);
     buf_add(b, STR("\",\"details\":{\"error_code\":\""));
     buf_add_json(b, e->code);
-    buf_add(b, STR("\"}},\"request_id\":\""));
+    buf_add(b, STR("\""));
+    api_error_operation(b, e);
+    buf_add(b, STR("}},\"request_id\":\""));
     buf_add_json(b, e->request_id);
     buf_add(b, STR("\"}"));
 }

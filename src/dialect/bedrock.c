@@ -71,7 +71,9 @@ static void error(struct buf *b, const struct api_error *e)
     buf_add_json(b, e->message);
     buf_add(b, STR("\",\"code\":\""));
     buf_add_json(b, e->code);
-    buf_add(b, STR("\"}"));
+    buf_add(b, STR("\""));
+    api_error_operation(b, e);
+    buf_add(b, STR("}"));
 }
 
 /* Streams know five exceptions; SDKs show the message of no other. */

@@ -146,3 +146,17 @@ void usage_read(struct str object, const struct usage_row *rows, void *to)
         read_members(object.p + (object.p[0] == '{'), object.p + object.n, rows, to, 0);
     }
 }
+
+void api_error_operation(struct buf *b, const struct api_error *e)
+{
+    if (!e->operation.n) {
+        return;
+    }
+    buf_add(b, STR(",\"operation_ref\":\""));
+    buf_add_json(b, e->operation);
+    buf_add(b, STR("\",\"safe_new_key\":false,\"retry\":{\"class\":\""));
+    buf_add(b, e->retry_class);
+    buf_add(b, STR("\",\"after_ms\":"));
+    buf_add_u64(b, e->retry_after_ms);
+    buf_add(b, STR("}"));
+}

@@ -35,7 +35,13 @@ struct api_error {
     struct str param;   /* the request's field it is about, or empty */
     struct str request_id;
     int64_t sequence; /* of an event in a stream of Responses; -1 elsewhere */
+    /* The earlier call that a repeat under its Idempotency-Key is about, or empty; and what trying again is good for. */
+    struct str operation, retry_class;
+    uint32_t retry_after_ms;
 };
+
+/* Adds what is said of `operation`, as members behind others; nothing when there is none. */
+void api_error_operation(struct buf *b, const struct api_error *e);
 
 enum { DIALECT_COUNTS = 2 };
 

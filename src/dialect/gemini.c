@@ -40,7 +40,15 @@ static void error(struct buf *b, const struct api_error *e)
     buf_add(b, STR("\",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\","
                    "\"reason\":\""));
     buf_add_json(b, e->code);
-    buf_add(b, STR("\",\"domain\":\"accord\"}]}}"));
+    buf_add(b, STR("\",\"domain\":\"accord\""));
+    if (e->operation.n) { /* its metadata are texts */
+        buf_add(b, STR(",\"metadata\":{\"operation_ref\":\""));
+        buf_add_json(b, e->operation);
+        buf_add(b, STR("\",\"safe_new_key\":\"false\",\"retry_class\":\""));
+        buf_add(b, e->retry_class);
+        buf_add(b, STR("\"}"));
+    }
+    buf_add(b, STR("}]}}"));
 }
 
 static void error_event(struct buf *b, const struct api_error *e)

@@ -36,7 +36,9 @@ static void error_member(struct buf *b, const struct api_error *e)
     }
     buf_add(b, STR(",\"code\":\""));
     buf_add_json(b, e->code);
-    buf_add(b, STR("\"}"));
+    buf_add(b, STR("\""));
+    api_error_operation(b, e);
+    buf_add(b, STR("}"));
 }
 
 static void error_object(struct buf *b, const struct api_error *e)

@@ -17,7 +17,9 @@ static void one_member(struct buf *b, struct str name, const struct api_error *e
     buf_add_json(b, e->message);
     buf_add(b, STR("\",\"code\":\""));
     buf_add_json(b, e->code);
-    buf_add(b, STR("\"}"));
+    buf_add(b, STR("\""));
+    api_error_operation(b, e);
+    buf_add(b, STR("}"));
 }
 
 static void ollama_error(struct buf *b, const struct api_error *e)

@@ -324,6 +324,9 @@ enum next call_fail(struct call *c, const struct call_error *e, const char *fmt,
         .message = arena_vprintf(&c->req->arena, fmt, ap),
         .request_id = str_of(c->id),
         .sequence = -1,
+        .operation = e->operation,
+        .retry_class = str_of(e->retry_class),
+        .retry_after_ms = e->retry_after_ms,
     };
     va_end(ap);
     if (c->dry) {

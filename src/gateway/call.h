@@ -176,7 +176,9 @@ struct call_error {
     const char *param; /* may be NULL */
     enum outcome outcome;
     uint32_t retry_after_ms;
-    bool should_retry; /* x-should-retry */
+    bool should_retry;       /* x-should-retry */
+    struct str operation;    /* the earlier call that it is about, or empty; then */
+    const char *retry_class; /* ... what a retry is good for; one of docs/conflicts.md */
 };
 __attribute__((format(printf, 3, 4))) enum next
 call_fail(struct call *c, const struct call_error *e, const char *fmt, ...);
@@ -250,6 +252,8 @@ bool route_rival(struct call *c);
 bool shape_stays_in_place(struct str name);
 /* pieces of a multipart body. */
 void shape_piece(struct call *c, struct str piece, bool end);
+/* ... what stands between the parts of such a body; empty for others. */
+struct str shape_delimiter(const struct call *c);
 /* forward.c: the target's name for the model */
 struct str call_upstream_model(const struct call *c);
 /* passes a piece of a streamed request body on. */

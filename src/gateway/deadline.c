@@ -28,8 +28,8 @@ void deadline_content(struct call *c)
     r->content_ms = loop_now_ms(c->w->loop);
     r->at_ease = !between;
     c->hedge_at_ms = 0;
-    if (first && c->stream && c->target->hedge) {
-        hedge_add(c->target->hedge, r->content_ms - c->begun_ms);
+    if (first && c->target->hedge) {
+        hedging_content(c);
     }
     if (first && between) {
         loop_timer_within(c->w->loop, &c->timer, between);

@@ -462,7 +462,7 @@ enum next stage_forward(struct call *c)
         }
     }
     forward_open(c, &forward_ops, c);
-    if (c->stream && c->target->hedge) {
+    if (c->target->hedge) {
         hedging_begin(c);
     }
     return NEXT;

@@ -1,7 +1,9 @@
 #include "gateway/hedging.h"
 
 #include "gateway/again.h"
+#include "gateway/kept.h"
 #include "gateway/translate.h"
+#include "json/tree.h"
 #include "policy/hedge.h"
 
 /* What belongs to an attempt and not to the call. */
@@ -133,30 +135,88 @@ static const struct http_up_ops second_ops = {on_ready, on_head, on_body, on_fai
 
 /* ---- its begin ---- */
 
+/* Of calls like this one; NULL: none is hedged. */
+static struct hedge *times_of(const struct call *c)
+{
+    const struct endpoint *ep = c->ep.endpoint;
+    bool generates = ep->work == WORK_OTHER && format_of(ep->format);
+    return c->stream ? c->target->hedge : generates ? c->target->hedge_whole : NULL;
+}
+
 void hedging_begin(struct call *c)
 {
     const struct config_hedge *rule = c->model->hedge;
-    if (c->hedging || !rule) {
+    struct hedge *times = times_of(c);
+    if (!c->stream) {
+        c->begun_ms = loop_now_ms(c->w->loop);
+    }
+    if (c->hedging || !rule || !times) {
         return;
     }
     if (c->attempts == 1) {
-        hedge_earn(c->target->hedge, (unsigned)rule->budget_percent);
+        hedge_earn(times, (unsigned)rule->budget_percent);
     }
-    uint64_t after = hedge_after_ms(c->target->hedge, (unsigned)rule->after_percentile,
-                                    (uint32_t)rule->min_samples);
+    uint64_t after =
+        hedge_after_ms(times, (unsigned)rule->after_percentile, (uint32_t)rule->min_samples);
     if (after) {
+        relay_watch(c); /* whose timer this one shares */
         c->hedge_at_ms = c->begun_ms + after;
         loop_timer_within(c->w->loop, &c->timer, after);
     }
 }
 
-/* Whether a second attempt could harm nobody. */
-static bool is_harmless(const struct call *c)
+void hedging_content(struct call *c)
 {
-    return !c->conversation.n && !c->kept && !c->masking && !c->inlining &&
+    struct hedge *times = times_of(c);
+    c->hedge_at_ms = 0;
+    if (times && c->begun_ms) {
+        hedge_add(times, loop_now_ms(c->w->loop) - c->begun_ms);
+    }
+}
+
+static bool is(const struct json *j, enum json_type type)
+{
+    return j && j->type == type;
+}
+
+/* Tools that the caller runs himself have no type in some dialects, and one of these in the others. */
+static bool runs_tools(const struct json *body)
+{
+    const struct json *tools = json_get(body, STR("tools"));
+    for (const struct json *t = is(tools, JSON_ARRAY) ? tools->first : NULL; t; t = t->next) {
+        const struct json *type = is(t, JSON_OBJECT) ? json_get(t, STR("type")) : NULL;
+        if (type && !str_eq(type->text, STR("function")) && !str_eq(type->text, STR("custom"))) {
+            return true;
+        }
+    }
+    return json_get(body, STR("mcp_servers")) != NULL;
+}
+
+/* Whether the provider would do or keep something twice, or goes on from what is kept. Read only when a second attempt
+ * is due. */
+static bool leaves_something(struct call *c)
+{
+    const struct json *store;
+    struct json *body;
+    if (json_parse(&c->req->input, c->req->body, &body, NULL) < 0 || !is(body, JSON_OBJECT)) {
+        return true;
+    }
+    store = json_get(body, STR("store"));
+    if (c->ep.endpoint->format == FORMAT_RESPONSES &&
+        (!is(store, JSON_FALSE) || is(json_get(body, STR("previous_response_id")), JSON_STRING) ||
+         memmem(c->req->body.p, c->req->body.n, "item_reference", strlen("item_reference")))) {
+        return true;
+    }
+    return is(store, JSON_TRUE) || is(json_get(body, STR("background")), JSON_TRUE) ||
+           runs_tools(body);
+}
+
+/* Whether a second attempt could harm nobody. */
+static bool is_harmless(struct call *c)
+{
+    return !c->conversation.n && !(c->kept && c->kept->wanted) && !c->masking && !c->inlining &&
            c->ep.endpoint->work == WORK_OTHER && format_of(c->ep.endpoint->format) &&
-           c->ep.endpoint->format != FORMAT_RESPONSES &&
-           !h1_find(c->req->head, STR("idempotency-key")).n;
+           !h1_find(c->req->head, STR("idempotency-key")).n && !leaves_something(c);
 }
 
 /* Whether nothing is decided about the first one: it is silent, or its stream has only begun. */
@@ -183,13 +243,14 @@ static bool open_second(struct call *c, struct hedging *h)
         }
     }
     route_attempt_begun(c);
+    c->begun_ms = loop_now_ms(c->w->loop);
     forward_open(c, &second_ops, h);
     return true;
 }
 
 void hedging_start(struct call *c)
 {
-    struct hedge *budget = c->target->hedge;
+    struct hedge *budget = times_of(c);
     c->hedge_at_ms = 0;
     if (!is_open(c) || !again_possible(c) || !again_left(c) || !is_harmless(c) ||
         !hedge_take(budget)) {
@@ -241,9 +302,9 @@ void hedging_settle(struct call *c)
     }
     bool second = h->inside;
     change_places(c, &h->other);
-    if (second && c->target->hedge) {
+    if (second && c->target->hedge && times_of(c)) {
         /* So long at least: left out, only the fast ones would count. */
-        hedge_add(c->target->hedge, loop_now_ms(c->w->loop) - c->begun_ms);
+        hedge_add(times_of(c), loop_now_ms(c->w->loop) - c->begun_ms);
     }
     call_failed_attempt(c, "hedged", 0);
     route_attempt_ended(c, false); /* so long at least it would have taken */

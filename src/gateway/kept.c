@@ -220,6 +220,7 @@ static struct kept_job *put_job(struct call *c, struct str response, struct str 
     struct kept_job *j = kept_job_new(c, str_make(id, json_unescape(quoted_id, id)));
     j->job.run = run_put;
     j->job.write = true;
+    j->job.aside = true;
     j->then = on_put;
     j->late = translate_finish;
     j->put = (struct kept_response){

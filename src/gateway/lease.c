@@ -41,7 +41,7 @@ static void name_process(void)
     sodium_bin2hex(process, sizeof process, bytes, sizeof bytes);
 }
 
-static struct str holder(void)
+struct str lease_process(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, name_process);
@@ -52,20 +52,20 @@ static int run_take(struct store_job *job, struct db *db)
 {
     struct lease *l = (struct lease *)job;
     arena_reset(&l->found);
-    return lease_take(db, &l->found, str_of(l->name), holder(), LEASE_MS * INT64_C(1000),
+    return lease_take(db, &l->found, str_of(l->name), lease_process(), LEASE_MS * INT64_C(1000),
                       &l->epoch);
 }
 
 static int run_keep(struct store_job *job, struct db *db)
 {
     struct lease *l = (struct lease *)job;
-    return lease_keep(db, str_of(l->name), holder(), l->epoch, LEASE_MS * INT64_C(1000));
+    return lease_keep(db, str_of(l->name), lease_process(), l->epoch, LEASE_MS * INT64_C(1000));
 }
 
 static int run_give(struct store_job *job, struct db *db)
 {
     struct lease *l = (struct lease *)job;
-    return lease_give(db, str_of(l->name), holder(), l->epoch);
+    return lease_give(db, str_of(l->name), lease_process(), l->epoch);
 }
 
 /* ---- what the store answers ---- */
@@ -76,8 +76,11 @@ static void submit(struct lease *l, int (*run)(struct store_job *, struct db *))
 {
     l->busy = true;
     l->asked_ms = loop_now_ms(l->worker->loop);
-    l->job = (struct store_job){
-        .run = run, .write = true, .loop = l->worker->loop, .done = {.run = on_done}};
+    l->job = (struct store_job){.run = run,
+                                .write = true,
+                                .aside = true,
+                                .loop = l->worker->loop,
+                                .done = {.run = on_done}};
     l->worker->visits++; /* the worker does not end while the store has it */
     store_submit(l->worker->gateway->store, &l->job);
 }

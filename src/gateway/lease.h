@@ -15,6 +15,8 @@
 
 /* NEXT: the call may go on (at once where no database is shared). WAIT: it is run again when it may. */
 enum next lease_enter(struct call *c, struct str name);
+/* The name of this process among those that share a database. */
+struct str lease_process(void);
 /* The call has ended, or has no lease. */
 void lease_leave(struct call *c);
 

@@ -57,7 +57,7 @@ static struct needs needs_of(struct call *c, struct charge *charge)
     struct needs n = {.amount = {[LIMIT_REQUESTS] = 1}};
     const struct endpoint *ep = c->ep.endpoint;
     if (ep->work != WORK_COUNT) {
-        charge->input = c->body_streams ? 0 : bound_input(c->req->body);
+        charge->input = c->form ? 0 : bound_input(c->req->body);
         charge->output = c->weighed ? c->bound : bound_output(ep, c->req->body);
     }
     int64_t output = charge->output;

@@ -26,7 +26,7 @@ static enum next refuse_key(struct call *c)
         "to 255 visible characters.");
 }
 
-static enum next refuse_other(struct call *c)
+enum next memory_refuse_other(struct call *c)
 {
     struct call_error e = {
         .status = 422, .code = "idempotency_mismatch", .outcome = OUTCOME_REFUSED};
@@ -62,6 +62,13 @@ static enum next read_recording(struct call *c, struct recording *r)
     }
 }
 
+enum next memory_replay(struct call *c)
+{
+    struct memory *m = c->memory;
+    (void)!str_to_u64(h1_find(c->req->head, STR("last-event-id")), &m->skip);
+    return read_recording(c, m->recording);
+}
+
 static enum next enter_again(struct call *c)
 {
     struct memory *m = c->memory;
@@ -84,16 +91,15 @@ static enum next enter_again(struct call *c)
                                 .begin = true};
     struct recording *r = recording_find(&ask, &fresh, &other);
     if (other) {
-        return refuse_other(c);
+        return memory_refuse_other(c);
     }
+    m->recording = r;
     if (fresh) {
-        m->recording = r;
         m->role = MEMORY_WRITES;
         m->open = true;
-        return NEXT;
+        return memory_note_begin(c, key, payload);
     }
-    (void)!str_to_u64(h1_find(c->req->head, STR("last-event-id")), &m->skip);
-    return read_recording(c, r);
+    return memory_replay(c);
 }
 
 /* ---- the cache ---- */
@@ -162,22 +168,35 @@ static enum next enter_cache(struct call *c, const struct snap_cache *cache)
 enum next memory_enter(struct call *c)
 {
     const struct h1_head *h = c->req->head;
-    bool keyed = h && h->at[H_IDEMPOTENCY_KEY] && settings(c)->idempotency_ttl_s;
+    bool keyed = memory_is_keyed(c);
     const struct snap_cache *cache = cache_of(c);
-    if (c->memory || !h || (!keyed && !cache->given) || c->form || c->conversation.n ||
-        h->method != M_POST || c->ep.endpoint->kind != ENDPOINT_CALL) {
+    if (c->memory && c->memory->note) {
+        return memory_note_go_on(c);
+    }
+    if (c->memory || !h || h->method != M_POST || c->ep.endpoint->kind != ENDPOINT_CALL) {
+        return NEXT;
+    }
+    bool cached = !keyed && cache->given && !c->form && !c->conversation.n;
+    bool ignored = !keyed && h->at[H_IDEMPOTENCY_KEY];
+    if (!keyed && !cached && !ignored) {
         return NEXT;
     }
     c->memory = arena_zalloc(&c->req->arena, sizeof *c->memory);
-    return keyed ? enter_again(c) : enter_cache(c, cache);
+    c->memory->ignored = ignored;
+    return keyed ? enter_again(c) : cached ? enter_cache(c, cache) : NEXT;
 }
 
 /* ---- writing ---- */
 
 /* What was written until now stands for nothing. */
-static void give_up(struct memory *m)
+static void give_up(struct call *c)
 {
-    recording_end(m->recording, RECORDING_FAILED, 0, 0);
+    struct memory *m = c->memory;
+    if (m->note) {
+        memory_note_end(c, NOTE_DROP);
+    } else {
+        recording_end(m->recording, RECORDING_FAILED, 0, 0);
+    }
     m->role = MEMORY_PASSES;
 }
 
@@ -185,7 +204,7 @@ void memory_answer(struct call *c, const struct h1_head *h)
 {
     struct memory *m = c->memory;
     if (m->role == MEMORY_WRITES && m->cached && wishes_of(h).unkept) {
-        give_up(m); /* the vendor wants nobody to have it again */
+        give_up(c); /* the vendor wants nobody to have it again */
     } else if (m->role == MEMORY_WRITES) {
         c->relay.type = arena_dup(&c->req->arena, h1_get(h, H_CONTENT_TYPE));
         c->relay.coding = arena_dup(&c->req->arena, h1_get(h, H_CONTENT_ENCODING));
@@ -211,11 +230,21 @@ bool memory_has_events(struct str type, struct str lines)
            !str_starts(lines, STR("content-encoding:"));
 }
 
+/* "provider/model": who gives this answer. */
+static struct str origin_of(const struct call *c)
+{
+    if (!c->target) {
+        return (struct str){0};
+    }
+    return arena_printf(&c->req->arena, "%.*s/%.*s", STR_ARG(c->target->provider->id),
+                        STR_ARG(call_upstream_model(c)));
+}
+
 void memory_begin(struct call *c, struct str type, struct str lines)
 {
     struct memory *m = c->memory;
     if (m->role == MEMORY_WRITES && c->status != 200) {
-        give_up(m);
+        give_up(c);
     }
     if (m->role != MEMORY_WRITES) {
         m->ids = false; /* it was to be a stream, and is an error */
@@ -224,7 +253,7 @@ void memory_begin(struct call *c, struct str type, struct str lines)
     type = type.n ? type : c->relay.type;
     lines = lines_of(c, lines);
     m->ids = m->ids && memory_has_events(type, lines);
-    recording_begin(m->recording, type, lines);
+    recording_begin(m->recording, type, lines, origin_of(c));
 }
 
 size_t event_count_until(struct event_count *c, const char *p, size_t n, uint64_t events)
@@ -297,6 +326,9 @@ void memory_send(struct call *c, const struct iovec *v, int n, bool end)
     if (end && m->role == MEMORY_WRITES) {
         recording_end(m->recording, RECORDING_WHOLE, keep_s(c), now_s(c));
         m->over = true;
+        if (m->note) {
+            memory_note_end(c, NOTE_WHOLE);
+        }
     }
     http_send(c->req, v, n, end);
 }
@@ -305,9 +337,14 @@ void memory_fields(struct call *c)
 {
     const struct memory *m = c->memory;
     struct http_req *r = c->req;
+    if (m->ignored) {
+        http_field(r, STR("idempotency-status"), STR("ignored"));
+    }
     if (m->idempotent) {
         if (m->role == MEMORY_READS) {
             http_field(r, STR("idempotent-replayed"), STR("true"));
+        } else if (m->volatile_only) {
+            http_field(r, STR("idempotency-status"), STR("volatile"));
         }
     } else if (m->role == MEMORY_READS) {
         http_field(r, STR("accord-cache"), m->found_ended ? STR("hit") : STR("coalesced"));
@@ -319,16 +356,30 @@ void memory_fields(struct call *c)
     }
 }
 
+/* The call ends before its answer does. */
+static void end_early(struct call *c)
+{
+    struct memory *m = c->memory;
+    struct recording_head h = recording_head(m->recording);
+    bool cut = h.begun && h.length;
+    if (cut || !m->note) {
+        recording_end(m->recording, cut ? RECORDING_CUT : RECORDING_FAILED,
+                      cut && m->idempotent ? m->keep_s : 0, now_s(c));
+    }
+    if (m->note) {
+        memory_note_end(c, cut ? NOTE_CUT : NOTE_DROP);
+    }
+}
+
 void memory_leave(struct call *c)
 {
     struct memory *m = c->memory;
     if (m->role == MEMORY_READS) {
         memory_stop_reading(c);
     } else if (m->role == MEMORY_WRITES && !m->over) {
-        struct recording_head h = recording_head(m->recording);
-        bool cut = h.begun && h.length;
-        recording_end(m->recording, cut ? RECORDING_CUT : RECORDING_FAILED,
-                      cut && m->idempotent ? m->keep_s : 0, now_s(c));
+        end_early(c);
+    } else if (m->note) { /* the answer was too long to be written down */
+        memory_note_end(c, c->status == 200 ? NOTE_GONE : NOTE_DROP);
     }
     recording_unref(m->recording);
     m->recording = NULL;

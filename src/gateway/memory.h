@@ -29,21 +29,28 @@ struct memory_reader {
     bool posted;
 };
 
+/* memory_note.c: what stands in the store of a call under an Idempotency-Key. */
+struct memory_note;
+
 /* Of a call; in req->arena. */
 struct memory {
     struct recording *recording;
-    uint8_t role;     /* enum memory_role */
-    bool cached;      /* a policy has a cache for this call */
-    bool idempotent;  /* it has an Idempotency-Key */
-    bool open;        /* others may read what it writes while it does */
-    bool ids;         /* its events have ids: that is known once its head is */
-    bool found_ended; /* what is read was over already */
-    bool over;        /* all of it was written or read */
-    uint32_t keep_s;  /* what is written is found for so long */
+    uint8_t role;       /* enum memory_role */
+    bool cached;        /* a policy has a cache for this call */
+    bool idempotent;    /* it has an Idempotency-Key */
+    bool open;          /* others may read what it writes while it does */
+    bool ids;           /* its events have ids: that is known once its head is */
+    bool found_ended;   /* what is read was over already */
+    bool over;          /* all of it was written or read */
+    bool ignored;       /* it has a key that means nothing here */
+    bool volatile_only; /* it has a key, and the store could not be told */
+    uint32_t keep_s;    /* what is written is found for so long */
     struct event_count events;
-    struct buf numbered; /* of malloc's */
+    struct buf numbered;      /* of malloc's */
+    struct memory_note *note; /* NULL: none, or it has been told how the call ended */
     struct memory_reader *reader;
     struct recording_place place;
+    struct str origin;   /* of what is read: "provider/model" */
     uint64_t sent, skip; /* bytes; events that the client has had */
 };
 
@@ -64,8 +71,26 @@ static inline bool memory_concerns(const struct call *c)
 {
     return c->hold->snap->caches || (c->req->head && c->req->head->at[H_IDEMPOTENCY_KEY]);
 }
+/* Whether it has an Idempotency-Key that means something. */
+static inline bool memory_is_keyed(const struct call *c)
+{
+    return c->req->head && c->req->head->at[H_IDEMPOTENCY_KEY] &&
+           c->hold->snap->config->memory.idempotency_ttl_s;
+}
 /* Once the model, the limits and the masking are settled. May answer 400 and 422. */
 enum next memory_enter(struct call *c);
+
+/* memory_note.c: the call that writes a recording under a key has a note made of it; and goes on at its stage (not
+ * NEXT: it is answered, or waits). */
+enum next memory_note_begin(struct call *c, const uint8_t *key, const uint8_t *payload);
+enum next memory_note_go_on(struct call *c);
+/* What is written of the call's end: its answer, as far as it came; that it has had one; nothing, and the key is free
+ * again. For the last, the recording ends when that is so: who then asks again finds neither. */
+enum note_end { NOTE_OPEN, NOTE_WHOLE, NOTE_CUT, NOTE_GONE, NOTE_DROP };
+void memory_note_end(struct call *c, enum note_end how);
+/* The key belongs to another request: 422. And the call reads what it was to write. */
+enum next memory_refuse_other(struct call *c);
+enum next memory_replay(struct call *c);
 
 /* memory_play.c: sends what there is of the recording that is read. */
 enum memory_played {

@@ -322,6 +322,25 @@ bool memory_ask(struct call *c, const struct snap_cache *cache, struct memory_qu
     return true;
 }
 
+/* A body's bytes; of a form without its boundary, which is another one with each try of most clients. */
+static void add_body(crypto_generichash_state *s, const struct call *c, struct str body)
+{
+    struct str delimiter = shape_delimiter(c);
+    if (delimiter.n &&
+        str_starts(body, str_from(delimiter, 2))) { /* the first has no line before it */
+        body = str_from(body, delimiter.n - 2);
+    }
+    for (bool more = true; more;) {
+        const char *p =
+            delimiter.n && body.n ? memmem(body.p, body.n, delimiter.p, delimiter.n) : NULL;
+        uint64_t n = p ? (uint64_t)(p - body.p) : body.n;
+        crypto_generichash_update(s, (const unsigned char *)&n, sizeof n);
+        crypto_generichash_update(s, (const unsigned char *)body.p, n);
+        more = p != NULL;
+        body = more ? str_from(body, n + delimiter.n) : body;
+    }
+}
+
 void memory_ask_again(struct call *c, struct str idempotency_key, uint8_t *key, uint8_t *payload)
 {
     const struct h1_head *h = c->req->head;
@@ -335,12 +354,11 @@ void memory_ask_again(struct call *c, struct str idempotency_key, uint8_t *key, 
     digest(key, &b);
     b.n = 0;
     add_query(&b, c);
-    add(&b, h1_get(h, H_CONTENT_TYPE));
+    add(&b, c->form ? STR("form") : h1_get(h, H_CONTENT_TYPE));
     add_fields(&b, c);
     crypto_generichash_state s;
     crypto_generichash_init(&s, NULL, 0, RECORDING_KEY);
     crypto_generichash_update(&s, (const unsigned char *)b.p, b.n);
-    clear = clear.n ? clear : c->req->body;
-    crypto_generichash_update(&s, (const unsigned char *)clear.p, clear.n);
+    add_body(&s, c, clear.n ? clear : c->req->body);
     crypto_generichash_final(&s, payload, RECORDING_KEY);
 }

@@ -69,6 +69,7 @@ static void send_head(struct call *c, const struct recording_head *h)
     m->ids = m->ids && events;
     m->skip = m->ids ? m->skip : 0;
     c->status = 200;
+    m->origin = arena_dup(&c->req->arena, h->origin);
     if (!m->found_ended) {
         c->answered_us = loop_now_us(c->w->loop);
     }

@@ -73,6 +73,8 @@ static void tell_target(const struct call *c, struct record *r)
     if (c->target) {
         r->dialect_out = (uint8_t)c->target->provider->family;
         TEXT(r, upstream_model, call_upstream_model(c));
+    } else if (c->remembered) {
+        TEXT(r, upstream_model, c->memory->origin);
     }
 }
 

@@ -216,6 +216,15 @@ static void refused_beside_another(struct call *c, const struct h1_head *h)
     (void)again(c, &f);
 }
 
+/* An answer that is no stream of events has its content from its head on. */
+static void whole_begins(struct call *c, const struct h1_head *h)
+{
+    c->relay.content_ms = loop_now_ms(c->w->loop);
+    if (c->target->hedge && h->status < 300) {
+        hedging_content(c);
+    }
+}
+
 void relay_head(struct call *c, const struct h1_head *h)
 {
     struct str type = h1_get(h, H_CONTENT_TYPE);
@@ -248,7 +257,7 @@ void relay_head(struct call *c, const struct h1_head *h)
         if (c->tr->reading == READ_EVENTS) {
             loop_timer_within(c->w->loop, &c->timer, HELD_MS);
         } else {
-            c->relay.content_ms = loop_now_ms(c->w->loop);
+            whole_begins(c, h);
         }
         return;
     }
@@ -270,7 +279,7 @@ void relay_head(struct call *c, const struct h1_head *h)
     hedging_settle(c);
     c->status = h->status;
     if (c->relay.mode != RELAY_EVENTS) {
-        c->relay.content_ms = loop_now_ms(c->w->loop);
+        whole_begins(c, h);
         meter_begin(c, h, c->relay.mode == RELAY_PLAIN);
     }
     http_head(c->req, h->status,

@@ -3,8 +3,7 @@
 #include "dialect/bound.h"
 #include "dialect/ir.h"
 #include "base/must.h"
-#include "gateway/call.h"
-
+#include "gateway/memory.h"
 #include "http/multipart.h"
 #include "json/scan.h"
 
@@ -260,15 +259,54 @@ void shape_piece(struct call *c, struct str piece, bool end)
     }
 }
 
+struct str shape_delimiter(const struct call *c)
+{
+    return c->form ? multipart_delimiter(&c->form->reader) : (struct str){0};
+}
+
+static enum next begin_form(struct call *c)
+{
+    struct form *f = c->form = arena_zalloc(&c->req->input, sizeof *f);
+    f->seen = (struct buf){.arena = &c->req->input};
+    if (multipart_start(&f->reader, h1_get(c->req->head, H_CONTENT_TYPE), STR("model")) < 0) {
+        f->reader.error = "its Content-Type has no good boundary";
+        return bad_form(c);
+    }
+    return NEXT;
+}
+
+static void take_model(struct call *c)
+{
+    const struct multipart *m = &c->form->reader;
+    if (m->found) {
+        c->member = str_make(c->req->body.p + m->value_at, m->value_n);
+        c->asked = arena_dup(&c->req->arena, c->member);
+    }
+}
+
+/* One under an Idempotency-Key: whether it is the same as another is known only when all of it is there. */
+static enum next read_whole_form(struct call *c)
+{
+    if (!c->collecting && !collect(c)) {
+        relay_watch(c);
+        return WAIT;
+    }
+    if (begin_form(c) == DONE) {
+        return DONE;
+    }
+    if (multipart_feed(&c->form->reader, c->req->body) < 0) {
+        return bad_form(c);
+    }
+    take_model(c);
+    return NEXT;
+}
+
 static enum next read_form(struct call *c)
 {
     struct form *f = c->form;
     if (!f) {
-        f = c->form = arena_zalloc(&c->req->input, sizeof *f);
-        f->seen = (struct buf){.arena = &c->req->input};
-        if (multipart_start(&f->reader, h1_get(c->req->head, H_CONTENT_TYPE), STR("model")) < 0) {
-            f->reader.error = "its Content-Type has no good boundary";
-            return bad_form(c);
+        if (begin_form(c) == DONE) {
+            return DONE;
         }
         const char *old_base = c->req->head->base;
         http_stream(c->req);
@@ -285,10 +323,7 @@ static enum next read_form(struct call *c)
     c->req->body = buf_str(&f->seen); /* what is sent first; the rest follows as it comes */
     c->body_streams = !f->ended;
     f->passing = true;
-    if (f->reader.found) {
-        c->member = str_make(f->seen.p + f->reader.value_at, f->reader.value_n);
-        c->asked = arena_dup(&c->req->arena, c->member);
-    }
+    take_model(c);
     return NEXT;
 }
 
@@ -313,7 +348,7 @@ enum next stage_shape(struct call *c)
     if (c->form ||
         (ep->model_in == MODEL_IN_FORM &&
          str_istarts(h1_get(c->req->head, H_CONTENT_TYPE), STR("multipart/form-data")))) {
-        return read_form(c);
+        return memory_is_keyed(c) ? read_whole_form(c) : read_form(c);
     }
     if (!c->collecting && !collect(c)) {
         relay_watch(c);

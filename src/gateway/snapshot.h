@@ -156,7 +156,8 @@ struct snap_target {
     uint32_t quirks;    /* of the provider and of this model: enum quirk, dialect/format.h */
     int64_t max_output; /* the model's, 0: unknown; both only where `model` is known */
     uint32_t first_token_ms, between_tokens_ms; /* of streams; 0: none */
-    struct hedge *hedge; /* how fast it answers; NULL: the model is not hedged */
+    struct hedge *hedge;       /* how fast its streams begin; NULL: the model is not hedged */
+    struct hedge *hedge_whole; /* ... and its whole answers */
     const struct price
         *price; /* the newest; NULL: not known, or the name is the client's (call_price) */
 };

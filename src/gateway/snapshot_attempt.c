@@ -21,6 +21,8 @@ void compile_attempt(struct arena *scratch, const struct config *cfg, const stru
         /* No model's name holds a blank. */
         t->hedge = hedge_of(arena_printf(scratch, "hedge %.*s %.*s %.*s", STR_ARG(m->id),
                                          STR_ARG(t->provider->id), STR_ARG(t->model)));
+        t->hedge_whole = hedge_of(arena_printf(scratch, "whole %.*s %.*s %.*s", STR_ARG(m->id),
+                                               STR_ARG(t->provider->id), STR_ARG(t->model)));
     }
 }
 

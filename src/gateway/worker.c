@@ -243,6 +243,7 @@ void *worker_main(void *arg)
         free(w->seen_bodies[i].text);
     }
     free(w->seen_bodies);
+    free(w->keeper);
     http_server_free(w->sim);
     w->hold->current = false;
     hold_free(w->hold);

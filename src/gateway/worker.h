@@ -98,10 +98,11 @@ struct worker {
     struct loop_task drain_task;
     struct timer drain_timer;
     uint64_t drain_deadline_ms;
-    uint32_t visits;             /* that the store or the control thread has, and will hand back */
-    size_t kept_bytes;           /* of responses that the store has yet to keep */
-    uint64_t kept_slow_until_ms; /* the store takes long: no answer waits for it */
-    bool stopped;                /* the deadline has passed: calls were told to end */
+    uint32_t visits;              /* that the store or the control thread has, and will hand back */
+    size_t kept_bytes;            /* of responses that the store has yet to keep */
+    uint64_t kept_slow_until_ms;  /* the store takes long: no answer waits for it */
+    struct memory_keeper *keeper; /* memory_note.c; NULL: not yet */
+    bool stopped;                 /* the deadline has passed: calls were told to end */
 };
 
 struct call;

@@ -220,3 +220,8 @@ int multipart_feed(struct multipart *m, struct str piece)
     }
     return 0;
 }
+
+struct str multipart_delimiter(const struct multipart *m)
+{
+    return str_make(m->_delimiter, m->_delimiter_n);
+}

@@ -31,6 +31,9 @@ struct multipart {
 __attribute__((warn_unused_result)) int multipart_start(struct multipart *m,
                                                         struct str content_type, struct str field);
 
+/* What stands before each part but the first: CR LF "--" and the boundary. */
+struct str multipart_delimiter(const struct multipart *m);
+
 /* Takes the next piece. -EBADMSG once m->error is set. */
 __attribute__((warn_unused_result)) int multipart_feed(struct multipart *m, struct str piece);
 

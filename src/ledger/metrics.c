@@ -135,6 +135,7 @@ void metrics_merge(struct metrics *into, const struct metrics *from)
             into->masked[k][a] += from->masked[k][a];
         }
     }
+    into->notes_lost += from->notes_lost;
     for (unsigned k = 0; k < MEMORY_EVENTS; k++) {
         into->memory[k] += from->memory[k];
     }
@@ -367,6 +368,9 @@ static void print_memory(struct buf *b, const struct metrics *m)
         buf_printf(b, "accord_memory_calls_total{result=\"%s\"} %llu\n", how[k],
                    (unsigned long long)m->memory[k]);
     }
+    single(b, "idempotency_notes_lost_total", "counter",
+           "Calls under an Idempotency-Key whose begin or end could not be written down.",
+           m->notes_lost);
 }
 
 void metrics_print(struct buf *b, const struct metrics *m)

@@ -63,6 +63,7 @@ struct metrics {
     uint64_t masked[MASK_KINDS][MASK_ACTIONS];
     uint64_t masking_failures[2]; /* refused; passed */
     uint64_t memory[MEMORY_EVENTS];
+    uint64_t notes_lost; /* of calls under a key: not written, in their begin or end */
     uint64_t responses_kept, responses_lost[RESPONSE_LOST];
 };
 

@@ -79,7 +79,7 @@ const struct kind kind_health = {
 static const struct field hedge_fields[] = {
     {.name = "after_percentile",
      .help = "A second attempt begins when there is no content after the time in which so many "
-             "percent of the target's streams had some.",
+             "percent of the target's streams had some, or of its whole answers had begun.",
      .type = FIELD_INT,
      .min = 50,
      .max = 99,
@@ -93,7 +93,8 @@ static const struct field hedge_fields[] = {
      .fallback = "5",
      .at = AT(config_hedge, budget_percent)},
     {.name = "min_samples",
-     .help = "Of so many streams of a target the time must be known before one of it is hedged.",
+     .help = "Of so many streams of a target, or whole answers, the time must be known before one "
+             "of them is hedged.",
      .type = FIELD_INT,
      .min = 10,
      .max = 1000,

@@ -319,9 +319,11 @@ struct config_responses {
 
 /* Answers in memory: those of caches, and those under an Idempotency-Key. */
 struct config_memory {
-    int64_t max_bytes;         /* of all together */
-    int64_t answer_max_bytes;  /* of one */
-    int64_t idempotency_ttl_s; /* 0: Idempotency-Key means nothing */
+    int64_t max_bytes;                /* of all together */
+    int64_t answer_max_bytes;         /* of one */
+    int64_t idempotency_ttl_s;        /* 0: Idempotency-Key means nothing */
+    int64_t idempotency_stored_bytes; /* of an answer that is written into the store as well */
+    bool idempotency_fail_closed;     /* without the store no call is made under a key */
 };
 
 struct config {

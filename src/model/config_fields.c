@@ -254,13 +254,27 @@ static const struct field memory_fields[] = {
      .max = 2592000,
      .fallback = "86400",
      .at = AT(config_memory, idempotency_ttl_s)},
+    {.name = "idempotency_stored_bytes",
+     .help = "An answer under an Idempotency-Key that is not longer is also kept in the database, "
+             "sealed, and given again after a restart; 0 means that none is.",
+     .type = FIELD_INT,
+     .min = 0,
+     .max = INT64_C(1) << 24,
+     .fallback = "262144",
+     .at = AT(config_memory, idempotency_stored_bytes)},
+    {.name = "idempotency_fail_closed",
+     .help = "Whether a call under an Idempotency-Key is refused while the database cannot be "
+             "told of it. Else it is made, and says `idempotency-status: volatile`.",
+     .type = FIELD_BOOL,
+     .fallback = "false",
+     .at = AT(config_memory, idempotency_fail_closed)},
 };
 
 static const struct kind kind_memory = {
     .name = "setting of memory",
     .help =
         "Answers that are kept in memory to be given again: those of caches, and those of calls "
-        "under an Idempotency-Key. A restart forgets them.",
+        "under an Idempotency-Key.",
     .size = sizeof(struct config_memory),
     KIND_FIELDS(memory_fields),
 };

@@ -260,7 +260,7 @@ static const struct field model_fields[] = {
      .kind = &kind_model_timeouts,
      .at = AT(config_model, timeouts)},
     {.name = "hedge",
-     .help = "Streams whose first content is late are asked of a second target, too; without it "
+     .help = "Calls whose answer is late to begin are asked of a second target, too; without it "
              "none are.",
      .type = FIELD_OBJECT,
      .kind = &kind_hedge,

@@ -14,6 +14,7 @@ enum {
     EVERY_MS = 60000,
     PIECE = 500,
     KEPT_PIECE = 20, /* of responses, each of which may be large */
+    NOTES_PIECE = 200,
 };
 
 static int kept_revisions(struct db *db, struct arena *a, int64_t *ret)
@@ -54,18 +55,19 @@ static int tidy(struct store_job *j, struct db *db)
 {
     struct housekeeping *h = (struct housekeeping *)j;
     struct arena a = {0};
-    int64_t now_us = (int64_t)clock_wall_us(), n_kept = 0;
+    int64_t now_us = (int64_t)clock_wall_us(), n_kept = 0, n_notes = 0;
     h->_more = false;
     int r = kept_revisions(db, &a, &h->_next_keep);
     r = r < 0 ? r : idempotent_expire(db, now_us);
     r = r < 0 ? r : session_expire(db, now_us);
     r = r < 0 ? r : lease_expire(db);
     r = r < 0 ? r : kept_response_expire(db, now_us, KEPT_PIECE, &n_kept);
+    r = r < 0 ? r : call_note_expire(db, now_us, NOTES_PIECE, &n_notes);
     h->_next_seq = h->_next_keep == h->_keep ? h->_seq : 0; /* another number: all over again */
     if (r == 0 && h->_next_keep > 0) {
         r = prune(h, db, &a);
     }
-    h->_more = h->_more || (r == 0 && n_kept == KEPT_PIECE);
+    h->_more = h->_more || (r == 0 && (n_kept == KEPT_PIECE || n_notes == NOTES_PIECE));
     arena_reset(&a);
     return r;
 }

@@ -6,14 +6,14 @@
 
 #include "base/arena.h"
 #include "base/must.h"
+#include "policy/tenants.h"
 
 enum {
     SLOTS = 4096, /* of the table, chained */
-    TENANT_SLOTS = 256,
-    TENANT_NAME = 64, /* ids of ours have no more */
     BLOCK_MIN = 1024,
     BLOCK_MAX = 64 * 1024,
     STALE_SWEEP = 4, /* expired ones that are dropped where one is put */
+    EVICT_MAX = 64,  /* that are driven out to make room for one piece */
 };
 
 /* A piece of the body. It never moves, and what was written stays. */
@@ -21,16 +21,6 @@ struct recording_block {
     struct recording_block *next;
     size_t n, cap; /* `n` under the recording's lock */
     char bytes[];
-};
-
-struct tenant {
-    struct tenant *next, *next_of_all;
-    struct recording *newest, *oldest; /* ended ones that are found, by use */
-    size_t bytes;                      /* of those */
-    uint32_t refs;                     /* recordings that name it */
-    uint32_t slot;
-    uint8_t name_n;
-    char name[TENANT_NAME];
 };
 
 struct recording {
@@ -41,8 +31,8 @@ struct recording {
     /* Under its own lock: */
     pthread_mutex_t lock;
     bool begun, given_up;
-    char *fields; /* the type, then the lines */
-    size_t type_n, lines_n;
+    char *fields; /* the type, the lines, the origin */
+    size_t type_n, lines_n, origin_n;
     struct recording_block *first, *last;
     size_t length;
     struct recording_watcher *watchers;
@@ -58,8 +48,7 @@ struct recording {
 static struct {
     pthread_mutex_t lock;
     struct recording *slot[SLOTS];
-    struct tenant *tenant[TENANT_SLOTS], *tenants;
-    size_t n_tenants;
+    struct tenants tenants; /* their recordings are the ended ones that are found, by use */
     uint64_t recordings;
     _Atomic size_t bytes, max, one_max;
     _Atomic uint64_t evicted, too_large;
@@ -77,70 +66,49 @@ static void unlock_table(void)
 
 /* ---- tenants; under the table's lock ---- */
 
-static struct tenant *take_tenant(struct str name)
+static void take_out(struct recording *r)
 {
-    uint32_t h = 2166136261U;
-    name = str_first(name, TENANT_NAME);
-    for (size_t i = 0; i < name.n; i++) {
-        h = (h ^ (unsigned char)name.p[i]) * 16777619U;
+    struct tenant *t = r->tenant;
+    if (r->newer) {
+        r->newer->older = r->older;
+    } else {
+        t->newest = r->older;
     }
-    struct tenant *t = table.tenant[h % TENANT_SLOTS];
-    while (t && !str_eq(str_make(t->name, t->name_n), name)) {
-        t = t->next;
+    if (r->older) {
+        r->older->newer = r->newer;
+    } else {
+        t->oldest = r->newer;
     }
-    if (!t) {
-        t = mem_zalloc(sizeof *t);
-        memcpy(t->name, name.p, name.n);
-        t->name_n = (uint8_t)name.n;
-        t->slot = h % TENANT_SLOTS;
-        t->next = table.tenant[t->slot];
-        table.tenant[t->slot] = t;
-        t->next_of_all = table.tenants;
-        table.tenants = t;
-        table.n_tenants++;
-    }
-    t->refs++;
-    return t;
+    r->newer = r->older = NULL;
 }
 
-static void give_tenant(struct tenant *t)
+static void put_newest(struct recording *r)
 {
-    if (--t->refs) {
-        return;
+    struct tenant *t = r->tenant;
+    struct recording *before = t->newest;
+    r->older = before;
+    if (before) {
+        before->newer = r;
+    } else {
+        t->oldest = r;
     }
-    struct tenant **at = &table.tenant[t->slot];
-    while (*at != t) {
-        at = &(*at)->next;
-    }
-    *at = t->next;
-    for (at = &table.tenants; *at != t; at = &(*at)->next_of_all) {
-    }
-    *at = t->next_of_all;
-    table.n_tenants--;
-    free(t);
+    t->newest = r;
 }
 
 static void unlist(struct recording *r)
 {
-    struct tenant *t = r->tenant;
-    if (!r->listed) {
-        return;
+    if (r->listed) {
+        take_out(r);
+        r->listed = false;
+        tenants_weigh(&table.tenants, r->tenant, r->tenant->bytes - r->bytes);
     }
-    *(r->newer ? &r->newer->older : &t->newest) = r->older;
-    *(r->older ? &r->older->newer : &t->oldest) = r->newer;
-    r->newer = r->older = NULL;
-    r->listed = false;
-    t->bytes -= r->bytes;
 }
 
 static void list(struct recording *r)
 {
-    struct tenant *t = r->tenant;
-    r->older = t->newest;
-    *(t->newest ? &t->newest->newer : &t->oldest) = r;
-    t->newest = r;
+    put_newest(r);
     r->listed = true;
-    t->bytes += r->bytes;
+    tenants_weigh(&table.tenants, r->tenant, r->tenant->bytes + r->bytes);
 }
 
 /* ---- the table; under its lock ---- */
@@ -208,20 +176,17 @@ static void give_dropped(struct dropped *d)
     }
 }
 
-/* The one who has the most; he who brings `more` himself when his share is used up. */
+/* The one who has the most; he who brings `more` himself when his share is used up. Whoever has ended recordings has
+ * bytes, so there is nothing to be had when the heap's first has none. */
 static struct tenant *heaviest(struct tenant *own, size_t more)
 {
-    struct tenant *most = own; /* which is one of them */
-    if (own->oldest && own->bytes + more > table.max / table.n_tenants) {
-        return own;
-    }
-    for (struct tenant *t = table.tenants; t; t = t->next_of_all) {
-        most = t->oldest && (!most->oldest || t->bytes > most->bytes) ? t : most;
-    }
-    return most;
+    struct tenant *most = tenants_heaviest(&table.tenants); /* `own` is one of them */
+    bool used_up = own->bytes + more > table.max / table.tenants.n;
+    return own->oldest && (used_up || own->bytes == most->bytes) ? own : most;
 }
 
-/* Makes room for `more` bytes of this tenant. False: there is none. Memory that readers still have goes when they let
+/* Makes room for `more` bytes of this tenant. False: there is none, or the bound has been lowered so far that it takes
+ * more than this one piece to get there. Memory that readers still have goes when they let
  * go of it: it counts as free here, else one slow reader would empty the table. */
 static bool make_room(struct tenant *own, size_t more)
 {
@@ -231,7 +196,7 @@ static bool make_room(struct tenant *own, size_t more)
         return true;
     }
     lock_table();
-    while (table.bytes + more > table.max + freed) {
+    for (int i = 0; i < EVICT_MAX && table.bytes + more > table.max + freed; i++) {
         struct tenant *t = heaviest(own, more);
         struct recording *r = t->oldest;
         if (!r) {
@@ -261,7 +226,8 @@ struct recording_stats recordings_stats(void)
     struct recording_stats s = {.bytes = table.bytes,
                                 .recordings = table.recordings,
                                 .evicted = table.evicted,
-                                .too_large = table.too_large};
+                                .too_large = table.too_large,
+                                .steps = table.tenants.steps};
     unlock_table();
     return s;
 }
@@ -283,7 +249,7 @@ static struct recording *create(const struct recording_ask *ask)
         r->has_payload = true;
     }
     pthread_mutex_init(&r->lock, NULL);
-    r->tenant = take_tenant(ask->tenant);
+    r->tenant = tenants_take(&table.tenants, ask->tenant);
     count(r, sizeof *r);
     return r;
 }
@@ -320,8 +286,8 @@ struct recording *recording_find(const struct recording_ask *ask, bool *ret_new,
     } else if (r) {
         recording_ref(r);
         if (r->listed && r->newer) {
-            unlist(r);
-            list(r);
+            take_out(r);
+            put_newest(r);
         }
     } else if (ask->begin && !look_up(ask->key)) {
         r = create(ask);
@@ -351,7 +317,7 @@ void recording_unref(struct recording *r)
     }
     table.bytes -= r->bytes;
     lock_table();
-    give_tenant(r->tenant);
+    tenants_give(&table.tenants, r->tenant);
     unlock_table();
     pthread_mutex_destroy(&r->lock);
     free(r->fields);
@@ -373,18 +339,25 @@ static void wake_all(struct recording *r)
     }
 }
 
-void recording_begin(struct recording *r, struct str type, struct str lines)
+static char *put_text(char *at, struct str s)
 {
-    char *fields = mem_realloc(NULL, type.n + lines.n + 1);
-    memcpy(fields, type.p, type.n);
-    if (lines.n) {
-        memcpy(fields + type.n, lines.p, lines.n);
+    if (s.n) {
+        memcpy(at, s.p, s.n);
     }
-    count(r, type.n + lines.n + 1);
+    return at + s.n;
+}
+
+void recording_begin(struct recording *r, struct str type, struct str lines, struct str origin)
+{
+    size_t n = type.n + lines.n + origin.n + 1;
+    char *fields = mem_realloc(NULL, n);
+    put_text(put_text(put_text(fields, type), lines), origin);
+    count(r, n);
     pthread_mutex_lock(&r->lock);
     r->fields = fields;
     r->type_n = type.n;
     r->lines_n = lines.n;
+    r->origin_n = origin.n;
     r->begun = true;
     wake_all(r);
     pthread_mutex_unlock(&r->lock);
@@ -464,8 +437,9 @@ bool recording_add(struct recording *r, const struct iovec *v, int n)
 
 static void sweep(struct tenant *t, uint64_t now_s, struct dropped *d)
 {
-    for (int i = 0; i < STALE_SWEEP && t->oldest && t->oldest->until_s <= now_s; i++) {
-        drop_later(d, t->oldest);
+    struct recording *r;
+    for (int i = 0; i < STALE_SWEEP && (r = t->oldest) && r->until_s <= now_s; i++) {
+        drop_later(d, r);
     }
 }
 
@@ -530,12 +504,12 @@ static void unlock_running(struct recording *r, bool locked)
 struct recording_head recording_head(struct recording *r)
 {
     bool locked = lock_running(r);
-    struct recording_head h = {.begun = r->begun,
-                               .state = r->state,
-                               .length = r->length,
-                               .type = str_make(r->fields, r->type_n),
-                               .lines =
-                                   str_make(r->fields ? r->fields + r->type_n : NULL, r->lines_n)};
+    struct recording_head h = {.begun = r->begun, .state = r->state, .length = r->length};
+    if (r->begun) {
+        h.type = str_make(r->fields, r->type_n);
+        h.lines = str_make(r->fields + r->type_n, r->lines_n);
+        h.origin = str_make(r->fields + r->type_n + r->lines_n, r->origin_n);
+    }
     unlock_running(r, locked);
     return h;
 }

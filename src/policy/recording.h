@@ -44,6 +44,7 @@ struct recording_place {
 
 struct recording_head {
     struct str type, lines; /* the Content-Type; further field lines that go with the answer */
+    struct str origin;      /* whose answer it was: "provider/model" */
     bool begun;
     enum recording_state state;
     size_t length; /* of the body until now */
@@ -61,6 +62,7 @@ struct recording_ask {
 
 struct recording_stats {
     uint64_t bytes, recordings, evicted, too_large;
+    uint64_t steps; /* that it took to know which tenant has the most */
 };
 
 /* Of all recordings together, and of one. Before and after, whenever the configuration says so. */
@@ -76,7 +78,7 @@ struct recording *recording_ref(struct recording *r);
 void recording_unref(struct recording *r); /* NULL is allowed */
 
 /* The writer's. The answer begins, goes on and is over. Those who wait hear of it. */
-void recording_begin(struct recording *r, struct str type, struct str lines);
+void recording_begin(struct recording *r, struct str type, struct str lines, struct str origin);
 /* False: it is longer than one may be, or there is no room. It is then as good as ended (CUT or FAILED). */
 bool recording_add(struct recording *r, const struct iovec *v, int n);
 /* `keep_s`: for how long it is found from now on; 0: it is not any more. */

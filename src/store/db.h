@@ -52,6 +52,10 @@ struct db_stmt {
     const char *postgres; /* where it must differ, such as FOR UPDATE; NULL: the same */
 };
 
+/* The database's own clock, in microseconds: those of the processes differ. */
+#define DB_NOW_SQLITE   "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000)"
+#define DB_NOW_POSTGRES "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
 struct db_rows {
     size_t n;
     unsigned columns;

@@ -302,7 +302,7 @@ static int commit(struct db *db)
 {
     static const struct db_stmt end = {"COMMIT", NULL}, tell = {"NOTIFY accord_change", NULL};
     struct postgres *p = of(db);
-    int r = p->write ? plain(db, &tell) : 0;
+    int r = p->write && !db->aside ? plain(db, &tell) : 0;
     /* What waits is asked first: an error there is no doubt about the commit. */
     r = r < 0 ? r : flush_pipeline(p, NULL);
     r = r < 0 ? r : plain(db, &end);

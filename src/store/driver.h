@@ -25,6 +25,7 @@ struct db_driver {
 struct db {
     const struct db_driver *driver;
     char error[256];
+    bool aside; /* what is written is of no interest to those who watch: they are not told */
 };
 
 /* Opens PATH; it is made (mode 0600) when `create`. */

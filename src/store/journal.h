@@ -133,4 +133,37 @@ __attribute__((warn_unused_result)) int kept_response_delete(struct db *db, stru
 __attribute__((warn_unused_result)) int kept_response_expire(struct db *db, int64_t now_us,
                                                              int64_t limit, int64_t *ret_n);
 
+/* ---- model calls under an Idempotency-Key: begun before a provider hears of them, and ended ---- */
+
+enum call_note_state { CALL_NOTE_BEGUN, CALL_NOTE_WHOLE, CALL_NOTE_CUT };
+
+/* No call runs so long; then the note of one that never ended may go. */
+#define CALL_NOTE_RUNS_US (24 * 3600 * INT64_C(1000000))
+
+struct call_note {
+    struct str name, payload; /* digests, 32 bytes each */
+    struct str owner;         /* the caller's key */
+    struct str call;          /* the call's id */
+    struct str holder; /* the process that it runs in: the name of its lease, if it has one */
+    enum call_note_state state;
+    int64_t begun_us, expires_us;
+    struct str type, lines, origin; /* of the answer (recording.h) */
+    bool kept;                      /* `body` is the answer, sealed */
+    struct str body;
+    bool lives; /* of one that was found: its process has a lease with its name */
+};
+
+/* 0: it stands there once this is committed. -EEXIST: `ret` stands there, and has not expired. Of several at once the
+ * others wait for the first one's commit. */
+__attribute__((warn_unused_result)) int
+call_note_begin(struct db *db, struct arena *a, const struct call_note *n, struct call_note *ret);
+/* How it ended: by name and call, state, expiry and answer are set. Nothing where it does not stand (any more). */
+__attribute__((warn_unused_result)) int call_note_end(struct db *db, const struct call_note *n);
+/* The key is free again. */
+__attribute__((warn_unused_result)) int call_note_drop(struct db *db, struct str name,
+                                                       struct str call);
+/* At most `limit` of them; `*ret_n` is how many it were. */
+__attribute__((warn_unused_result)) int call_note_expire(struct db *db, int64_t now_us,
+                                                         int64_t limit, int64_t *ret_n);
+
 #endif

@@ -2,11 +2,7 @@
 
 #include "store/journal.h"
 
-/* The database's own clock: those of the processes differ. Epochs begin with it as well, so that those of a row
- * that was deleted do not come again. */
-#define NOW_SQLITE   "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000)"
-#define NOW_POSTGRES "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
-
+/* Epochs begin with the clock as well, so that those of a row that was deleted do not come again. */
 #define TAKE(now)                                                                                  \
     "INSERT INTO lease (name, holder, epoch, expires_us) VALUES ($1, $2, " now ", " now " + $3) "  \
     "ON CONFLICT (name) DO UPDATE SET holder = $2, epoch = lease.epoch + 1, "                      \
@@ -20,7 +16,7 @@
 int lease_take(struct db *db, struct arena *a, struct str name, struct str holder, int64_t for_us,
                int64_t *ret_epoch)
 {
-    static const struct db_stmt stmt = {TAKE(NOW_SQLITE), TAKE(NOW_POSTGRES)};
+    static const struct db_stmt stmt = {TAKE(DB_NOW_SQLITE), TAKE(DB_NOW_POSTGRES)};
     const struct db_value args[] = {db_text(name), db_text(holder), db_int(for_us)};
     struct db_rows rows;
     int r = db_query(db, a, &stmt, args, 3, &rows);
@@ -36,7 +32,7 @@ int lease_take(struct db *db, struct arena *a, struct str name, struct str holde
 
 int lease_keep(struct db *db, struct str name, struct str holder, int64_t epoch, int64_t for_us)
 {
-    static const struct db_stmt stmt = {KEEP(NOW_SQLITE), KEEP(NOW_POSTGRES)};
+    static const struct db_stmt stmt = {KEEP(DB_NOW_SQLITE), KEEP(DB_NOW_POSTGRES)};
     const struct db_value args[] = {db_text(name), db_text(holder), db_int(epoch), db_int(for_us)};
     int64_t n;
     int r = db_run(db, &stmt, args, 4, &n);
@@ -53,6 +49,6 @@ int lease_give(struct db *db, struct str name, struct str holder, int64_t epoch)
 
 int lease_expire(struct db *db)
 {
-    static const struct db_stmt stmt = {EXPIRE(NOW_SQLITE), EXPIRE(NOW_POSTGRES)};
+    static const struct db_stmt stmt = {EXPIRE(DB_NOW_SQLITE), EXPIRE(DB_NOW_POSTGRES)};
     return db_run(db, &stmt, NULL, 0, NULL);
 }

@@ -174,6 +174,7 @@ static int run_group(struct store *s, struct db *db, struct store_job *first, bo
 static void run_alone(struct store *s, struct db *db, struct store_job *j, bool write)
 {
     int r = 0;
+    db->aside = j->aside;
     for (int tries = 0; tries <= RERUNS_MAX; tries++) {
         r = db->driver->begin(db, write);
         if (r == 0) {
@@ -219,6 +220,14 @@ static void checkpoint_is_due(struct store *s)
     }
 }
 
+static bool adds_to_feed(const struct store_job *first)
+{
+    while (first && first->aside) {
+        first = first->_next;
+    }
+    return first != NULL;
+}
+
 static void serve_group(struct store *s, struct db *db, struct store_job *first, bool write)
 {
     int r = run_group(s, db, first, write);
@@ -239,7 +248,9 @@ static void serve_group(struct store *s, struct db *db, struct store_job *first,
     }
     /* Watchers are told before the answers go out: who has the answer finds the feed up to date. */
     if (write && r == 0) {
-        tell_watchers(s);
+        if (adds_to_feed(first)) {
+            tell_watchers(s);
+        }
         checkpoint_is_due(s);
     }
     finish_all(first, r);
@@ -261,7 +272,9 @@ static void *serve_alone(void *arg)
         }
         if (write && j->result >= 0) {
             s->n_commits++;
-            tell_watchers(s);
+            if (!j->aside) {
+                tell_watchers(s);
+            }
         }
         finish(j);
     }

@@ -26,6 +26,7 @@ struct store_job {
     /* On a store thread. 0: commit. Negative: nothing of this job is kept. */
     int (*run)(struct store_job *j, struct db *db);
     bool write;
+    bool aside;            /* a write that adds nothing to the change feed: no watcher is told */
     struct loop *loop;     /* where `done` runs; */
     struct loop_task done; /* NULL loop: done.run is called on the store thread itself */
     /* 0; what run() answered; -EBUSY: too many jobs wait; -EIO, -ENOSPC, -EROFS, -ECONNREFUSED:

@@ -266,6 +266,7 @@ def test_a_hit_is_a_request_for_the_limits_and_costs_nothing(start, upstream):
     assert len(upstream.requests) == 1
     lines = accord.wait_access_log(4)
     hits = [line for line in lines if line.get("provider") == "(cache)"]
+    assert {line["upstream_model"] for line in hits} == {"up/upstream-m"}
     assert len(hits) == 2
     for line in hits:
         assert line["status"] == 200 and line["outcome"] == "ok" and line["attempts"] == 0

@@ -321,6 +321,157 @@ def test_another_credential_will_do(start, upstream, second):
     assert [key for _, key in seen[LEARN:]] == ["Bearer sk-one-00000000", "Bearer sk-two-00000000"]
 
 
+# ---- whole answers, and those of /v1/responses ----
+
+RESPONSES = "/v1/responses"
+UNSTORED = {"model": "m", "input": "Hello", "store": False}
+RESPONSE = answers.whole(answers.dump({
+    "id": "resp_1", "object": "response", "status": "completed", "model": "upstream-m", "output": [
+        {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+         "content": [{"type": "output_text", "text": "Hello", "annotations": []}]}],
+    "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}}))
+
+
+class Whole(Pair):
+    """The same pair for calls that want no stream."""
+
+    def __init__(self, start, upstream, second, usual=OK, target=CHAT, body=None, **more):
+        super().__init__(start, upstream, second, **more)
+        self.a.first, self.target, self.body, self.usual = usual, target, body or {"model": "m", **HELLO}, usual
+        if not more.get("dialect"):
+            self.b.first = usual
+        self.a.act = lambda peer: (time.sleep(USUAL_S), peer.send(usual))[1]
+        callers = [threading.Thread(target=self.ask) for _ in range(LEARN)]
+        for one in callers:
+            one.start()
+        for one in callers:
+            one.join()
+        assert len(self.a.calls) == LEARN and not self.b.calls
+        self.a.calls.clear()
+        self.a.act = silent
+
+    def ask(self, headers=(), **more):
+        return self.accord.call("POST", self.target, {**self.body, **more}, headers)
+
+
+def test_a_whole_answer_that_is_late_is_overtaken(start, upstream, second):
+    pair = Whole(start, upstream, second)
+    answer = pair.ask()
+    assert answer.status == 200 and answer.json()["choices"]
+    assert answer.header("accord-provider") == "other" and answer.header("accord-attempts") == "2"
+    pair.a.wait_closed()
+    samples = pair.accord.metrics()
+    assert (samples["accord_hedges_total"], samples["accord_hedges_won_total"]) == (1, 1)
+    pair.b.act = silent
+    pair.a.act = lambda peer: (pair.b.wait_calls(2), peer.send(OK))[1]
+    assert pair.ask().header("accord-provider") == "one-key"
+    pair.b.wait_closed()
+
+
+def test_a_whole_answer_of_another_dialect_may_win(start, upstream, second):
+    pair = Whole(start, upstream, second, dialect="anthropic")
+    pair.b.first = answers.whole(answers.MESSAGE)
+    answer = pair.ask()
+    assert answer.status == 200 and answer.json()["choices"][0]["message"]["content"]
+    assert answer.header("accord-provider") == "other"
+    pair.a.wait_closed()
+
+
+@pytest.mark.parametrize("fails", [lambda peer: peer.send(error(500)), lambda peer: peer.reset()], ids=["500", "reset"])
+@pytest.mark.parametrize("who", ["first", "second"])
+def test_of_two_whole_ones_the_other_stays(start, upstream, second, fails, who):
+    pair = Whole(start, upstream, second)
+    one, other = (pair.a, pair.b) if who == "first" else (pair.b, pair.a)
+    failed = threading.Event()
+
+    def fail(peer):
+        pair.b.wait_calls(1)
+        try:
+            return fails(peer) or "close"
+        finally:
+            failed.set()
+
+    def wait(peer):
+        pair.b.wait_calls(1)
+        assert failed.wait(10)
+        time.sleep(0.3)
+        peer.send(OK)
+
+    one.act, other.act = fail, wait
+    answer = pair.ask()
+    assert answer.status == 200
+    assert answer.header("accord-provider") == ("other" if who == "first" else "one-key")
+
+
+def test_streams_and_whole_answers_do_not_learn_from_each_other(start, upstream, second):
+    pair = Whole(start, upstream, second)
+    pair.a.act = slowly
+    assert ask(pair.accord, "m", stream=True).header("accord-provider") == "one-key"
+    assert not pair.b.calls
+
+
+def test_whole_ones_have_a_budget(start, upstream, second):
+    pair = Whole(start, upstream, second, hedge={**HEDGE, "budget_percent": 10})
+    pair.a.act = lambda peer: (time.sleep(1), peer.send(OK))[1]
+    winners = [pair.ask().header("accord-provider") for _ in range(4)]
+    assert winners.count("other") == 1 and len(pair.b.calls) == 1
+
+
+def test_a_response_that_nobody_keeps_is_overtaken(start, upstream, second):
+    pair = Whole(start, upstream, second, RESPONSE, RESPONSES, UNSTORED)
+    answer = pair.ask()
+    assert answer.status == 200 and answer.json()["output"]
+    assert answer.header("accord-provider") == "other"
+    pair.a.wait_closed()
+
+
+def test_a_response_of_another_dialect_may_win_and_is_not_kept(start, upstream, second):
+    pair = Whole(start, upstream, second, RESPONSE, RESPONSES, UNSTORED, dialect="anthropic")
+    pair.b.first = answers.whole(answers.MESSAGE)
+    answer = pair.ask()
+    assert answer.status == 200 and answer.header("accord-provider") == "other"
+    assert pair.accord.get(f"{RESPONSES}/{answer.json()['id']}").status == 404
+
+
+@pytest.mark.parametrize("more", [
+    {"store": True}, {"store": None}, {"background": True}, {"previous_response_id": "resp_0"},
+    {"tools": [{"type": "mcp", "server_label": "x", "server_url": "https://x.example"}]},
+    {"input": [{"type": "item_reference", "id": "msg_1"}]}, {"conversation": "conv_1"}],
+    ids=lambda more: next(iter(more.items())).__str__())
+def test_a_response_that_leaves_something_is_asked_for_once(start, upstream, second, more):
+    pair = Whole(start, upstream, second, RESPONSE, RESPONSES, UNSTORED)
+    pair.a.act = lambda peer: (time.sleep(1), peer.send(RESPONSE))[1]
+    answer = pair.ask(**more)
+    assert answer.status == 200 and answer.header("accord-provider") == "one-key"
+    assert len(pair.a.calls) == 1 and not pair.b.calls
+
+
+def test_whole_races_at_random_end_honestly(start, upstream, second):
+    import random
+    lot = random.Random(5)
+    acts = [lambda p: p.send(OK), lambda p: (time.sleep(0.3), p.send(OK))[1], lambda p: p.send(error(500)),
+            lambda p: p.reset(), lambda p: p.send(OK[:-9]) or "close"]
+    pair = Whole(start, upstream, second)
+    pair.a.act = pair.b.act = lambda peer: lot.choice(acts)(peer)
+    bad = []
+
+    def caller():
+        for _ in range(15):
+            try:
+                answer = pair.ask()
+            except Exception:  # pylint: disable=broad-except  # cut off, as the upstream's was
+                continue
+            if answer.status < 500 and not (answer.status == 200 and answer.json()["choices"]):
+                bad.append((answer.status, answer.body))
+
+    callers = [threading.Thread(target=caller) for _ in range(8)]
+    for one in callers:
+        one.start()
+    for one in callers:
+        one.join()
+    assert not bad
+
+
 # ---- when none is made ----
 
 def slowly(peer):
@@ -347,7 +498,7 @@ def test_nor_beyond_the_budget(start, upstream, second):
     assert winners.count("other") == 2 and len(pair.b.calls) == 2
 
 
-@pytest.mark.parametrize("how", ["whole", "idempotency key", "one attempt", "masked", "sdk retries"])
+@pytest.mark.parametrize("how", ["idempotency key", "one attempt", "masked", "sdk retries", "stored", "its own tools"])
 def test_nor_where_it_is_not_harmless(start, upstream, second, how):
     org = {"id": "p", "applies_to": {"org": True}}
     policies = ([{**org, "retry": {"attempts": 1}}] if how == "one attempt" else
@@ -355,12 +506,10 @@ def test_nor_where_it_is_not_harmless(start, upstream, second, how):
     pair = Pair(start, upstream, second, policies=policies).learn()
     headers = ([("Idempotency-Key", "k-1")] if how == "idempotency key" else
                [("x-stainless-retry-count", "2")] if how == "sdk retries" else [])
-    if how == "whole":
-        pair.a.act = lambda peer: (time.sleep(1), peer.send(OK))[1]
-        assert ask(pair.accord, "m").status == 200
-    else:
-        pair.a.act = slowly
-        assert pair.ask(headers=headers).status == 200
+    more = ({"store": True} if how == "stored" else
+            {"tools": [{"type": "web_search"}]} if how == "its own tools" else {})
+    pair.a.act = slowly
+    assert pair.ask(headers=headers, **more).status == 200
     assert not pair.b.calls
 
 

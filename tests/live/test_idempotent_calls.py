@@ -13,7 +13,7 @@ from accord import KEY, config_for
 from answers import CHAT_EVENTS, DONE
 from hostile import Gone
 from test_coalescing import BODY, CHAT, OTHER, STREAM, Slow, call, close, under_way
-from wire import wait_for
+from wire import request, wait_for
 
 ANTHROPIC = {"model": "claude-m", "max_tokens": 50, "stream": True, "messages": BODY["messages"]}
 
@@ -51,6 +51,7 @@ def test_I3_a_repeat_has_the_same_status_and_bytes_and_says_so(accord, upstream)
     lines = accord.wait_access_log(2)
     replay = next(line for line in lines if line["provider"] == "(replay)")
     assert replay["attempts"] == 0 and replay.get("cost_nusd", 0) == 0
+    assert replay["upstream_model"] == "up/upstream-m"
     assert accord.metrics()['accord_memory_calls_total{result="idempotent_replay"}'] == 1
 
 
@@ -353,3 +354,71 @@ def test_a_stream_that_was_compressed_unasked_is_replayed_as_it_was(accord, upst
         answer = ask(accord, STREAM, headers=[("last-event-id", "1")])
         assert answer.header("content-encoding") == "gzip" and answer.body == text
     assert len(upstream.requests) == 1
+
+
+# ---- forms, conversations, and where a key means nothing ----
+
+def form(boundary, audio=b"RIFF" + b"\0" * 300000, model=b"m"):
+    parts = [b'Content-Disposition: form-data; name="model"\r\n\r\n' + model,
+             b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\n'
+             b"Content-Type: audio/wav\r\n\r\n" + audio]
+    body = b"".join(b"--" + boundary + b"\r\n" + part + b"\r\n" for part in parts)
+    return body + b"--" + boundary + b"--\r\n"
+
+
+def send_form(accord, boundary, name="k1", **more):
+    with accord.connect() as connection:
+        fields = [("x-api-key", KEY), ("Content-Type", f"multipart/form-data; boundary={boundary}")]
+        fields += [("Idempotency-Key", name)] if name else []
+        connection.send(request("POST", "/v1/audio/transcriptions", fields,
+                                form(boundary.encode(), **more)))
+        return connection.read_response()
+
+
+def test_a_form_happens_once_whatever_its_boundary(accord, upstream):
+    first = send_form(accord, "one")
+    assert first.status == 200 and first.header("idempotent-replayed") is None
+    assert upstream.last.body == form(b"one", model=b"upstream-m")
+    for boundary in ("one", "another-boundary"):
+        again = send_form(accord, boundary)
+        assert again.header("idempotent-replayed") == "true" and again.body == first.body
+    for other in ({"audio": b"RIFF" + b"\1" * 300000}, {"model": b"claude-m"}):
+        refused = send_form(accord, "one", **other)
+        assert refused.status == 422 and refused.json()["error"]["code"] == "idempotency_mismatch"
+    assert len(upstream.requests) == 1
+    assert send_form(accord, "one", name="k2").header("idempotent-replayed") is None
+    plain = send_form(accord, "one", name=None)
+    assert plain.status == 200 and plain.header("idempotency-status") is None
+    assert len(upstream.requests) == 3
+
+
+def test_a_form_under_a_key_is_held_to_what_forms_are_held_to(start, upstream):
+    """A long file is no text: it takes no tokens of a budget. And what is malformed is refused as ever."""
+    limit = {"id": "l", "applies_to": {"org": True}, "limits": [
+        {"what": "input_tokens", "at_most": 1000, "per": "day"}]}
+    accord = start(two_keys(upstream, policies=[limit]))
+    assert send_form(accord, "one").status == 200
+    twice = form(b"one").replace(b'name="file"; filename="a.wav"', b'name="model"')
+    with accord.connect() as connection:
+        connection.send(request("POST", "/v1/audio/transcriptions", [
+            ("x-api-key", KEY), ("Content-Type", "multipart/form-data; boundary=one"),
+            ("Idempotency-Key", "k3")], twice))
+        assert connection.read_response().json()["error"]["code"] == "ambiguous_form"
+    assert send_form(accord, "one", name="k4", model=b"unknown").status == 404
+    assert len(upstream.requests) == 1
+
+
+def test_a_call_on_a_conversation_happens_once(accord, upstream):
+    body = {"model": "m", "input": "Hello", "conversation": "conv_1"}
+    first, second = (ask(accord, body, target="/v1/responses") for _ in range(2))
+    assert first.status == 200 and second.body == first.body
+    assert second.header("idempotent-replayed") == "true"
+    assert len(upstream.requests) == 1
+    assert ask(accord, {**body, "conversation": "conv_2"}, target="/v1/responses").status == 422
+
+
+def test_I11_where_a_key_means_nothing_the_answer_says_so(start, upstream):
+    accord = start(two_keys(upstream, memory={"idempotency_ttl_s": 0}))
+    assert ask(accord).header("idempotency-status") == "ignored"
+    assert send_form(accord, "one").header("idempotency-status") == "ignored"
+    assert accord.post(CHAT, BODY).header("idempotency-status") is None

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +46,7 @@ static void keep(unsigned n, struct str tenant, size_t size)
     struct recording_ask a = ask_for(key, n, tenant);
     struct recording *r = recording_new(&a);
     struct iovec v = {bytes, size};
-    recording_begin(r, STR("text/plain"), (struct str){0});
+    recording_begin(r, STR("text/plain"), (struct str){0}, (struct str){0});
     if (recording_add(r, &v, 1)) {
         recording_end(r, RECORDING_WHOLE, 100, 100);
     }
@@ -105,6 +106,48 @@ static void who_has_more_goes_first(void **state)
         assert_true(is_there(n, 100) && is_there(200 + n, 100));
     }
     forget(0, 205);
+}
+
+/* Each of 10,000 has one answer, and their bound is full: who brings another drives out one at a price that hardly
+ * grows with their number, and still it is he who has the most that pays. */
+static void room_among_many_tenants_costs_little(void **state)
+{
+    (void)state;
+    enum { TENANTS = 10000, MORE = 30000, SECOND = 2000, SIZE = 500, DEEP = 14 };
+    char name[16];
+    recordings_limit((size_t)1 << 30, ONE);
+    for (unsigned n = 0; n < TENANTS; n++) {
+        snprintf(name, sizeof name, "t%u", n);
+        keep(n, str_of(name), SIZE);
+    }
+    for (unsigned n = 0; n < MORE; n++) {
+        keep(TENANTS + n, STR("large"), SIZE);
+    }
+    assert_int_equal(recordings_stats().recordings, TENANTS + MORE);
+    recordings_limit((size_t)recordings_stats().bytes, ONE);
+    struct recording_stats before = recordings_stats();
+    for (unsigned n = 0; n < SECOND; n++) {
+        snprintf(name, sizeof name, "t%u", n);
+        keep(TENANTS + MORE + n, str_of(name), SIZE);
+    }
+    struct recording_stats after = recordings_stats();
+    uint64_t gone = after.evicted - before.evicted;
+    assert_true(gone >= SECOND - 2 && gone <= 2 * SECOND);
+    /* 2^DEEP > TENANTS: once down or up for each that came or went */
+    assert_true(after.steps - before.steps <= (SECOND + gone) * (DEEP + 1));
+    for (unsigned n = 0; n < TENANTS; n++) {
+        assert_true(is_there(n, 100)); /* all that was driven out is the large one's */
+    }
+    recordings_limit(ROOM, ONE); /* much less: piece by piece, and never more than 64 for one */
+    before = recordings_stats();
+    keep(100000, STR("a"), SIZE);
+    gone = recordings_stats().evicted - before.evicted;
+    assert_true(gone > 0 && gone <= 64);
+    for (unsigned n = 0; n < 1000; n++) {
+        keep(100001 + n, STR("a"), SIZE);
+    }
+    assert_true(recordings_stats().bytes <= ROOM);
+    forget(0, 101001);
 }
 
 static void too_long_is_not_kept(void **state)
@@ -199,7 +242,7 @@ static void readers_get_all_of_it_whenever_they_come(void **state)
     struct recording *r = recording_new(&a);
     struct reader readers[READERS];
     memset(readers, 0, sizeof readers);
-    recording_begin(r, STR("t"), STR("x: y\r\n"));
+    recording_begin(r, STR("t"), STR("x: y\r\n"), STR("p/m"));
     size_t written = 0;
     for (unsigned i = 0; i < PIECES_WRITTEN; i++) {
         if (i % (PIECES_WRITTEN / READERS) == 0) {
@@ -234,6 +277,7 @@ int main(void)
         cmocka_unit_test(it_is_found_until_its_time_is_over),
         cmocka_unit_test(what_is_used_stays_and_the_bound_holds),
         cmocka_unit_test(who_has_more_goes_first),
+        cmocka_unit_test(room_among_many_tenants_costs_little),
         cmocka_unit_test(too_long_is_not_kept),
         cmocka_unit_test(another_payload_is_told_apart),
         cmocka_unit_test(readers_get_all_of_it_whenever_they_come),

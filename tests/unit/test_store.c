@@ -620,6 +620,68 @@ static int expired_leases(struct op *op, struct db *db)
     return 0;
 }
 
+static int call_notes(struct op *op, struct db *db)
+{
+    const struct call_note one = {.name = STR("name"),
+                                  .payload = STR("payload"),
+                                  .owner = STR("key"),
+                                  .call = STR("req_1"),
+                                  .holder = STR("us"),
+                                  .begun_us = 100,
+                                  .expires_us = 200};
+    struct call_note next = one, there, end = one;
+    int64_t n = 0, epoch;
+    next.call = STR("req_2");
+    next.begun_us = 150;
+    next.expires_us = 300;
+    assert_int_equal(call_note_begin(db, op->arena, &one, &there), 0);
+    assert_int_equal(call_note_begin(db, op->arena, &next, &there), -EEXIST);
+    assert_true(there.state == CALL_NOTE_BEGUN && !there.kept && !there.lives);
+    assert_true(str_eq(there.call, STR("req_1")) && str_eq(there.payload, STR("payload")));
+    /* its time is over, but it may still run: its process has its lease */
+    next.begun_us = 250;
+    assert_int_equal(lease_take(db, op->arena, STR("us"), STR("us"), HOUR, &epoch), 0);
+    assert_int_equal(call_note_begin(db, op->arena, &next, &there), -EEXIST);
+    assert_true(there.lives);
+    assert_int_equal(lease_give(db, STR("us"), STR("us"), epoch), 0);
+    assert_int_equal(call_note_begin(db, op->arena, &next, &there), 0);
+    /* what the first does late finds another call */
+    end.state = CALL_NOTE_WHOLE;
+    assert_int_equal(call_note_end(db, &end), 0);
+    assert_int_equal(call_note_drop(db, STR("name"), STR("req_1")), 0);
+    assert_int_equal(call_note_begin(db, op->arena, &one, &there), -EEXIST);
+    assert_true(there.state == CALL_NOTE_BEGUN && str_eq(there.call, STR("req_2")));
+    end = next;
+    end.state = CALL_NOTE_CUT;
+    end.type = STR("text/plain");
+    end.lines = STR("a: b");
+    end.origin = STR("p/m");
+    end.kept = true;
+    end.body = STR("sealed");
+    assert_int_equal(call_note_end(db, &end), 0);
+    assert_int_equal(call_note_begin(db, op->arena, &one, &there), -EEXIST);
+    assert_true(there.state == CALL_NOTE_CUT && there.kept && str_eq(there.body, end.body) &&
+                str_eq(there.type, end.type) && str_eq(there.lines, end.lines) &&
+                str_eq(there.origin, end.origin) && there.expires_us == 300);
+    assert_int_equal(call_note_expire(db, 299, 10, &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(call_note_expire(db, 300, 10, &n), 0);
+    assert_int_equal(n, 1);
+    /* one that never ended stays for as long as any call may run */
+    assert_int_equal(call_note_begin(db, op->arena, &one, &there), 0);
+    assert_int_equal(call_note_expire(db, 1000, 10, &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(call_note_expire(db, 100 + CALL_NOTE_RUNS_US, 10, &n), 0);
+    assert_int_equal(n, 1);
+    return 0;
+}
+
+static void a_call_begins_once_under_its_key(void **state)
+{
+    struct op op;
+    assert_int_equal(by(*state, call_notes, true, &op), 0);
+}
+
 static void leases_are_one_holders_at_a_time(void **state)
 {
     struct op op;
@@ -638,6 +700,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(leases_are_one_holders_at_a_time),
         TEST(leases_run_out),
+        TEST(a_call_begins_once_under_its_key),
         TEST(resources_live_and_die),
         TEST(uniques_and_references),
         TEST(a_lost_race_is_run_again),
