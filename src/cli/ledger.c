@@ -268,14 +268,11 @@ static int print_body(struct asking *q)
 int cli_logs(int argc, char **argv)
 {
     struct asking q = {0};
-    const struct args_option options[] = {{"--address", 'a', .value = &q.address},
-                                          {"--since", 's', .value = &q.since},
-                                          {"--until", 0, .value = &q.until},
-                                          {"--number", 'n', .value = &q.number},
-                                          {"--follow", 'f', .flag = &q.follow},
-                                          {"--json", 'j', .flag = &q.json},
-                                          {"--body", 0, .value = &q.body},
-                                          {0}};
+    const struct args_option options[] = {
+        {"--address", 'a', .value = &q.address}, {"--since", 's', .value = &q.since},
+        {"--until", 0, .value = &q.until},       {"--number", 'n', .value = &q.number},
+        {"--follow", 'f', .flag = &q.follow},    {"--json", 'j', .flag = &q.json},
+        {"--body", 0, .value = &q.body},         {0}};
     int r;
     if (args_read_with("logs", argc, argv, options, q.filters, FILTERS_MAX, &q.n_filters, &r) < 0) {
         return r;

@@ -364,11 +364,11 @@ static struct writer *start_writer(struct server *s, const struct config *c)
         return NULL;
     }
     struct writer *w = writer_start(&o);
-    const struct bodies_options of_bodies = {
-        .dir = arena_dupz(a, arena_printf(a, "%s/bodies", o.dir)),
-        .store = s->platform.store,
-        .max_bytes = l->bodies_max_bytes,
-        .keep_days = l->keep_days};
+    const struct bodies_options of_bodies = {.dir =
+                                                 arena_dupz(a, arena_printf(a, "%s/bodies", o.dir)),
+                                             .store = s->platform.store,
+                                             .max_bytes = l->bodies_max_bytes,
+                                             .keep_days = l->keep_days};
     s->gateway.bodies = bodies_start(&of_bodies);
     return w;
 }

@@ -48,6 +48,13 @@ static void add_hidden(struct body *b, const struct masking *m)
     }
 }
 
+/* What the head said of the body's length; what has come of it where it said nothing. */
+static uint64_t announced(const struct call *c)
+{
+    const struct h1_head *h = c->req->head;
+    return h && h->body == BODY_LENGTH ? h->length : c->req->bytes_in;
+}
+
 static void take_request(struct call *c, struct body *b)
 {
     const struct masking *m = c->masking;
@@ -58,12 +65,13 @@ static void take_request(struct call *c, struct body *b)
     }
     if (is_unmasked(c)) {
         p->absent = b->answer.absent = BODY_NOT_MASKED;
-        p->bytes = c->req->bytes_in;
-    } else if (!text.n && c->req->bytes_in) {
-        p->absent = BODY_PASSED_ON;
-        p->bytes = c->req->bytes_in;
+        p->bytes = announced(c);
+    } else if (!text.n) {
+        p->bytes = announced(c);
+        p->absent = p->bytes || !http_received(c->req) ? BODY_NOT_HELD : BODY_THERE;
     } else {
         body_add(b, p, text, b->max_bytes);
+        p->bytes = c->form ? announced(c) : p->bytes; /* of a form the beginning is held */
     }
     b->masked = m != NULL;
     if (m && m->looked) {

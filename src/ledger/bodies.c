@@ -138,18 +138,24 @@ static int write_one(struct bodies *b, struct body *x, struct arena *a)
     struct buf text = {.arena = a};
     struct str id = str_of(x->id);
     body_json(x, print_day(day, b->open.name.day), &text);
-    int r = text.overflow ? -E2BIG : body_file_add(&b->open, id, seal(&b->key, a, id, buf_str(&text)));
+    int r =
+        text.overflow ? -E2BIG : body_file_add(&b->open, id, seal(&b->key, a, id, buf_str(&text)));
     arena_rewind(a);
     return r;
+}
+
+static int64_t file_bytes(const struct bodies *b)
+{
+    int64_t n = b->max_bytes / FILES;
+    return n < FILE_MAX ? n : FILE_MAX;
 }
 
 /* Those of one day, all or none. */
 static int write_day(struct bodies *b, struct body *all, int32_t day)
 {
     struct arena a = {0};
-    int64_t file = b->max_bytes / FILES;
     int r = have_key(b, true);
-    r = r < 0 ? r : body_file_for(&b->open, b->dir, day, file < FILE_MAX ? file : FILE_MAX);
+    r = r < 0 ? r : body_file_for(&b->open, b->dir, day, file_bytes(b));
     r = r < 0 ? r : sql_run(b->open.db, "BEGIN");
     for (struct body *x = all; r == 0 && x; x = x->_next) {
         r = write_one(b, x, &a);
@@ -162,14 +168,16 @@ static int write_day(struct bodies *b, struct body *all, int32_t day)
     return r;
 }
 
-/* Takes those out of the list that go on the day of its first one. */
+/* Takes those out of the list that go on the day of its first one, as many as a file has room for. */
 static struct body *take_day(const struct bodies *b, struct body **list, int32_t *ret_day)
 {
     struct body *taken = NULL, **last = &taken;
+    size_t room = (size_t)file_bytes(b), bytes = 0;
     *ret_day = last_day(b, *list);
-    while (*list) {
+    while (*list && bytes < room) {
         struct body *x = *list;
         if (last_day(b, x) == *ret_day) {
+            bytes += x->request.text.n + x->answer.text.n;
             *list = x->_next;
             *last = x;
             last = &x->_next;
@@ -181,27 +189,31 @@ static struct body *take_day(const struct bodies *b, struct body **list, int32_t
     return taken;
 }
 
-static void write_all(struct bodies *b, struct body *list)
-{
-    while (list) {
-        int32_t day;
-        struct body *all = take_day(b, &list, &day), *next;
-        int r = write_day(b, all, day);
-        b->error = r;
-        for (; all; all = next) {
-            next = all->_next;
-            *(r < 0 ? &b->lost : &b->written) += 1;
-            body_drop(all);
-        }
-    }
-}
-
 static void retain(struct bodies *b)
 {
     if (b->open.db && b->open.name.day < today()) {
         body_file_close(&b->open);
     }
     b->bytes = (uint64_t)body_files_retain(b->dir, today(), b->max_bytes, &b->open);
+}
+
+static void write_all(struct bodies *b, struct body *list)
+{
+    while (list) {
+        int32_t day;
+        struct partition_name before = b->open.name;
+        struct body *all = take_day(b, &list, &day), *next;
+        int r = write_day(b, all, day);
+        b->error = r;
+        if (before.day != b->open.name.day || before.first != b->open.name.first) {
+            retain(b);
+        }
+        for (; all; all = next) {
+            next = all->_next;
+            *(r < 0 ? &b->lost : &b->written) += 1;
+            body_drop(all);
+        }
+    }
 }
 
 /* All that waits. */
@@ -212,13 +224,7 @@ static void flush(struct bodies *b)
     b->first = NULL;
     b->last = &b->first;
     pthread_mutex_unlock(&b->lock);
-    if (list) {
-        struct partition_name before = b->open.name;
-        write_all(b, list);
-        if (before.day != b->open.name.day || before.first != b->open.name.first) {
-            retain(b);
-        }
-    }
+    write_all(b, list);
 }
 
 /* ---- the thread ---- */

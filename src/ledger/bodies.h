@@ -46,8 +46,9 @@ bool bodies_has(struct bodies *b, struct str request);
 __attribute__((warn_unused_result)) int bodies_forget(struct bodies *b, struct str request);
 
 struct bodies_state {
-    uint64_t written, lost, held, bytes; /* held: in memory; bytes: on the disk, when it was looked at last */
-    int error;                           /* why the last ones could not be written; 0 */
+    uint64_t written, lost, held,
+        bytes; /* held: in memory; bytes: on the disk, when it was looked at last */
+    int error; /* why the last ones could not be written; 0 */
 };
 /* Any thread. */
 void bodies_state(struct bodies *b, struct bodies_state *ret);

@@ -192,8 +192,8 @@ static void add_base64(struct buf *to, struct str s)
 
 static void print_part(struct buf *to, const char *name, const struct body_part *p, size_t max)
 {
-    static const char *const why[] = {[BODY_PASSED_ON] = "passed_on",
-                                      [BODY_NOT_MASKED] = "not_masked"};
+    static const char *const why[] = {
+        [BODY_NOT_HELD] = "not_held", [BODY_NOT_MASKED] = "not_masked"};
     struct str text = str_first(buf_str(&p->text), p->text.n < max ? p->text.n : max);
     bool cut = p->text.n > max || p->bytes > p->text.n;
     buf_printf(to, ",\"%s\":{", name);

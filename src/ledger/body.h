@@ -14,15 +14,15 @@ struct bodies;
 /* Why a text is not there. */
 enum body_absent {
     BODY_THERE,
-    BODY_PASSED_ON,  /* it went on in pieces and was never held (forms) */
+    BODY_NOT_HELD,   /* the call was over before all of it had come */
     BODY_NOT_MASKED, /* masking holds for the call and has not looked through it, or has refused it */
 };
 
 struct body_part {
-    struct buf text;     /* the first of it */
-    uint64_t bytes;      /* all of it */
-    struct str type;     /* Content-Type, in `_type` */
-    uint8_t absent;      /* enum body_absent */
+    struct buf text; /* the first of it */
+    uint64_t bytes;  /* all of it */
+    struct str type; /* Content-Type, in `_type` */
+    uint8_t absent;  /* enum body_absent */
     char _type[96];
 };
 
@@ -34,7 +34,7 @@ struct body {
     char id[32]; /* of the request */
     uint16_t status;
     bool only_bad; /* of its owner: it is kept when the call has gone wrong */
-    bool masked; /* a policy has looked through it */
+    bool masked;   /* a policy has looked through it */
     uint32_t keep_days;
     size_t max_bytes; /* of each text */
     size_t slack;     /* that the answer may have beyond, for what is hidden at its end */

@@ -59,12 +59,15 @@ static int open_one(struct body_file *f, const char *dir, struct partition_name 
     char path[PARTITION_PATH], log[64];
     int64_t pages = file_bytes / PAGE / 4; /* the log beside it counts, too */
     partition_path(path, sizeof path, dir, &n);
-    int r = sql_create(path,
-                       "CREATE TABLE IF NOT EXISTS bodies(request TEXT PRIMARY KEY, sealed BLOB NOT "
-                       "NULL) STRICT",
-                       &f->db);
+    int r =
+        sql_create(path,
+                   "CREATE TABLE IF NOT EXISTS bodies(request TEXT PRIMARY KEY, sealed BLOB NOT "
+                   "NULL) STRICT",
+                   &f->db);
     snprintf(log, sizeof log, "PRAGMA wal_autocheckpoint=%d",
-             (int)(pages < 1 ? 1 : pages < LOG_PAGES ? pages : LOG_PAGES));
+             (int)(pages < 1           ? 1
+                   : pages < LOG_PAGES ? pages
+                                       : LOG_PAGES));
     r = r < 0 ? r : sql_run(f->db, log);
     r = r < 0 ? r : sql_prepare(f->db, "INSERT OR REPLACE INTO bodies VALUES(?1, ?2)", &f->insert);
     f->name = n;

@@ -36,6 +36,6 @@ __attribute__((warn_unused_result)) int body_file_forget(const char *dir, struct
 /* Deletes those of days before `today`, and as many as are needed to have at most `max_bytes`, those that would go next
  * first; not `open`. What is left takes so many bytes. */
 int64_t body_files_retain(const char *dir, int32_t today, int64_t max_bytes,
-                       const struct body_file *open);
+                          const struct body_file *open);
 
 #endif

@@ -266,9 +266,9 @@ struct config_database {
 };
 
 struct config_ledger {
-    int64_t keep_days;   /* 0: no call is recorded */
-    int64_t max_bytes;   /* 0: no bound */
-    int64_t spool_bytes; /* 0: nothing is spooled */
+    int64_t keep_days;        /* 0: no call is recorded */
+    int64_t max_bytes;        /* 0: no bound */
+    int64_t spool_bytes;      /* 0: nothing is spooled */
     int64_t bodies_max_bytes; /* of all bodies that policies keep */
 };
 

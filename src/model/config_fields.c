@@ -273,8 +273,9 @@ static const struct field ledger_fields[] = {
      .fallback = "33554432",
      .at = AT(config_ledger, spool_bytes)},
     {.name = "bodies_max_bytes",
-     .help = "How much of the disk the bodies may take that policies keep; those that would go next "
-             "go first.",
+     .help =
+         "How much of the disk the bodies may take that policies keep; those that would go next "
+         "go first.",
      .type = FIELD_INT,
      .min = 1 << 20,
      .max = INT64_C(1) << 50,

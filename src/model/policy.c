@@ -424,8 +424,9 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
 
 const struct kind kind_policy = {
     .name = "policy",
-    .help = "Limits, budgets, retries, masking, caches and kept bodies, attached to everybody, to a "
-            "key or to a model.",
+    .help =
+        "Limits, budgets, retries, masking, caches and kept bodies, attached to everybody, to a "
+        "key or to a model.",
     .size = sizeof(struct config_policy),
     KIND_FIELDS(policy_fields),
     .finish = finish,

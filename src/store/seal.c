@@ -216,7 +216,8 @@ int seal_data_key(const struct sealer *s, struct db *db, struct str purpose, boo
         const struct db_value args[] = {
             db_text(name), db_blob(seal(s, &a, name, str_make((char *)ret->key, MASTER_KEY_SIZE)))};
         r = db_run(db, &put, args, 2, NULL);
-        r = r < 0 ? r : read_data_key(s, db, &a, name, ret); /* another process may have been first */
+        r = r < 0 ? r
+                  : read_data_key(s, db, &a, name, ret); /* another process may have been first */
     }
     arena_reset(&a);
     return r;
