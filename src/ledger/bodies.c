@@ -151,11 +151,11 @@ static int64_t file_bytes(const struct bodies *b)
 }
 
 /* Those of one day, all or none. */
-static int write_day(struct bodies *b, struct body *all, int32_t day)
+static int write_day(struct bodies *b, struct body *all, int32_t day, bool fresh)
 {
     struct arena a = {0};
     int r = have_key(b, true);
-    r = r < 0 ? r : body_file_for(&b->open, b->dir, day, file_bytes(b));
+    r = r < 0 ? r : body_file_for(&b->open, b->dir, day, file_bytes(b), fresh);
     r = r < 0 ? r : sql_run(b->open.db, "BEGIN");
     for (struct body *x = all; r == 0 && x; x = x->_next) {
         r = write_one(b, x, &a);
@@ -191,7 +191,7 @@ static struct body *take_day(const struct bodies *b, struct body **list, int32_t
 
 static void retain(struct bodies *b)
 {
-    if (b->open.db && b->open.name.day < today()) {
+    if (b->open.db && (b->open.name.day < today() || b->open.bytes > file_bytes(b))) {
         body_file_close(&b->open);
     }
     b->bytes = (uint64_t)body_files_retain(b->dir, today(), b->max_bytes, &b->open);
@@ -203,7 +203,10 @@ static void write_all(struct bodies *b, struct body *list)
         int32_t day;
         struct partition_name before = b->open.name;
         struct body *all = take_day(b, &list, &day), *next;
-        int r = write_day(b, all, day);
+        int r = write_day(b, all, day, false);
+        if (r == -EBADMSG) { /* a file that is damaged is left alone */
+            r = write_day(b, all, day, true);
+        }
         b->error = r;
         if (before.day != b->open.name.day || before.first != b->open.name.first) {
             retain(b);

@@ -226,6 +226,7 @@ void body_json(struct body *b, struct str kept_until, struct buf *to)
     } else if (b->hidden.n && !b->answer.absent) {
         hide(b, &b->answer);
         b->answer.bytes = cut ? b->answer.bytes : b->answer.text.n;
+        buf_free(&b->hidden); /* once */
     }
     buf_printf(to, "{\"id\":\"%s\",\"status\":%u,\"form\":\"%s\",\"kept_until\":\"%.*s\"", b->id,
                b->status, b->masked ? "masked" : "clear", STR_ARG(kept_until));

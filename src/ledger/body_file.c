@@ -83,11 +83,11 @@ static int make_dir(const char *dir)
     return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-int body_file_for(struct body_file *f, const char *dir, int32_t day, int64_t file_bytes)
+int body_file_for(struct body_file *f, const char *dir, int32_t day, int64_t file_bytes, bool fresh)
 {
     struct arena a = {0};
     struct partition_name n = {day, 0};
-    if (f->db && f->name.day == day && f->bytes < file_bytes) {
+    if (f->db && f->name.day == day && f->bytes < file_bytes && !fresh) {
         return 0;
     }
     body_file_close(f);
@@ -97,15 +97,10 @@ int body_file_for(struct body_file *f, const char *dir, int32_t day, int64_t fil
         n = files.all[i].day == day ? files.all[i] : n;
     }
     arena_reset(&a);
-    if (n.first == 0 || partition_bytes(dir, &n) >= file_bytes) {
+    if (n.first == 0 || fresh || partition_bytes(dir, &n) >= file_bytes) {
         n.first++;
     }
-    r = r < 0 ? r : open_one(f, dir, n, file_bytes);
-    if (r == -EBADMSG) { /* what cannot be read is left alone */
-        n.first++;
-        r = open_one(f, dir, n, file_bytes);
-    }
-    return r;
+    return r < 0 ? r : open_one(f, dir, n, file_bytes);
 }
 
 int body_file_add(struct body_file *f, struct str request, struct str sealed)

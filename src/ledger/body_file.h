@@ -20,9 +20,9 @@ struct body_file {
 };
 
 /* One of that day with room for more (each takes `file_bytes`), opened or made; the one that was open is closed when it
- * is none. After an error none is open. */
+ * is none. `fresh`: a new one in any case. After an error none is open. */
 __attribute__((warn_unused_result)) int body_file_for(struct body_file *f, const char *dir,
-                                                      int32_t day, int64_t file_bytes);
+                                                      int32_t day, int64_t file_bytes, bool fresh);
 /* Between "BEGIN" and "COMMIT" by sql_run(). */
 __attribute__((warn_unused_result)) int body_file_add(struct body_file *f, struct str request,
                                                       struct str sealed);

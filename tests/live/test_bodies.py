@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import signal
 import threading
 from datetime import datetime, timedelta, timezone
@@ -413,6 +414,27 @@ def test_another_master_key_leaves_them_readable_and_a_lost_one_does_not(serve):
         third.stop()
 
 
+def test_servers_on_one_postgresql_share_the_key_and_not_the_files(postgres, tmp_path, upstream):
+    postgres.fresh()
+    env = {"ACCORD_DATABASE_URL": postgres.url, "ACCORD_MASTER_KEY": "cd" * 32, "ACCORD_ADMIN_TOKEN": ADMIN_TOKEN}
+    config = config_for(upstream.url, policies=[policy()])
+    servers = [Accord(tmp_path / which, config, env=env) for which in ("a", "b")]
+    try:
+        made = parallel(2, lambda i: [call_id(ask(servers[i])) for _ in range(10)])
+        for server, mine, others in zip(servers, made, made[::-1]):
+            assert all(WORD in read(server, one)["request"]["text"] for one in mine)
+            is_problem(Api(server.address).get(f"/calls/{others[0]}/body"), 404)
+        for server in servers:
+            server.stop()
+        shutil.rmtree(folder(servers[1]))
+        shutil.copytree(folder(servers[0]), folder(servers[1]))
+        servers[1] = Accord(tmp_path / "b", config, env=env)
+        assert all(WORD in read(servers[1], one)["request"]["text"] for one in made[0])
+    finally:
+        for server in servers:
+            server.stop()
+
+
 def test_after_kill_9_what_was_written_is_there(serve):
     server = serve(policy())
     made = [call_id(ask(server)) for _ in range(30)]
@@ -486,6 +508,19 @@ def test_by_age_whole_files_go(serve):
 def test_never_longer_than_the_ledger(serve):
     server = serve(policy(keep_days=90), ledger={"keep_days": 2})
     assert read(server, call_id(ask(server)))["kept_until"] in (today(1), today(2), today(3))
+
+
+def test_a_smaller_bound_holds_at_once(serve, upstream):
+    noise = base64.b64encode(bytes(range(256)) * 200).decode()
+    upstream.answer = lambda peer, request: peer.send(whole(dump({"noise": noise})))
+    server = serve(policy(max_bytes=65536))
+    made = [call_id(ask(server)) for _ in range(60)]
+    read(server, made[-1])
+    config = json.loads(server.config_path.read_text())
+    server.write_config({**config, "ledger": {"bodies_max_bytes": 1 << 20}})
+    server.signal(signal.SIGHUP)
+    wait_for(lambda: sum(path.stat().st_size for path in folder(server).iterdir()) < 2 << 20)
+    read(server, call_id(ask(server)))
 
 
 def test_by_size_the_next_to_go_go_first(serve, upstream):

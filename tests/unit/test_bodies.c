@@ -271,7 +271,7 @@ static void test_by_size_those_go_first_that_would_go_next(void **state)
     struct str ignored, blob = str_make(memset(arena_alloc(&a, 100000), 'x', 100000), 100000);
     (void)state;
     for (int32_t day = 10; day < 20; day++) {
-        assert_int_equal(body_file_for(&f, files, day, 1 << 20), 0);
+        assert_int_equal(body_file_for(&f, files, day, 1 << 20, false), 0);
         assert_int_equal(body_file_add(&f, id_of(&a, (unsigned)day), blob), 0);
     }
     int64_t left = body_files_retain(files, 12, 500000, &f);
@@ -294,7 +294,7 @@ static void test_a_torn_file_harms_no_other(void **state)
     struct str ignored;
     char path[128];
     (void)state;
-    assert_int_equal(body_file_for(&f, files, today() + 7, 1 << 20), 0);
+    assert_int_equal(body_file_for(&f, files, today() + 7, 1 << 20, false), 0);
     assert_int_equal(body_file_add(&f, id_of(&a, 1), STR("first")), 0);
     body_file_close(&f);
     name_of(path, sizeof path, today() + 7, 1);
@@ -303,6 +303,39 @@ static void test_a_torn_file_harms_no_other(void **state)
     struct bodies *b = start(1 << 30);
     bodies_put(make(b, 2, STR("second"), STR("a")));
     assert_true(has(get(b, &a, 2), STR("second")));
+    bodies_stop(b);
+    name_of(path, sizeof path, today() + 7, 2);
+    assert_int_equal(access(path, F_OK), 0);
+    arena_reset(&a);
+}
+
+/* Its first page is well, those behind are not. */
+static void test_a_file_that_cannot_take_more_is_left_alone(void **state)
+{
+    struct arena a = {0};
+    char path[128], junk[4096];
+    (void)state;
+    struct bodies *b = start(1 << 30);
+    for (unsigned i = 0; i < 50; i++) {
+        bodies_put(make(b, i, STR("first"), STR("a")));
+    }
+    bodies_stop(b);
+    name_of(path, sizeof path, today() + 7, 1);
+    FILE *f = fopen(path, "r+");
+    memset(junk, 0xee, sizeof junk);
+    assert_int_equal(fseek(f, 4096, SEEK_SET), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(fwrite(junk, sizeof junk, 1, f), 1);
+    }
+    fclose(f);
+    b = start(1 << 30);
+    for (unsigned i = 100; i < 110; i++) {
+        bodies_put(make(b, i, STR("second"), STR("a")));
+        assert_true(has(get(b, &a, i), STR("second")));
+    }
+    struct bodies_state s;
+    bodies_state(b, &s);
+    assert_true(s.lost == 0 && s.error == 0);
     bodies_stop(b);
     name_of(path, sizeof path, today() + 7, 2);
     assert_int_equal(access(path, F_OK), 0);
@@ -391,6 +424,7 @@ int main(void)
         TEST(test_each_goes_on_its_own_day),
         TEST(test_by_size_those_go_first_that_would_go_next),
         TEST(test_a_torn_file_harms_no_other),
+        TEST(test_a_file_that_cannot_take_more_is_left_alone),
         TEST(test_forgotten_is_overwritten),
         TEST(test_what_cannot_be_written_is_counted_and_comes_back),
         TEST(test_memory_is_bounded_and_given_back),
