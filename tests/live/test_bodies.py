@@ -13,6 +13,7 @@ import answers
 from accord import KEY, Accord, config_for, run
 from answers import dump, whole
 from platform_api import ADMIN_TOKEN, Api, is_problem, parallel, start_platform
+from test_inline import document, message, web  # noqa: F401
 from wire import request, wait_for
 
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
@@ -338,12 +339,23 @@ def test_what_is_repeated_to_the_client_is_hidden_too(serve, upstream):
     assert MAIL not in json.dumps(read(server, call_id(sent)))
 
 
+def test_values_of_a_document_that_was_fetched_are_hidden(serve, upstream, web):  # noqa: F811
+    said_it = answers.GENERATED.replace(answers.COMPLETION_TEXT.encode(), b"it is [EMAIL_1]")
+    upstream.answer = lambda peer, request: peer.send(whole(said_it))
+    server = serve(policy(), masking(), fetch={"allow_private_address": True})
+    sent = server.post(MESSAGES, message(document(web.add("/a.txt", f"mail {MAIL}".encode(), "text/plain"))))
+    assert f"it is {MAIL}" in sent.body.decode()
+    body = read(server, call_id(sent))
+    assert MAIL not in json.dumps(body) and "it is [EMAIL_1]" in body["answer"]["text"]
+
+
 def test_a_value_at_the_cut_does_not_show_its_beginning(serve, upstream):
     server = serve(policy(max_bytes=256), masking())
-    for pad in range(0, 160, 3):
-        upstream.answer = said("x" * pad + "[EMAIL_1]" + "y" * 500)
+    for pad in range(0, 30):
+        upstream.answer = said("x" * pad + "[EMAIL_1]" * 60)
         body = read(server, call_id(ask(server, text=f"{MAIL} {pad}")))
         assert "joe" not in body["answer"]["text"], (pad, body["answer"]["text"])
+        assert body["answer"]["cut"] is True and "[EMAIL_1]" in body["answer"]["text"]
         assert len(body["answer"]["text"]) <= 256
 
 
