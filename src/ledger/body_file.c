@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { PAGE = 4096, LOG_PAGES = 1000 };
+enum { PAGE = 4096, LOG_PAGES = 4000 };
 
 /* ---- which there are ---- */
 
