@@ -5,7 +5,10 @@
  *   admin      everything but the settings and roles themselves
  *   developer  makes applications, keys, services, subscriptions; reads models and who there is
  *   viewer     reads all of that
- *   auditor    reads everything, the audit trail and all conflicts included
+ *   auditor    reads everything, the audit trail and all conflicts included, but what calls said
+ *
+ * What calls said (call.read_body, call.delete_body, where a policy keeps it) is for owner and admin, and for roles
+ * that name it: "*.read" does not cover it.
  *
  * A user's own role holds for the whole organisation; a role through a membership holds for what
  * belongs to that team. Everybody who is known may read what the organisation offers (models,

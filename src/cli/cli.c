@@ -120,6 +120,7 @@ const struct cli_command cli_commands[] = {
      cli_conflicts},
     {"logs", "calls, as they were and as they end",
      "accord logs [FIELD=VALUE ...] [-f] [-n NUMBER] [--since TIME] [--until TIME] [--json]\n"
+     "accord logs --body ID [--json]\n"
      "\n"
      "The last calls, the newest at the end: when, status, key, model, provider, tokens in and "
      "out,\n"
@@ -130,7 +131,9 @@ const struct cli_command cli_commands[] = {
      "  -f, --follow        go on with those that end from now on\n"
      "  -n, --number N      how many; default: 50\n"
      "  --since, --until    90s, 15m, 6h or 7d ago, or a time such as 2027-01-31T18:00:00Z\n"
-     "  --json              a line of JSON for each\n",
+     "  --json              a line of JSON for each\n"
+     "      --body ID       what was asked and answered, where a policy keeps bodies; it is "
+     "audited\n",
      cli_logs},
     {"usage", "what calls add up to: tokens and cost",
      "accord usage [FIELD=VALUE ...] [--by A,B] [--interval hour] [--since TIME] [--until TIME]\n"

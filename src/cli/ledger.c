@@ -16,7 +16,7 @@ enum { FILTERS_MAX = 16, RECONNECTS_MAX = 30, RECONNECT_MS = 500, TOP_ROWS = 20,
 
 struct asking {
     struct rest rest;
-    const char *address, *since, *until, *number, *by, *interval, *output;
+    const char *address, *since, *until, *number, *by, *interval, *output, *body;
     bool json, follow, once;
     const char *filters[FILTERS_MAX];
     size_t n_filters;
@@ -222,21 +222,67 @@ static int list(struct asking *q, struct str query)
     return r;
 }
 
+/* As put(), but lines stay lines. */
+static void put_lines(struct str s)
+{
+    struct str line;
+    while (s.n) {
+        bool ends = str_cut(&s, '\n', &line);
+        put(line);
+        if (ends) {
+            putchar('\n');
+        }
+    }
+}
+
+static void print_part(const struct json *body, const char *name)
+{
+    const struct json *j = json_get(body, str_of(name)), *cut = json_get(j, STR("cut"));
+    struct str text = rest_text(j, "text"), base64 = rest_text(j, "base64");
+    printf("%s, ", name);
+    put(text_or(j, "content_type", "without a type"));
+    printf(", %.*s bytes%s%s:\n", STR_ARG(number(j, "bytes")),
+           cut && cut->type == JSON_TRUE ? ", cut" : "", base64.n ? ", base64" : "");
+    put_lines(text.n ? text : base64.n ? base64 : rest_text(j, "absent"));
+    putchar('\n');
+}
+
+/* What was asked and answered. */
+static int print_body(struct asking *q)
+{
+    struct rest_answer a;
+    struct buf path = {.arena = &q->rest.arena};
+    buf_addz(&path, "/calls/");
+    url_encode(&path, str_of(q->body));
+    buf_addz(&path, "/body");
+    int r = get(q, buf_str(&path), &a);
+    if (!r && q->json) {
+        printf("%.*s\n", STR_ARG(a.body));
+    } else if (!r) {
+        print_part(a.json, "request");
+        print_part(a.json, "answer");
+    }
+    return r;
+}
+
 int cli_logs(int argc, char **argv)
 {
     struct asking q = {0};
-    const struct args_option options[] = {{"--address", 'a', .value = &q.address},
-                                          {"--since", 's', .value = &q.since},
-                                          {"--until", 0, .value = &q.until},
-                                          {"--number", 'n', .value = &q.number},
-                                          {"--follow", 'f', .flag = &q.follow},
-                                          {"--json", 'j', .flag = &q.json},
-                                          {0}};
+    const struct args_option options[] = {
+        {"--address", 'a', .value = &q.address}, {"--since", 's', .value = &q.since},
+        {"--until", 0, .value = &q.until},       {"--number", 'n', .value = &q.number},
+        {"--follow", 'f', .flag = &q.follow},    {"--json", 'j', .flag = &q.json},
+        {"--body", 0, .value = &q.body},         {0}};
     int r;
     if (args_read_with("logs", argc, argv, options, q.filters, FILTERS_MAX, &q.n_filters, &r) < 0) {
         return r;
     }
     rest_open(&q.rest, "logs", q.address);
+    if (q.body) {
+        r = print_body(&q);
+        arena_reset(&q.rest.arena);
+        return r;
+    }
     struct buf filters = {.arena = &q.rest.arena}, query = {.arena = &q.rest.arena};
     q.until = q.follow ? NULL : q.until;
     const char *since = q.since;

@@ -21,6 +21,7 @@
 #include "gateway/health_of.h"
 #include "gateway/shared.h"
 #include "gateway/worker.h"
+#include "ledger/bodies.h"
 #include "ledger/sql.h"
 #include "ledger/writer.h"
 #include "platform/alerts.h"
@@ -182,6 +183,7 @@ static void retain(struct server *s, const struct config_ledger *l)
     struct writer *w = ledger_writer(s->gateway.ledger);
     if (w && l->keep_days) {
         writer_retain(w, l->keep_days, l->max_bytes);
+        bodies_retain(s->gateway.bodies, l->bodies_max_bytes, l->keep_days);
     }
 }
 
@@ -358,16 +360,27 @@ static void *run_worker(void *arg)
     return NULL;
 }
 
-/* NULL: no record is kept. */
+/* NULL: no record is kept, and no body. */
 static struct writer *start_writer(struct server *s, const struct config *c)
 {
+    struct arena *a = &s->start.arena;
+    const struct config_ledger *l = &c->ledger;
     const struct writer_options o = {
-        .dir = arena_dupz(&s->start.arena,
-                          arena_printf(&s->start.arena, "%.*s/ledger", STR_ARG(c->data))),
-        .keep_days = c->ledger.keep_days,
-        .max_bytes = c->ledger.max_bytes,
-        .spool_bytes = c->ledger.spool_bytes};
-    return o.keep_days ? writer_start(&o) : NULL;
+        .dir = arena_dupz(a, arena_printf(a, "%.*s/ledger", STR_ARG(c->data))),
+        .keep_days = l->keep_days,
+        .max_bytes = l->max_bytes,
+        .spool_bytes = l->spool_bytes};
+    if (!l->keep_days) {
+        return NULL;
+    }
+    struct writer *w = writer_start(&o);
+    const struct bodies_options of_bodies = {.dir =
+                                                 arena_dupz(a, arena_printf(a, "%s/bodies", o.dir)),
+                                             .store = s->platform.store,
+                                             .max_bytes = l->bodies_max_bytes,
+                                             .keep_days = l->keep_days};
+    s->gateway.bodies = bodies_start(&of_bodies);
+    return w;
 }
 
 static int start_workers(struct server *s, const struct config *c, int fds[WORKERS_MAX][LISTEN_MAX])
@@ -563,7 +576,8 @@ static int run(struct server *s)
     for (unsigned i = 0; i < s->gateway.n_workers; i++) {
         pthread_join(s->threads[i], NULL);
     }
-    ledger_stop(s->gateway.ledger);
+    ledger_stop(s->gateway.ledger); /* its reader asks for bodies */
+    bodies_stop(s->gateway.bodies);
     shared_stop(s->shared);
     s->shared = NULL;
     counter_journal_stop(s->journal);

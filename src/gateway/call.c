@@ -3,6 +3,7 @@
 #include <stdarg.h>
 
 #include "base/must.h"
+#include "gateway/copy.h"
 #include "gateway/explain.h"
 #include "gateway/hedging.h"
 #include "gateway/inline.h"
@@ -38,6 +39,9 @@ static void call_end(struct call *c)
         memory_leave(c);
     }
     stage_settle(c);
+    if (copy_concerns(c)) {
+        copy_end(c);
+    }
     stage_record(c);
     if (c->masking) {
         masking_end(c);
@@ -262,6 +266,9 @@ void call_own_fields(struct call *c)
         memcpy(at, form, sizeof form - 1);
         memcpy(at + 14, c->id, 30);
         memcpy(at + 14 + 30 + 2 + 12, c->id, 30);
+    }
+    if (copy_concerns(c)) {
+        copy_begin(c);
     }
     if (c->model) {
         http_lines(c->req, c->model->lifecycle);

@@ -128,7 +128,9 @@ struct call {
     struct kept_job *kept_job; /* what the store has of it */
     struct kept_page *kept_page; /* one of them that is asked for, kept_page.c */
     struct masking *masking;     /* masking.h; NULL: nothing is looked for */
+    struct body *copy;           /* copy.h; NULL: nothing of it is kept */
     struct memory *memory;       /* memory.h; NULL: what is answered is nobody else's */
+    bool copied;                 /* whether is decided */
     bool remembered;             /* it is answered from there, and not by an upstream */
     struct translation *tr; /* of the attempt that is on its way; NULL: what is sent is passed on */
     bool translated;        /* the present target speaks another dialect */

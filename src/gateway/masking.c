@@ -138,6 +138,7 @@ static enum next look(struct call *c)
     memset(m->call.acted, 0, sizeof m->call.acted);
     m->call.blocked = 0;
     m->n_spans = 0;
+    m->looked = false;
     if (!m->policy->rules || c->w->masks_unfit) {
         return may_pass(c) ? NEXT : fail(c);
     }
@@ -146,6 +147,7 @@ static enum next look(struct call *c)
         m->n_spans = 0;
         return may_pass(c) ? NEXT : fail(c);
     }
+    m->looked = r == 0;
     return r > 0 ? refuse_blocked(c) : NEXT;
 }
 
@@ -256,6 +258,7 @@ enum next masking_text(struct call *c, struct str *text)
         return NEXT;
     }
     int r = mask_text(&m->call, *text, &spans, &n);
+    m->looked = m->looked && r == 0;
     if (r < 0) {
         return may_pass(c) ? NEXT : fail(c);
     }

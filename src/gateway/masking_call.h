@@ -23,6 +23,7 @@ struct masking {
     struct mask_stream stream;
     struct mask_restore restore;
     struct buf args; /* of a tool call that is looked at when it is whole; in req->arena */
+    bool looked;     /* the request has been looked through, and goes */
     bool stopped;    /* the answer is refused: nothing of it goes any more */
 };
 

@@ -61,6 +61,15 @@ struct snap_cache {
     bool given, by_key, coalesce;
 };
 
+/* What is kept of requests and answers. */
+struct snap_bodies {
+    bool given;
+    uint8_t record; /* enum record_bodies */
+    uint8_t share_percent;
+    uint32_t max_bytes; /* of each */
+    uint32_t keep_days;
+};
+
 /* What is looked for in a call. */
 struct mask_rules;
 struct snap_masking {
@@ -83,6 +92,7 @@ struct snap_key {
     uint32_t shed_at; /* load of a worker (admit.c) from which on its calls are refused */
     enum priority priority;
     struct snap_cache cache;
+    struct snap_bodies bodies;
 };
 
 /* A credential of Amazon's, which signs instead of being sent. */
@@ -187,6 +197,7 @@ struct snap_model {
     uint64_t total_ms;                /* that a call may take; 0: as long as it likes */
     uint32_t masking;                 /* the number of its set of policies */
     struct snap_cache cache;
+    struct snap_bodies bodies;
 };
 
 /* What the file, the environment and the key file said at the last reading; shared by all snapshots
@@ -222,6 +233,8 @@ struct snapshot {
     struct snap_retry retry;                /* of everybody */
     struct snap_cache cache;                /* the same */
     bool caches;                            /* some policy has one */
+    struct snap_bodies bodies;              /* of everybody */
+    bool keeps_bodies;                      /* some policy says so */
     struct snap_masking *maskings; /* by the numbers of key and model; NULL: no policy masks */
     size_t n_maskings;
     uint32_t masking_models; /* how many sets models have */

@@ -7,7 +7,7 @@
 #include "dialect/format.h"
 #include "gateway/health_of.h"
 #include "gateway/snapshot_attempt.h"
-#include "gateway/snapshot_cache.h"
+#include "gateway/snapshot_keep.h"
 #include "gateway/snapshot_choice.h"
 #include "gateway/snapshot_lifecycle.h"
 #include "gateway/snapshot_limits.h"
@@ -39,7 +39,7 @@ struct compiler {
     struct retries_compiler *retries; /* NULL: no policy says how calls are tried */
     struct masks_compiler *masks;     /* NULL: nothing is masked */
     struct upstreams *upstreams;      /* of declared models that policies are about */
-    struct caches_compiler *caches;   /* NULL: nothing is given again */
+    struct keeping keeping;           /* whose answers are given again, ... */
     struct arena scratch;
     struct tls_ctx *tls;
 };
@@ -338,8 +338,8 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .total_ms = compile_total_ms(c->s->config, m),
                              .hedge = m->hedge.given ? &m->hedge : NULL,
                              .masking = masks_of_models(c->masks, &m->id, 1),
-                             .cache = cache_of_model(c->caches, m->id),
                              .limits = limits_of_models(c->limits, &m->id, 1)};
+    keep_of_models(&c->keeping, &m->id, 1, &out);
     compile_lifecycle(c->a, m, &out);
     compile_choice(m, &out);
     out.name = out.id = m->id;
@@ -370,9 +370,7 @@ static struct snap_model upstream_model(struct compiler *c, struct snap_target *
                            .retry = retry_of_models(c->retries, ids, n),
                            .masking = masks_of_models(c->masks, ids, n),
                            .limits = limits_of_models(c->limits, ids, n)};
-    for (size_t i = 0; i < n && !m.cache.given; i++) {
-        m.cache = cache_of_model(c->caches, ids[i]);
-    }
+    keep_of_models(&c->keeping, ids, n, &m);
     compile_attempt(&c->scratch, c->s->config, NULL, t);
     t->price = use ? compile_price(c->a, use->target, t) : known_price(c->a, t);
     m.name = m.id = arena_printf(c->a, "%.*s/%.*s", STR_ARG(t->provider->id), STR_ARG(t->model));
@@ -453,6 +451,7 @@ static void add_key(struct compiler *c, const struct snap_key *k)
     struct snapshot *s = c->s;
     struct snap_key *to = &s->keys[s->n_keys++];
     *to = *k;
+    keep_of_key(&c->keeping, to);
     to->priority = priority_of_key(c->limits, k->id, k->application, k->team);
     to->shed_at = load_of_priority(s->full_load, to->priority);
     for (uint64_t i = table_digest(k->digest) ^ s->_seed;; i++) {
@@ -483,7 +482,6 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .models = from->models,
             .n_models = from->n_models,
             .masking = masks_of_key(c->masks, from->id, (struct str){0}, (struct str){0}),
-            .cache = cache_of_key(c->caches, from->id, (struct str){0}, (struct str){0}),
             .retry = retry_of_key(c->retries, from->id, (struct str){0}, (struct str){0}),
             .limits = limits_of_key(c->limits, from->id, (struct str){0}, (struct str){0})};
         names_add(&declared, from->id, i, NULL);
@@ -509,7 +507,6 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .n_models = from->n_models,
             .expires_us = from->expires_us,
             .masking = masks_of_key(c->masks, from->id, from->application, from->team),
-            .cache = cache_of_key(c->caches, from->id, from->application, from->team),
             .retry = retry_of_key(c->retries, from->id, from->application, from->team),
             .limits = limits_of_key(c->limits, from->id, from->application, from->team)};
         memcpy(k.digest, from->digest, sizeof k.digest);
@@ -552,7 +549,7 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
     c.limits = limits_compile(s, &arena, &c.scratch);
     c.retries = retries_compile(s, &c.scratch);
     c.masks = masks_begin(s, &arena, &c.scratch);
-    c.caches = caches_compile(s, &c.scratch);
+    keep_compile(&c.keeping, s, &c.scratch);
     (void)masks_of_models(c.masks, NULL, 0); /* number 0: those that no policy names */
     c.upstreams = upstreams_of(in->config, &c.scratch);
     compile_models(&c);

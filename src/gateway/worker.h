@@ -10,6 +10,7 @@
 #include "ledger/record.h"
 #include "policy/retry.h"
 
+struct bodies;
 struct gateway;
 struct store;
 
@@ -129,6 +130,7 @@ struct gateway {
     struct worker *workers;
     unsigned n_workers;
     struct ledger *ledger;
+    struct bodies *bodies;          /* NULL: none is kept */
     struct store *store;            /* NULL: none, and no response is kept */
     const struct visit_ops *visits; /* NULL: none */
     void *visits_arg;

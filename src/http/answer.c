@@ -198,6 +198,9 @@ void http_send(struct http_req *r, const struct iovec *v, int n, bool end)
     for (int i = 0; i < n; i++) {
         total += v[i].iov_len;
     }
+    if (r->tee) {
+        r->tee(r, str_make(s->out, s->out_n), v, n);
+    }
     if (s->out_n) {
         http_lines(r, STR("\r\n"));
         out[k++] = iov(s->out, s->out_n);

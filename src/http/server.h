@@ -62,6 +62,8 @@ struct http_req {
     struct arena
         input;  /* head, body and what is needed to send them on: until http_release_input() */
     void *user; /* the handler's */
+    /* Sees what http_send() is given, ahead of the client; with the first send the head's lines. NULL: nobody does. */
+    void (*tee)(struct http_req *r, struct str head, const struct iovec *v, int n);
     uint64_t begun_us;            /* when the last byte of the head came in (loop clock) */
     uint64_t bytes_in, bytes_out; /* of bodies */
     uint64_t _left;               /* of a body with a length */

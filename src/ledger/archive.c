@@ -112,37 +112,12 @@ const struct partition_name *archive_list(struct archive *a, struct arena *to, s
 
 /* ---- files ---- */
 
-static const char *const parts[] = {"", "-wal", "-shm"};
-
-static int64_t bytes_of(const char *dir, const struct partition_name *n)
-{
-    char path[PARTITION_PATH], part[PARTITION_PATH + 8];
-    struct stat st;
-    int64_t bytes = 0;
-    partition_path(path, sizeof path, dir, n);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        snprintf(part, sizeof part, "%s%s", path, parts[i]);
-        bytes += stat(part, &st) == 0 ? (int64_t)st.st_blocks * 512 : 0;
-    }
-    return bytes;
-}
-
-static void delete_files(const char *dir, const struct partition_name *n)
-{
-    char path[PARTITION_PATH], part[PARTITION_PATH + 8];
-    partition_path(path, sizeof path, dir, n);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        snprintf(part, sizeof part, "%s%s", path, parts[i]);
-        unlink(part);
-    }
-}
-
 int64_t archive_bytes(struct archive *a)
 {
     int64_t bytes = 0;
     pthread_mutex_lock(&a->lock);
     for (size_t i = 0; i < a->n; i++) {
-        bytes += bytes_of(a->dir, &a->all[i]);
+        bytes += partition_bytes(a->dir, &a->all[i]);
     }
     pthread_mutex_unlock(&a->lock);
     return bytes;
@@ -155,8 +130,8 @@ size_t archive_retain(struct archive *a, int32_t first_day, int64_t max_bytes)
     pthread_mutex_lock(&a->lock);
     while (gone + a->open < a->n &&
            (a->all[gone].day < first_day || (max_bytes && bytes > max_bytes))) {
-        bytes -= max_bytes ? bytes_of(a->dir, &a->all[gone]) : 0;
-        delete_files(a->dir, &a->all[gone]);
+        bytes -= max_bytes ? partition_bytes(a->dir, &a->all[gone]) : 0;
+        partition_delete(a->dir, &a->all[gone]);
         gone++;
     }
     if (gone) {

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ledger/row.h"
 #include "model/names.h"
@@ -47,6 +49,33 @@ void partition_path(char *to, size_t cap, const char *dir, const struct partitio
     time_t t = (time_t)n->day * SECONDS_PER_DAY;
     strftime(day, sizeof day, "%Y-%m-%d", gmtime_r(&t, &tm));
     snprintf(to, cap, "%s/%s.%012lld.db", dir, day, (long long)n->first);
+}
+
+/* ---- files ---- */
+
+static const char *const parts[] = {"", "-wal", "-shm"};
+
+int64_t partition_bytes(const char *dir, const struct partition_name *n)
+{
+    char path[PARTITION_PATH], part[PARTITION_PATH + 8];
+    struct stat st;
+    int64_t bytes = 0;
+    partition_path(path, sizeof path, dir, n);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(part, sizeof part, "%s%s", path, parts[i]);
+        bytes += stat(part, &st) == 0 ? (int64_t)st.st_blocks * 512 : 0;
+    }
+    return bytes;
+}
+
+void partition_delete(const char *dir, const struct partition_name *n)
+{
+    char path[PARTITION_PATH], part[PARTITION_PATH + 8];
+    partition_path(path, sizeof path, dir, n);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(part, sizeof part, "%s%s", path, parts[i]);
+        unlink(part);
+    }
 }
 
 /* ---- names ---- */

@@ -3,7 +3,7 @@
  *
  *   DATA/ledger/2026-11-28.000000000001.db      day, number of its first call
  *
- * The writer thread's, but for partition_path() and partition_index(). */
+ * The writer thread's, but for what says otherwise. */
 #ifndef LEDGER_PARTITION_H
 #define LEDGER_PARTITION_H
 
@@ -22,6 +22,9 @@ struct partition_name {
 /* False: it is not the name of one. */
 bool partition_parse(struct str file, struct partition_name *ret);
 void partition_path(char *to, size_t cap, const char *dir, const struct partition_name *n);
+/* What its file and the log beside it take on the disk; and both are deleted. Any thread. */
+int64_t partition_bytes(const char *dir, const struct partition_name *n);
+void partition_delete(const char *dir, const struct partition_name *n);
 
 /* Opens the partition for writing, makes it when it is new. `*ret_next` is the number of its next call. */
 __attribute__((warn_unused_result)) int partition_open(const char *dir, struct partition_name n,

@@ -36,6 +36,12 @@ enum outcome {
 };
 extern const char *const outcome_name[OUTCOMES];
 
+/* Whether somebody who looks for trouble looks for such a call. */
+static inline bool outcome_is_bad(unsigned outcome, unsigned status)
+{
+    return outcome != OUTCOME_OK || status < 200 || status >= 400;
+}
+
 /* An attempt that was not the last one. */
 struct record_attempt {
     uint32_t at_us;  /* from the call's begin to its failure */

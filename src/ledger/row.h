@@ -36,7 +36,7 @@ void row_read(sqlite3_stmt *st, int64_t *ret_seq, struct record *ret);
 /* Whether it is one that somebody who looks for trouble looks for: the column `bad`. */
 static inline bool row_is_bad(const struct record *r)
 {
-    return r->outcome != OUTCOME_OK || r->status < 200 || r->status >= 400;
+    return outcome_is_bad(r->outcome, r->status);
 }
 
 /* The column `request`, by which a request's id is found: a part of its random bits. */

@@ -198,6 +198,17 @@ struct config_cache {
     bool given;
 };
 
+enum record_bodies { BODIES_NONE, BODIES_ERRORS, BODIES_ALL };
+
+/* What is kept of requests and answers. */
+struct config_bodies {
+    enum record_bodies record;
+    int64_t share_percent; /* of the calls that `record` means */
+    int64_t max_bytes;     /* of each body */
+    int64_t keep_days;
+    bool given;
+};
+
 struct config_policy {
     struct str id;
     struct config_applies applies_to;
@@ -209,6 +220,7 @@ struct config_policy {
     struct config_retry retry;
     struct config_masking masking;
     struct config_cache cache;
+    struct config_bodies bodies;
     /* The same once more, as the compiler wants it: */
     enum policy_scope scope;
     struct str subject; /* id of the key or declared model; empty for org */
@@ -254,9 +266,10 @@ struct config_database {
 };
 
 struct config_ledger {
-    int64_t keep_days;   /* 0: no call is recorded */
-    int64_t max_bytes;   /* 0: no bound */
-    int64_t spool_bytes; /* 0: nothing is spooled */
+    int64_t keep_days;        /* 0: no call is recorded */
+    int64_t max_bytes;        /* 0: no bound */
+    int64_t spool_bytes;      /* 0: nothing is spooled */
+    int64_t bodies_max_bytes; /* of all bodies that policies keep */
 };
 
 /* Somebody who is told of alerts. */

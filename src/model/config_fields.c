@@ -303,11 +303,20 @@ static const struct field ledger_fields[] = {
      .max = INT64_C(1) << 36,
      .fallback = "33554432",
      .at = AT(config_ledger, spool_bytes)},
+    {.name = "bodies_max_bytes",
+     .help =
+         "How much of the disk the bodies may take that policies keep; those that would go next "
+         "go first.",
+     .type = FIELD_INT,
+     .min = 1 << 20,
+     .max = INT64_C(1) << 50,
+     .fallback = "1073741824",
+     .at = AT(config_ledger, bodies_max_bytes)},
 };
 
 static const struct kind kind_ledger = {
     .name = "setting of the ledger",
-    .help = "What is kept of calls: the records of them, never their bodies.",
+    .help = "What is kept of calls: the records of them, and bodies only where a policy says so.",
     .size = sizeof(struct config_ledger),
     KIND_FIELDS(ledger_fields),
 };
@@ -395,7 +404,7 @@ static const struct field settings_fields[] = {
      .kind = &kind_responses,
      .at = AT(config, responses)},
     {.name = "ledger",
-     .help = "What is kept of calls: the records of them, never their bodies.",
+     .help = "What is kept of calls: the records of them, and bodies only where a policy says so.",
      .type = FIELD_OBJECT,
      .kind = &kind_ledger,
      .at = AT(config, ledger)},

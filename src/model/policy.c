@@ -252,6 +252,44 @@ static const struct kind kind_cache = {
     KIND_FIELDS(cache_fields),
 };
 
+static const char *const recorded[] = {"none", "errors", "all", NULL};
+
+static const struct field bodies_fields[] = {
+    {.name = "record",
+     .help = "Of which calls the bodies are kept: of none, of those that went wrong, or of all.",
+     .type = FIELD_CHOICE,
+     .choices = recorded,
+     .fallback = "none",
+     .at = AT(config_bodies, record)},
+    {.name = "share_percent",
+     .help = "Of how many of these calls, in percent; which ones is left to chance.",
+     .type = FIELD_INT,
+     .fallback = "100",
+     .max = 100,
+     .at = AT(config_bodies, share_percent)},
+    {.name = "max_bytes",
+     .help = "How much is kept of each body; the rest is cut off.",
+     .type = FIELD_INT,
+     .fallback = "65536",
+     .min = 1,
+     .max = 1 << 20,
+     .at = AT(config_bodies, max_bytes)},
+    {.name = "keep_days",
+     .help = "For how many days; never longer than the records of calls (ledger.keep_days).",
+     .type = FIELD_INT,
+     .fallback = "7",
+     .min = 1,
+     .max = 36500,
+     .at = AT(config_bodies, keep_days)},
+};
+
+static const struct kind kind_bodies = {
+    .name = "bodies",
+    .help = "What callers asked and were answered, kept sealed beside the ledger.",
+    .size = sizeof(struct config_bodies),
+    KIND_FIELDS(bodies_fields),
+};
+
 static const struct field policy_fields[] = {
     {.name = "id",
      .help = "A name for it, shown in answers that refuse a call.",
@@ -312,17 +350,26 @@ static const struct field policy_fields[] = {
      .optional = true,
      .at = AT(config_policy, cache),
      .at_n = AT(config_policy, cache.given)},
+    {.name = "bodies",
+     .help = "What is kept of requests and answers, as masking leaves them; nothing without it. Of "
+             "several policies the key's counts, then those of its application and team, then the "
+             "model's, then everybody's.",
+     .type = FIELD_OBJECT,
+     .kind = &kind_bodies,
+     .optional = true,
+     .at = AT(config_policy, bodies),
+     .at_n = AT(config_policy, bodies.given)},
 };
 
 /* Of an address only what has a window: there may be very many of them. */
 static void check_address(struct kind_reader *r, const struct json *j, const struct path *path,
                           const struct config_policy *p)
 {
-    if (p->masking.given || p->retry.given || p->cache.given) {
+    if (p->masking.given || p->retry.given || p->cache.given || p->bodies.given) {
         mistake_add(
             r->mistakes, j, path,
-            "masking, retry and cache are not about addresses; put them into a policy of org, "
-            "key or model");
+            "masking, retry, cache and bodies are not about addresses; put them into a policy of "
+            "org, key or model");
     }
     for (size_t i = 0; i < p->n_limits; i++) {
         if (p->limits[i].what == LIMIT_CONCURRENCY) {
@@ -370,6 +417,9 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
     if (p->retry.given && p->scope == SCOPE_SERVICE) {
         mistake_add(r->mistakes, j, path, "retry of a service is not supported by this version");
     }
+    if (p->bodies.given && p->scope == SCOPE_SERVICE) {
+        mistake_add(r->mistakes, j, path, "bodies of a service are not supported by this version");
+    }
     if (p->masking.given && p->scope == SCOPE_SERVICE) {
         mistake_add(r->mistakes, j, path, "masking of a service is not supported by this version");
     }
@@ -377,8 +427,9 @@ static void finish(struct kind_reader *r, const struct json *j, const struct pat
 
 const struct kind kind_policy = {
     .name = "policy",
-    .help = "Limits, budgets, retries, masking and caches, attached to everybody, to a key or to a "
-            "model.",
+    .help =
+        "Limits, budgets, retries, masking, caches and kept bodies, attached to everybody, to a "
+        "key or to a model.",
     .size = sizeof(struct config_policy),
     KIND_FIELDS(policy_fields),
     .finish = finish,

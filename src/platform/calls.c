@@ -1,6 +1,7 @@
-/* GET /api/v1/calls and /calls/{id}: what the ledger has of calls. */
+/* GET /api/v1/calls and /calls/{id}: what the ledger has of calls; /calls/{id}/body: what was asked and answered. */
 #include <errno.h>
 
+#include "ledger/bodies.h"
 #include "platform/ledger.h"
 #include "platform/route.h"
 
@@ -133,6 +134,10 @@ static int ask_one(struct visit *v, struct reader *r)
     }
     if (e == 0) {
         call_json(&b, seq, &call);
+        if (bodies_has(v->platform->gateway->bodies, v->args[0])) {
+            b.n--; /* one more member */
+            buf_addz(&b, ",\"body\":true}");
+        }
         v->answer.status = 200;
         v->answer.type = "application/json";
         v->answer.body = buf_str(&b);
@@ -148,4 +153,109 @@ int read_call(struct visit *v, struct db *db)
         v->question = ask_one;
     }
     return 0;
+}
+
+/* ---- bodies ---- */
+
+static void no_call(struct visit *v)
+{
+    refuse(v, PROBLEM_NOT_FOUND, "There is no call \"%.*s\".", STR_ARG(str_first(v->args[0], 80)));
+}
+
+/* Whether the asker may have to do with the body of the call: who has the permission only for teams is told by the
+ * ledger whose call it was. False: refused. `*ret_known`: the ledger has the call. */
+static bool is_theirs(struct visit *v, struct reader *r, bool *ret_known)
+{
+    const struct str *teams;
+    struct record call;
+    int64_t seq;
+    size_t n;
+    bool any = visible_teams(v, &v->work, &teams, &n);
+    *ret_known = calls_get(r, v->args[0], &seq, &call) == 0;
+    if (!any || (teams && !(*ret_known && is_of(&call, teams, n)))) {
+        no_call(v);
+        return false;
+    }
+    return true;
+}
+
+/* Negative: it could not be asked. */
+static int refuse_body(struct visit *v, int e, bool known)
+{
+    if (e == -EBADMSG) {
+        refuse(v, PROBLEM_NOT_FOUND,
+               "The body of this call cannot be opened: it was sealed under another key, or is "
+               "damaged.");
+    } else if (e == -ENOENT && known) {
+        refuse(v, PROBLEM_NOT_FOUND,
+               "No body of this call is kept: no policy asked for it, it could not be written, or "
+               "it is gone by now (its keep_days, ledger.bodies_max_bytes, deleted).");
+    } else if (e == -ENOENT) {
+        no_call(v);
+    } else {
+        return e;
+    }
+    return 0;
+}
+
+static int ask_body(struct visit *v, struct reader *r)
+{
+    bool known;
+    if (!is_theirs(v, r, &known)) {
+        return 0;
+    }
+    int e = bodies_get(v->platform->gateway->bodies, &v->work, v->args[0], &v->answer.body);
+    if (e < 0) {
+        return refuse_body(v, e, known);
+    }
+    v->answer.status = 200;
+    v->answer.type = "application/json";
+    answer_line(v, "cache-control", "private, no-store");
+    return 0;
+}
+
+static int ask_forget(struct visit *v, struct reader *r)
+{
+    bool known;
+    if (!is_theirs(v, r, &known)) {
+        return 0;
+    }
+    int e = bodies_forget(v->platform->gateway->bodies, v->args[0]);
+    if (e < 0) {
+        return refuse_body(v, e, known);
+    }
+    answer_empty(v, 204);
+    return 0;
+}
+
+/* Who asks is written down before anything is shown or deleted, and when that is not possible, neither is. */
+static int begin_body(struct visit *v, struct db *db, const char *action, visit_question *question)
+{
+    enum { REQUEST_ID_MAX = 64 };
+    if (!have_ledger(v)) {
+        return 0;
+    }
+    if (v->args[0].n > REQUEST_ID_MAX) {
+        no_call(v);
+        return 0;
+    }
+    const struct audit e = {.at_us = v->now_us,
+                            .who = v->who.name,
+                            .address = v->address,
+                            .request_id = str_of(v->id),
+                            .action = str_of(action),
+                            .kind = STR("call"),
+                            .id = v->args[0]};
+    v->question = question;
+    return audit_add(db, &v->work, &e);
+}
+
+int read_call_body(struct visit *v, struct db *db)
+{
+    return begin_body(v, db, "read_body", ask_body);
+}
+
+int delete_call_body(struct visit *v, struct db *db)
+{
+    return begin_body(v, db, "delete_body", ask_forget);
 }

@@ -1,8 +1,7 @@
 #include "platform/ledger.h"
 
 #include "conflict/http_date.h"
-
-static const struct str permission = {"call.read", 9};
+#include "platform/route.h"
 
 bool have_ledger(struct visit *v)
 {
@@ -15,6 +14,7 @@ bool have_ledger(struct visit *v)
 
 bool visible_teams(const struct visit *v, struct arena *a, const struct str **ret, size_t *ret_n)
 {
+    struct str permission = str_of(v->route->permission);
     const struct grants *g = &v->who.grants;
     struct str *teams = arena_alloc(a, (g->n + 1) * sizeof *teams);
     *ret = NULL;

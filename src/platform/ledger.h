@@ -7,7 +7,7 @@
 
 /* Whether there is a ledger; else it is refused. */
 bool have_ledger(struct visit *v);
-/* The teams whose calls the asker may see, in `a`; NULL: all calls. False: none. */
+/* The teams for whose calls the asker has the route's permission, in `a`; NULL: all calls. False: none. */
 bool visible_teams(const struct visit *v, struct arena *a, const struct str **ret, size_t *ret_n);
 /* key, application, team, provider and model of the query; p NULL where one is not there. */
 void named_parameters(const struct visit *v, struct str named[DIMENSIONS]);

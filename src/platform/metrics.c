@@ -1,4 +1,5 @@
 /* What /metrics tells of the platform: refused writes by kind and by why, and the store. */
+#include "ledger/bodies.h"
 #include "ledger/writer.h"
 #include "platform/alerts.h"
 #include "platform/platform.h"
@@ -87,6 +88,33 @@ static void print_ledger(struct buf *b, const struct platform *p)
     }
 }
 
+static void print_bodies(struct buf *b, const struct platform *p)
+{
+    struct bodies_state s = {0};
+    if (!p->gateway->bodies) {
+        return;
+    }
+    bodies_state(p->gateway->bodies, &s);
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } all[] = {
+        {"accord_bodies_writable", "gauge", "Whether the last bodies could be written.",
+         s.error == 0},
+        {"accord_bodies_held_bytes", "gauge",
+         "What bodies take in memory that are being collected or are to be written.", s.held},
+        {"accord_bodies_bytes", "gauge", "What they take on the disk, looked at once a minute.",
+         s.bytes},
+        {"accord_bodies_written_total", "counter", "Calls whose bodies were written.", s.written},
+        {"accord_bodies_lost_total", "counter",
+         "Calls whose bodies found no room in memory, or could not be written.", s.lost},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", all[i].name, all[i].help,
+                   all[i].name, all[i].type, all[i].name, (unsigned long long)all[i].value);
+    }
+}
+
 void platform_metrics(void *arg, struct buf *b)
 {
     const struct platform *p = arg;
@@ -94,4 +122,5 @@ void platform_metrics(void *arg, struct buf *b)
     print_store(b, p);
     print_ledger(b, p);
     alerts_metrics(p->alerts, b);
+    print_bodies(b, p);
 }

@@ -51,6 +51,7 @@ visit_handler restore_resource, act_on_resource, read_action;
 visit_handler watch_resources;
 visit_handler read_me, sign_in, sign_out, change_password, redeem_link;
 visit_handler list_calls, read_call, watch_calls, read_usage;
+visit_handler read_call_body, delete_call_body;
 visit_handler read_alerts;
 visit_handler explain_call, read_routing_state;
 visit_handler list_audit, list_conflicts, read_conflict, read_status, read_openapi;

@@ -7,21 +7,19 @@
 #include <stdlib.h>
 
 #include "ledger/writer.h"
+#include "platform/follow.h"
 #include "platform/ledger.h"
 #include "platform/route.h"
 
-enum { PIECE = 200, PACE_MS = 100, CHECK_MS = 5000, PING_MS = 15000, QUEUED_MAX = 1 << 20 };
+enum { PIECE = 200, PACE_MS = 100, CHECK_MS = 5000 };
 
 struct tail {
-    struct visit *v;
+    struct follow follow; /* first member */
     struct writer_watcher watcher;
-    struct timer ping, pace;
+    struct timer pace;
     struct calls_filter filter;
     struct arena teams; /* of the filter */
-    struct buf out;
     uint64_t read_ms, checked_ms;
-    bool reading, again, full, gone; /* the worker's; again: there may be more */
-    bool more, over; /* of who reads: the piece was full; it may not be seen any more */
 };
 
 static struct writer *writer_of(const struct visit *v)
@@ -32,9 +30,10 @@ static struct writer *writer_of(const struct visit *v)
 static void add_event(void *arg, int64_t seq, const struct record *r)
 {
     struct tail *t = arg;
-    buf_printf(&t->out, "id: %lld\nevent: call\ndata: ", (long long)seq);
-    call_json(&t->out, seq, r);
-    buf_addz(&t->out, "\n\n");
+    struct buf *b = &t->follow.out;
+    buf_printf(b, "id: %lld\nevent: call\ndata: ", (long long)seq);
+    call_json(b, seq, r);
+    buf_addz(b, "\n\n");
     t->filter.after = seq;
 }
 
@@ -43,14 +42,14 @@ static void add_event(void *arg, int64_t seq, const struct record *r)
 static void ask_new(struct reader_job *j, struct reader *r)
 {
     struct visit *v = (struct visit *)((char *)j - offsetof(struct visit, ask));
-    struct tail *t = v->tail;
+    struct tail *t = (struct tail *)v->follow;
     struct arena a = {0};
     int64_t next = 0, newest;
     size_t n;
-    t->out.n = 0;
+    t->follow.out.n = 0;
     (void)archive_list(reader_archive(r), &a, &n, &newest);
     int e = calls_find(r, &t->filter, add_event, t, &next);
-    t->more = e == 0 && next;
+    t->follow.more = e == 0 && next;
     if (e == 0 && !next && newest > t->filter.after) {
         t->filter.after = newest; /* of those in between none fits */
     } else if (e == 0 && next > t->filter.after) {
@@ -63,7 +62,7 @@ static void ask_new(struct reader_job *j, struct reader *r)
 static int ask_store(struct store_job *j, struct db *db)
 {
     struct visit *v = (struct visit *)j; /* its first member */
-    struct tail *t = v->tail;
+    struct tail *t = (struct tail *)v->follow;
     arena_reset(&v->work);
     v->refusal = (struct refusal){0};
     v->now_us = (int64_t)clock_wall_us();
@@ -72,108 +71,45 @@ static int ask_store(struct store_job *j, struct db *db)
         return r;
     }
     arena_reset(&t->teams);
-    t->over = v->refusal.set || !v->who.known ||
-              !visible_teams(v, &t->teams, &t->filter.teams, &t->filter.n_teams);
+    t->follow.over = v->refusal.set || !v->who.known ||
+                     !visible_teams(v, &t->teams, &t->filter.teams, &t->filter.n_teams);
     return 0;
 }
-
-static void on_answered(struct tail *t);
 
 static void on_read(struct loop_task *task)
 {
     struct visit *v = (struct visit *)((char *)task - offsetof(struct visit, ask.done));
-    on_answered(v->tail);
+    follow_answered(v->follow);
 }
 
 static void on_checked(struct loop_task *task)
 {
     struct visit *v = (struct visit *)((char *)task - offsetof(struct visit, job.done));
-    v->tail->again = true; /* nothing was read yet */
-    on_answered(v->tail);
+    v->follow->again = true; /* nothing was read yet */
+    follow_answered(v->follow);
 }
 
-static void read_on(struct tail *t)
+static bool read_on(struct follow *f)
 {
-    struct visit *v = t->v;
+    struct tail *t = (struct tail *)f;
+    struct visit *v = f->v;
     uint64_t now = loop_now_ms(v->loop);
-    if (t->reading || t->full) {
-        t->again = true;
-        return;
-    }
     if (now - t->read_ms < PACE_MS) {
         loop_timer_within(v->loop, &t->pace, PACE_MS);
-        return;
+        return false;
     }
-    t->reading = true;
-    t->again = t->more = false;
-    v->worker->visits++;
     if (now - t->checked_ms >= CHECK_MS) {
         t->checked_ms = now;
         v->job.run = ask_store;
         v->job.write = false;
         v->job.done.run = on_checked;
         store_submit(v->platform->store, &v->job);
-        return;
+        return true;
     }
     t->read_ms = now;
     v->ask = (struct reader_job){.run = ask_new, .loop = v->loop, .done.run = on_read};
     reader_submit(ledger_reader(v->platform->gateway->ledger), &v->ask);
-}
-
-/* ---- the end ---- */
-
-/* Freed behind what may be under way on this loop. */
-static void leave(struct tail *t)
-{
-    struct visit *v = t->v;
-    writer_unwatch(writer_of(v), &t->watcher);
-    timer_clear(&t->ping);
-    timer_clear(&t->pace);
-    t->gone = true;
-    if (!t->reading) {
-        t->reading = true;
-        v->worker->visits++;
-        v->ask.done.run = on_read;
-        loop_post(v->loop, &v->ask.done);
-    }
-}
-
-static void finish(struct tail *t)
-{
-    struct call *c = t->v->call;
-    leave(t);
-    t->v->call = NULL;
-    http_send_str(c->req, (struct str){0}, true);
-    visit_end(c);
-}
-
-static void on_answered(struct tail *t)
-{
-    struct visit *v = t->v;
-    if (t->gone && t->watcher._posted) { /* its task is still to come: wait behind it */
-        v->ask.done.run = on_read;
-        loop_post(v->loop, &v->ask.done);
-        return;
-    }
-    v->worker->visits--;
-    if (t->gone) {
-        visit_free(v);
-        return;
-    }
-    t->reading = false;
-    if (t->over) {
-        finish(t);
-        return;
-    }
-    if (t->out.n) {
-        http_send_str(v->call->req, buf_str(&t->out), false);
-        t->out.n = 0;
-        loop_timer(v->loop, &t->ping, PING_MS);
-        t->full = http_queued(v->call->req) > QUEUED_MAX;
-    }
-    if (t->again || t->more) {
-        read_on(t);
-    }
+    return true;
 }
 
 /* ---- events ---- */
@@ -182,80 +118,45 @@ static void on_commit(struct loop_task *task)
 {
     struct tail *t = (struct tail *)((char *)task - offsetof(struct tail, watcher.task));
     writer_seen(&t->watcher);
-    if (!t->gone) {
-        read_on(t);
-    }
+    follow_on(&t->follow);
 }
 
 static void on_pace(struct timer *timer)
 {
-    read_on((struct tail *)((char *)timer - offsetof(struct tail, pace)));
+    follow_on(&((struct tail *)((char *)timer - offsetof(struct tail, pace)))->follow);
 }
 
-static void ping(struct visit *v)
+static void watch(struct follow *f)
 {
-    http_send_str(v->call->req, STR(": ping\n\n"), false);
-    loop_timer(v->loop, &v->tail->ping, PING_MS);
-}
-
-/* A stream on which nothing happens is looked at, too. */
-static void on_ping(struct timer *timer)
-{
-    struct tail *t = (struct tail *)((char *)timer - offsetof(struct tail, ping));
-    ping(t->v);
-    read_on(t);
-}
-
-static void begin(struct visit *v)
-{
-    struct tail *t = v->tail;
-    struct call *c = v->call;
-    c->status = 200;
-    http_head(c->req, 200, -1);
-    http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
-    http_field(c->req, STR("content-type"), STR("text/event-stream"));
-    http_field(c->req, STR("cache-control"), STR("no-store"));
-    call_own_fields(c);
-    http_send_str(c->req, STR(": calls follow\n\n"), false);
-    t->ping.fire = on_ping;
+    struct tail *t = (struct tail *)f;
     t->pace.fire = on_pace;
-    t->watcher.loop = v->loop;
+    t->watcher.loop = f->v->loop;
     t->watcher.task.run = on_commit;
-    t->checked_ms = loop_now_ms(v->loop);
-    loop_timer(v->loop, &t->ping, PING_MS);
-    writer_watch(writer_of(v), &t->watcher);
-    read_on(t);
+    t->checked_ms = loop_now_ms(f->v->loop);
+    writer_watch(writer_of(f->v), &t->watcher);
 }
 
-static void end(struct visit *v)
+static void unwatch(struct follow *f)
 {
-    leave(v->tail);
+    struct tail *t = (struct tail *)f;
+    writer_unwatch(writer_of(f->v), &t->watcher);
+    timer_clear(&t->pace);
 }
 
-static void drained(struct visit *v)
+static bool posted(const struct follow *f)
 {
-    struct tail *t = v->tail;
-    if (t->full && http_queued(v->call->req) == 0) {
-        t->full = false;
-        if (t->again || t->more) {
-            read_on(t);
-        }
-    }
+    return ((const struct tail *)f)->watcher._posted;
 }
 
-static void stop(struct visit *v)
+static void free_tail(struct follow *f)
 {
-    finish(v->tail);
+    struct tail *t = (struct tail *)f;
+    arena_reset(&t->teams);
+    free(t);
 }
 
-static void free_tail(struct visit *v)
-{
-    arena_reset(&v->tail->teams);
-    buf_free(&v->tail->out);
-    free(v->tail);
-}
-
-static const struct visit_stream tail_stream = {begin, end, drained, ping, stop, free_tail};
+static const struct follow_kind calls = {
+    ": calls follow\n\n", read_on, watch, unwatch, posted, free_tail};
 
 static int64_t newest_call(const struct visit *v)
 {
@@ -269,32 +170,20 @@ static int64_t newest_call(const struct visit *v)
 
 int watch_calls(struct visit *v, struct db *db)
 {
-    struct str last = str_trim(visit_field(v, STR("last-event-id")));
     struct calls_filter f;
-    uint64_t n = 0;
+    int64_t last;
     (void)db;
-    if (!have_ledger(v) || !calls_parameters(v, &f)) {
+    if (!have_ledger(v) || !calls_parameters(v, &f) || !follow_after(v, &last)) {
         return 0;
-    }
-    if (last.n && (str_to_u64(last, &n) < 0 || n > INT64_MAX)) {
-        refuse(v, PROBLEM_MALFORMED_FIELD,
-               "Last-Event-ID must be the id of an event of this stream.");
-        return 0;
-    }
-    if (!v->tail) {
-        v->tail = mem_zalloc(sizeof *v->tail);
-        v->stream = &tail_stream;
     }
     int64_t newest = newest_call(v);
-    v->tail->v = v;
-    v->tail->filter = f;
-    v->tail->filter.oldest_first = true;
-    v->tail->filter.limit = PIECE;
-    v->tail->filter.after = last.n && (int64_t)n < newest ? (int64_t)n : newest;
-    arena_reset(&v->tail->teams);
-    if (!visible_teams(v, &v->tail->teams, &v->tail->filter.teams, &v->tail->filter.n_teams)) {
-        v->tail->over = true;
-    }
-    v->answer.status = 200;
+    struct tail *t = v->follow ? (struct tail *)v->follow : mem_zalloc(sizeof *t);
+    t->filter = f;
+    t->filter.oldest_first = true;
+    t->filter.limit = PIECE;
+    t->filter.after = last >= 0 && last < newest ? last : newest;
+    arena_reset(&t->teams);
+    t->follow.over = !visible_teams(v, &t->teams, &t->filter.teams, &t->filter.n_teams);
+    follow_begin(&t->follow, v, &calls);
     return 0;
 }

@@ -105,8 +105,7 @@ struct visit {
     struct visit *next_waiting;
     struct loop_task applied;
     const struct visit_stream *stream; /* NULL: one answer */
-    struct watch *watch;               /* a stream of changes, watch.c */
-    struct tail *tail;                 /* a stream of calls, tail.c */
+    struct follow *follow;             /* what happens, follow.h */
     void (*then)(
         struct visit *v);     /* makes the answer on the worker's thread, once the store has said
                                       who asks; NULL: it is made */

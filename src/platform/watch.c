@@ -4,29 +4,25 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "platform/follow.h"
 #include "platform/route.h"
 #include "platform/write.h"
 
-enum { PIECE = 100, PING_MS = 15000, QUEUED_MAX = 1 << 20 };
+enum { PIECE = 100 };
 
 struct watch {
-    struct visit *v;
+    struct follow follow; /* first member */
     struct store_watcher watcher;
-    struct timer ping;
     int64_t after; /* the last change that was looked at */
     struct str id; /* only this one; empty: all */
-    struct buf out;
-    bool reading, again, full, gone; /* the worker's: again: changes came while it was read */
-    bool more,
-        over; /* the store's while it reads: the piece was full; nobody may see it any more */
 };
 
 static void add_event(struct watch *w, const struct change *c, const struct resource *now)
 {
-    struct buf *b = &w->out;
+    struct buf *b = &w->follow.out;
     buf_printf(b, "id: %lld\nevent: %.*s\ndata: ", (long long)c->seq, STR_ARG(c->action));
     if (now) {
-        resource_print(b, w->v, now, NULL, (struct str){0}, (struct str){0});
+        resource_print(b, w->follow.v, now, NULL, (struct str){0}, (struct str){0});
     } else {
         buf_addz(b, "{\"id\":\"");
         buf_add_json(b, c->id);
@@ -37,7 +33,7 @@ static void add_event(struct watch *w, const struct change *c, const struct reso
 
 static int read_changes(struct watch *w, struct db *db)
 {
-    struct visit *v = w->v;
+    struct visit *v = w->follow.v;
     struct change *all;
     size_t n;
     int64_t last = w->after;
@@ -58,7 +54,7 @@ static int read_changes(struct watch *w, struct db *db)
         r = r == -ENOENT ? 0 : r; /* not kept any more */
     }
     if (r == 0) {
-        w->more = n == PIECE;
+        w->follow.more = n == PIECE;
         w->after = n == PIECE ? all[n - 1].seq : last;
     }
     return r;
@@ -69,186 +65,84 @@ static int read_changes(struct watch *w, struct db *db)
 static int run(struct store_job *j, struct db *db)
 {
     struct visit *v = (struct visit *)j;
-    struct watch *w = v->watch;
+    struct watch *w = (struct watch *)v->follow;
     int64_t after = w->after;
     arena_reset(&v->work);
-    w->out = (struct buf){.arena = &v->work};
+    w->follow.out.n = 0;
     v->refusal = (struct refusal){0};
     v->now_us = (int64_t)clock_wall_us();
     int r = identify(v, db);
-    w->over = v->refusal.set || !v->who.known;
-    r = r < 0 || w->over ? r : read_changes(w, db);
+    w->follow.over = v->refusal.set || !v->who.known;
+    r = r < 0 || w->follow.over ? r : read_changes(w, db);
     if (r < 0) {
         w->after = after;
+        w->follow.out.n = 0;
     }
     return r;
-}
-
-static void on_read(struct loop_task *t);
-
-static void read_on(struct watch *w)
-{
-    struct visit *v = w->v;
-    if (w->reading || w->full) {
-        w->again = true;
-        return;
-    }
-    w->reading = true;
-    v->worker->visits++;
-    w->again = w->more = false;
-    v->job.run = run;
-    v->job.write = false;
-    v->job.done.run = on_read;
-    store_submit(v->platform->store, &v->job);
-}
-
-static void finish(struct watch *w)
-{
-    struct visit *v = w->v;
-    struct call *c = v->call;
-    store_unwatch(v->platform->store, &w->watcher);
-    timer_clear(&w->ping);
-    w->gone = true;
-    v->call = NULL;
-    http_send_str(c->req, (struct str){0}, true);
-    visit_end(c);
-    /* A posting of the watcher may be under way on this loop: freed behind it. */
-    if (!w->reading) {
-        w->reading = true;
-        v->worker->visits++;
-        v->job.done.run = on_read;
-        loop_post(v->loop, &v->job.done);
-    }
 }
 
 static void on_read(struct loop_task *t)
 {
     struct visit *v = (struct visit *)((char *)t - offsetof(struct visit, job.done));
-    struct watch *w = v->watch;
-    if (w->gone && w->watcher._posted) { /* its task is still to come: wait behind it */
-        loop_post(v->loop, &v->job.done);
-        return;
-    }
-    v->worker->visits--;
-    if (w->gone) {
-        visit_free(v);
-        return;
-    }
-    w->reading = false;
-    if (w->over) {
-        finish(w);
-        return;
-    }
-    if (v->job.result == 0 && w->out.n) {
-        http_send_str(v->call->req, buf_str(&w->out), false);
-        loop_timer(v->loop, &w->ping, PING_MS);
-        w->full = http_queued(v->call->req) > QUEUED_MAX;
-    }
-    if (w->again || w->more) {
-        read_on(w);
-    }
+    follow_answered(v->follow);
+}
+
+static bool read_on(struct follow *f)
+{
+    struct visit *v = f->v;
+    v->job.run = run;
+    v->job.write = false;
+    v->job.done.run = on_read;
+    store_submit(v->platform->store, &v->job);
+    return true;
 }
 
 static void on_commit(struct loop_task *t)
 {
     struct watch *w = (struct watch *)((char *)t - offsetof(struct watch, watcher.task));
     store_seen(&w->watcher);
-    if (!w->gone) {
-        read_on(w);
-    }
+    follow_on(&w->follow);
 }
 
-static void watch_ping(struct visit *v)
+static void watch(struct follow *f)
 {
-    struct watch *w = v->watch;
-    http_send_str(v->call->req, STR(": ping\n\n"), false);
-    loop_timer(v->loop, &w->ping, PING_MS);
-}
-
-static void on_ping(struct timer *t)
-{
-    struct watch *w = (struct watch *)((char *)t - offsetof(struct watch, ping));
-    watch_ping(w->v);
-}
-
-static void watch_begin(struct visit *v)
-{
-    struct watch *w = v->watch;
-    struct call *c = v->call;
-    c->status = 200;
-    http_head(c->req, 200, -1);
-    http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
-    http_field(c->req, STR("content-type"), STR("text/event-stream"));
-    http_field(c->req, STR("cache-control"), STR("no-store"));
-    call_own_fields(c);
-    http_send_str(c->req, STR(": changes follow\n\n"), false);
-    w->ping.fire = on_ping;
-    w->watcher.loop = v->loop;
+    struct watch *w = (struct watch *)f;
+    w->watcher.loop = f->v->loop;
     w->watcher.task.run = on_commit;
-    loop_timer(v->loop, &w->ping, PING_MS);
-    store_watch(v->platform->store, &w->watcher);
-    read_on(w);
+    store_watch(f->v->platform->store, &w->watcher);
 }
 
-static void watch_end(struct visit *v)
+static void unwatch(struct follow *f)
 {
-    struct watch *w = v->watch;
-    store_unwatch(v->platform->store, &w->watcher);
-    timer_clear(&w->ping);
-    w->gone = true;
-    if (!w->reading) {
-        w->reading = true;
-        v->worker->visits++;
-        v->job.done.run = on_read;
-        loop_post(v->loop, &v->job.done);
-    }
+    store_unwatch(f->v->platform->store, &((struct watch *)f)->watcher);
 }
 
-static void watch_drained(struct visit *v)
+static bool posted(const struct follow *f)
 {
-    struct watch *w = v->watch;
-    if (w->full && http_queued(v->call->req) == 0) {
-        w->full = false;
-        if (w->again || w->more) {
-            read_on(w);
-        }
-    }
+    return ((const struct watch *)f)->watcher._posted;
 }
 
-static void watch_stop(struct visit *v)
+static void free_watch(struct follow *f)
 {
-    finish(v->watch);
+    free(f);
 }
 
-static void watch_free(struct visit *v)
-{
-    free(v->watch);
-}
-
-static const struct visit_stream watch_stream = {watch_begin, watch_end,  watch_drained,
-                                                 watch_ping,  watch_stop, watch_free};
+static const struct follow_kind changes = {
+    ": changes follow\n\n", read_on, watch, unwatch, posted, free_watch};
 
 int watch_resources(struct visit *v, struct db *db)
 {
-    struct str last = str_trim(visit_field(v, STR("last-event-id")));
-    uint64_t n;
-    int64_t after;
-    if (last.n && (str_to_u64(last, &n) < 0 || n > INT64_MAX)) {
-        refuse(v, PROBLEM_MALFORMED_FIELD,
-               "Last-Event-ID must be the id of an event of this stream.");
+    int64_t after, last;
+    if (!follow_after(v, &last)) {
         return 0;
     }
     int r = change_last(db, &after);
     if (r < 0) {
         return r;
     }
-    if (!v->watch) {
-        v->watch = mem_zalloc(sizeof *v->watch);
-    }
-    v->stream = &watch_stream;
-    v->watch->v = v;
-    v->watch->after = last.n && (int64_t)n < after ? (int64_t)n : after;
-    v->watch->id = query_get(&v->query, STR("id"));
-    v->answer.status = 200;
+    struct watch *w = v->follow ? (struct watch *)v->follow : mem_zalloc(sizeof *w);
+    w->after = last >= 0 && last < after ? last : after;
+    w->id = query_get(&v->query, STR("id"));
+    follow_begin(&w->follow, v, &changes);
     return 0;
 }

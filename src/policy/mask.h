@@ -191,6 +191,11 @@ void mask_restore_end(struct mask_restore *r, struct buf *out);
 __attribute__((warn_unused_result)) int mask_restore_body(struct mask_call *c, struct str body,
                                                           struct mask_splice **ret, size_t *ret_n);
 
+/* The values that the call has tokens for, one after the other; `*at` is NULL ahead of the first. False: no more. Both as
+ * texts, without escapes. */
+bool mask_each(const struct mask_call *c, const void **at, struct str *ret_plain,
+               struct str *ret_token);
+
 /* The body with its splices, as one text in `out`. */
 void mask_splice(struct str body, const struct mask_splice *s, size_t n, struct buf *out);
 

@@ -9,6 +9,7 @@ enum { BUCKETS_MIN = 64, NUMBER_DIGITS_MAX = 9 };
 
 struct value {
     struct value *next_by_text, *next_by_token;
+    const struct value *before; /* that was made */
     uint64_t hash;
     struct str plain, token;
     uint32_t label, number;
@@ -18,6 +19,7 @@ struct mask_vault {
     struct value **by_text, **by_token;
     size_t buckets, n;
     uint32_t *last; /* number given, for each label */
+    const struct value *newest;
 };
 
 static uint64_t hash_of(const struct mask_policy *p, unsigned label, struct str s)
@@ -87,6 +89,8 @@ static int token_of(struct mask_call *c, unsigned label, struct str plain, struc
         .label = label,
         .number = c->first + ++v->last[label],
     };
+    one->before = v->newest;
+    v->newest = one;
     one->token = arena_printf(c->arena, "[%.*s_%u]", STR_ARG(p->labels[label]), one->number);
     link_value(v, one);
     *ret = one->token;
@@ -137,6 +141,19 @@ bool mask_value(const struct mask_call *c, unsigned label, uint64_t number, stru
         }
     }
     return false;
+}
+
+bool mask_each(const struct mask_call *c, const void **at, struct str *ret_plain,
+               struct str *ret_token)
+{
+    const struct value *last = *at;
+    const struct value *one = last ? last->before : c->_vault ? c->_vault->newest : NULL;
+    if (one) {
+        *ret_plain = one->plain;
+        *ret_token = one->token;
+        *at = one;
+    }
+    return one != NULL;
 }
 
 /* Whether `name` can become, or is, a label and a number. 1 and which: it is. -1: it can. */

@@ -181,6 +181,48 @@ int seal_open(struct sealer *s, struct db *db, const struct store_options *o, st
     return r;
 }
 
+/* ---- keys for data that is too much to be sealed anew ---- */
+
+static int read_data_key(const struct sealer *s, struct db *db, struct arena *a, struct str name,
+                         struct sealer *ret)
+{
+    static const struct db_stmt get = {"SELECT value FROM fact WHERE name = $1", NULL};
+    const struct db_value arg = db_text(name);
+    struct db_rows rows;
+    struct str plain;
+    int r = db_query(db, a, &get, &arg, 1, &rows);
+    if (r < 0 || rows.n == 0) {
+        return r < 0 ? r : -ENOENT;
+    }
+    if (unseal(s, a, name, db_row(&rows, 0)[0].s, &plain) < 0 || plain.n != MASTER_KEY_SIZE) {
+        return -EBADMSG;
+    }
+    memcpy(ret->key, plain.p, plain.n);
+    sodium_memzero((char *)(uintptr_t)plain.p, plain.n);
+    return 0;
+}
+
+int seal_data_key(const struct sealer *s, struct db *db, struct str purpose, bool make,
+                  struct sealer *ret)
+{
+    static const struct db_stmt put = {
+        "INSERT INTO fact (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", NULL};
+    struct arena a = {0};
+    struct str name = arena_printf(&a, "key:%.*s", STR_ARG(purpose));
+    must(ret->key || (ret->key = sodium_malloc(MASTER_KEY_SIZE)));
+    int r = read_data_key(s, db, &a, name, ret);
+    if (r == -ENOENT && make) {
+        randombytes_buf(ret->key, MASTER_KEY_SIZE);
+        const struct db_value args[] = {
+            db_text(name), db_blob(seal(s, &a, name, str_make((char *)ret->key, MASTER_KEY_SIZE)))};
+        r = db_run(db, &put, args, 2, NULL);
+        r = r < 0 ? r
+                  : read_data_key(s, db, &a, name, ret); /* another process may have been first */
+    }
+    arena_reset(&a);
+    return r;
+}
+
 /* ---- another key ---- */
 
 static int reseal(struct sealer *from, struct sealer *to, struct db *db, struct arena *a,
@@ -198,6 +240,27 @@ static int reseal(struct sealer *from, struct sealer *to, struct db *db, struct 
     return db_run(db, &put, args, 4, NULL);
 }
 
+/* What was sealed under a key of its own needs no more: that key is sealed anew. */
+static int reseal_data_keys(struct sealer *from, struct sealer *to, struct db *db, struct arena *a)
+{
+    static const struct db_stmt all = {"SELECT name, value FROM fact WHERE name LIKE 'key:%'",
+                                       NULL};
+    static const struct db_stmt put = {"UPDATE fact SET value = $2 WHERE name = $1", NULL};
+    struct db_rows rows;
+    int r = db_query(db, a, &all, NULL, 0, &rows);
+    for (size_t i = 0; r == 0 && i < rows.n; i++) {
+        const struct db_value *row = db_row(&rows, i);
+        struct str plain;
+        if (unseal(from, a, row[0].s, row[1].s, &plain) < 0) {
+            return -EBADMSG;
+        }
+        const struct db_value args[] = {row[0], db_blob(seal(to, a, row[0].s, plain))};
+        sodium_memzero((char *)(uintptr_t)plain.p, plain.n);
+        r = db_run(db, &put, args, 2, NULL);
+    }
+    return r;
+}
+
 static int reseal_all(struct sealer *from, struct sealer *to, struct db *db, struct arena *a,
                       size_t *ret_n)
 {
@@ -210,6 +273,7 @@ static int reseal_all(struct sealer *from, struct sealer *to, struct db *db, str
         r = reseal(from, to, db, a, db_row(&rows, i));
     }
     *ret_n = r == 0 ? rows.n : 0;
+    r = r < 0 ? r : reseal_data_keys(from, to, db, a);
     r = r < 0 ? r : db_run(db, &forget, NULL, 0, NULL);
     return r < 0 ? r : keep_check(to, db, a);
 }

@@ -22,6 +22,13 @@ __attribute__((warn_unused_result)) int seal_rotate(struct sealer *s, struct db 
                                                     const struct store_options *o, size_t *ret_n);
 void seal_close(struct sealer *s);
 
+/* A key for one purpose, kept in the database sealed under the master key: what it seals stays as it is when the master
+ * key becomes another one. In a job; made there when it is to be (`make`) and is not, else -ENOENT. The key in `ret`,
+ * made when it is NULL, is the caller's to seal_close(). */
+__attribute__((warn_unused_result)) int seal_data_key(const struct sealer *s, struct db *db,
+                                                      struct str purpose, bool make,
+                                                      struct sealer *ret);
+
 struct str seal(const struct sealer *s, struct arena *a, struct str context, struct str plain);
 __attribute__((warn_unused_result)) int unseal(const struct sealer *s, struct arena *a,
                                                struct str context, struct str sealed,

@@ -560,3 +560,23 @@ int store_unseal(struct store *s, struct arena *a, struct str context, struct st
 {
     return unseal(&s->sealer, a, context, sealed, ret);
 }
+
+struct key_job {
+    struct store_job job; /* first member */
+    struct store *store;
+    struct str purpose;
+    struct sealer *to;
+};
+
+static int find_key(struct store_job *j, struct db *db)
+{
+    const struct key_job *k = (struct key_job *)j;
+    return seal_data_key(&k->store->sealer, db, k->purpose, j->write, k->to);
+}
+
+int store_data_key(struct store *s, struct str purpose, bool make, struct sealer *ret)
+{
+    struct key_job k = {
+        .job = {.run = find_key, .write = make}, .store = s, .purpose = purpose, .to = ret};
+    return store_run(s, &k.job);
+}

@@ -91,5 +91,9 @@ struct str store_seal(struct store *s, struct arena *a, struct str context, stru
 __attribute__((warn_unused_result)) int store_unseal(struct store *s, struct arena *a,
                                                      struct str context, struct str sealed,
                                                      struct str *ret);
+/* The key for one purpose, sealed under that one (seal_data_key()). Waits: never on a worker. */
+struct sealer;
+__attribute__((warn_unused_result)) int store_data_key(struct store *s, struct str purpose,
+                                                       bool make, struct sealer *ret);
 
 #endif
