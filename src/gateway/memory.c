@@ -188,8 +188,7 @@ enum next memory_enter(struct call *c)
 
 /* ---- writing ---- */
 
-/* What was written until now stands for nothing. */
-static void give_up(struct call *c)
+void memory_give_up(struct call *c)
 {
     struct memory *m = c->memory;
     if (m->note) {
@@ -204,7 +203,7 @@ void memory_answer(struct call *c, const struct h1_head *h)
 {
     struct memory *m = c->memory;
     if (m->role == MEMORY_WRITES && m->cached && wishes_of(h).unkept) {
-        give_up(c); /* the vendor wants nobody to have it again */
+        memory_give_up(c); /* the vendor wants nobody to have it again */
     } else if (m->role == MEMORY_WRITES) {
         c->relay.type = arena_dup(&c->req->arena, h1_get(h, H_CONTENT_TYPE));
         c->relay.coding = arena_dup(&c->req->arena, h1_get(h, H_CONTENT_ENCODING));
@@ -244,7 +243,7 @@ void memory_begin(struct call *c, struct str type, struct str lines)
 {
     struct memory *m = c->memory;
     if (m->role == MEMORY_WRITES && c->status != 200) {
-        give_up(c);
+        memory_give_up(c);
     }
     if (m->role != MEMORY_WRITES) {
         m->ids = false; /* it was to be a stream, and is an error */

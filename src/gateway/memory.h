@@ -90,6 +90,8 @@ enum note_end { NOTE_OPEN, NOTE_WHOLE, NOTE_CUT, NOTE_GONE, NOTE_DROP };
 void memory_note_end(struct call *c, enum note_end how);
 /* The key belongs to another request: 422. And the call reads what it was to write. */
 enum next memory_refuse_other(struct call *c);
+/* What the call was to write stands for nothing: the key is free, and who waited for it asks on his own. */
+void memory_give_up(struct call *c);
 enum next memory_replay(struct call *c);
 
 /* memory_play.c: sends what there is of the recording that is read. */

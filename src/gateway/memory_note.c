@@ -401,6 +401,7 @@ static enum next found(struct call *c, struct memory_note *n)
 {
     const struct call_note *o = &n->other;
     if (!str_eq(o->payload, n->note.payload)) {
+        memory_give_up(c); /* before the answer: the right one may be asked for at once */
         return memory_refuse_other(c);
     }
     if (load(c, n)) {
