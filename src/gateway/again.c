@@ -245,7 +245,7 @@ bool again_is_about_credential(unsigned status)
 static bool is_worth_a_retry(const struct call *c, unsigned status, const struct fault *f)
 {
     bool may_pass = status == 408 || status == 429 || status >= 500;
-    return f->at == FAULT_LOCK || (may_pass && c->attempts == 1);
+    return f->at == FAULT_LOCK || (may_pass && c->attempts <= 1);
 }
 
 void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcome)

@@ -52,7 +52,8 @@ struct held {
     struct str error; /* the event of a stream that says that it has failed; in req->arena */
     uint64_t begun_ms;
     uint32_t events;
-    uint32_t retry_after_ms; /* as the answer's head says; 0: it does not */
+    uint32_t retry_after_ms; /* as the answer says; 0: it does not */
+    uint32_t by_body_ms;     /* ... in its body alone */
     uint16_t status;
     bool should_retry; /* it says x-should-retry: true */
     bool enough;       /* ... false */

@@ -43,6 +43,10 @@ static void pass_on(struct call *c, int64_t length)
     c->status = held->status;
     http_head(c->req, held->status, length);
     http_lines(c->req, held->lines);
+    if (held->by_body_ms && held->status != 409) { /* who reads headers shall know it too */
+        http_field_u64(c->req, STR("retry-after"), ((uint64_t)held->by_body_ms + 999) / 1000);
+        http_field_u64(c->req, STR("retry-after-ms"), held->by_body_ms);
+    }
     if (held->status == 409) {
         again_advise(c, held->lock, held->retry_after_ms);
     } else if (refusal && c->attempts > 1) {
@@ -73,7 +77,9 @@ static struct fault fault_of_held(struct call *c)
     const struct format *f = format_of(format_of_family(c->ep.endpoint->family));
     bool json = json_scan(body, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
     f->read_error(&c->req->arena, body, json, &e);
-    held->retry_after_ms = held->retry_after_ms ? held->retry_after_ms : e.retry_after_ms;
+    if (!held->retry_after_ms) {
+        held->retry_after_ms = held->by_body_ms = e.retry_after_ms;
+    }
     struct fault_answer a = {.status = held->status,
                              .code = e.code,
                              .param = e.param,
