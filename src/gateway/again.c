@@ -2,6 +2,7 @@
 
 #include "conflict/http_date.h"
 #include "conflict/rate_limit.h"
+#include "gateway/choice.h"
 #include "gateway/hedging.h"
 #include "gateway/translate.h"
 
@@ -167,7 +168,8 @@ bool again(struct call *c, const struct fault *f)
     bool more = f->at == FAULT_CREDENTIAL && !again_policy(c).attempts && c->attempts < CREDENTIALS;
     const struct snap_credential *credential =
         f->credential && (left || more) ? route_other_credential(c) : NULL;
-    bool target = !credential && left && f->target && route_others_left(c);
+    bool target =
+        !credential && left && f->target && (!f->wider || choice_wider(c)) && route_others_left(c);
     pause = pause < f->wait_ms ? f->wait_ms : pause;
     bool same = !credential && !target && left && f->same && pause <= WAIT_MAX_MS &&
                 now + pause < deadline_ms(c);
@@ -258,6 +260,7 @@ void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcom
                              .param = e->param,
                              .retry_after_ms = e->retry_after_ms,
                              .should_retry = tr && tr->more,
+                             .too_long = fault_is_too_long(e->code, e->message),
                              .enough = tr && tr->enough};
     struct fault f = fault_of_answer(&a);
     if (again(c, &f)) {

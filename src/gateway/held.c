@@ -25,7 +25,9 @@ bool held_refuses(struct call *c, const struct h1_head *h)
 {
     struct fault_answer a = {.status = h->status, .should_retry = true};
     struct fault f = fault_of_answer(&a);
-    if (!again_possible(c) || (f.at == FAULT_REQUEST && !lacking_may_tell(c, h->status))) {
+    bool wider = h->status == 400 && c->model && c->model->widens;
+    if (!again_possible(c) ||
+        (f.at == FAULT_REQUEST && !wider && !lacking_may_tell(c, h->status))) {
         return false;
     }
     held_begin(c, h);
@@ -84,6 +86,7 @@ static struct fault fault_of_held(struct call *c)
                              .code = e.code,
                              .param = e.param,
                              .retry_after_ms = held->retry_after_ms,
+                             .too_long = fault_is_too_long(e.code, e.message),
                              .should_retry = held->should_retry,
                              .enough = held->enough};
     return fault_of_answer(&a);

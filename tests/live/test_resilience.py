@@ -103,6 +103,42 @@ def test_what_is_wrong_with_the_request_is_told_at_once(accord, upstream, status
     assert answer.json()["error"]["code"] == code and answer.header("accord-attempts") == "1"
 
 
+TOO_LONG = [("context_length_exceeded", "too many tokens"), ("invalid_request_error", "prompt is too long: 9 > 8"),
+            ("BadRequestError", "This model's maximum context length is 8192 tokens.")]
+
+
+@pytest.mark.parametrize("code, message", TOO_LONG)
+def test_what_is_too_long_goes_to_who_is_known_to_read_more(start, upstream, code, message):
+    """gpt-4 reads 8,192 tokens, gpt-4-turbo 128,000, gpt-4.1 a million; of "b" nothing is known."""
+    config = three(upstream)
+    config["models"] = [{"id": "wide", "targets": [
+        {"provider": provider, "model": model, "priority": n} for n, (provider, model) in enumerate([
+            ("one-key", "gpt-4-turbo"), ("one-key", "b"), ("one-key", "gpt-4"), ("one-key", "gpt-4.1")], 1)]}]
+    accord = start(config)
+    script = play(upstream, error(400, code, message), OK)
+    answer = ask(accord, "wide")
+    assert answer.status == 200 and script.models == ["gpt-4-turbo", "gpt-4.1"]
+    # Nobody is to blame, and the first is asked first again; where the widest finds it too long, that is the answer.
+    script = play(upstream, error(400, code, message))
+    answer = ask(accord, "wide", stream=True)
+    assert answer.status == 400 and script.models == ["gpt-4-turbo", "gpt-4.1"]
+    assert answer.json()["error"]["message"] == message
+    script = play(upstream, error(400, "invalid_request_error", "temperature is no number"))
+    assert ask(accord, "wide").status == 400 and script.models == ["gpt-4-turbo"]
+
+
+def test_what_is_too_long_across_dialects(start, upstream):
+    config = three(upstream)
+    config["models"] = [{"id": "wide", "targets": [
+        {"provider": "ant", "model": "claude-3-haiku-20240307"},
+        {"provider": "one-key", "model": "gpt-4.1", "priority": 2}]}]
+    accord = start(config)
+    refused = {"type": "error", "error": {"type": "invalid_request_error",
+                                          "message": "prompt is too long: 210000 tokens > 200000 maximum"}}
+    script = play(upstream, whole(json.dumps(refused).encode(), status=400), OK)
+    assert ask(accord, "wide").status == 200 and script.models == ["claude-3-haiku-20240307", "gpt-4.1"]
+
+
 @pytest.mark.parametrize("code", ["content_filter", "refusal"])
 def test_what_a_vendor_will_not_say_is_its_answer(accord, upstream, code):
     refused = json.loads(answers.CHAT)
