@@ -25,6 +25,9 @@ static const char USAGE[] =
     "  --calls N | --seconds S       how many calls, or how long\n"
     "  --warm S (0)                  seconds before slices and latencies count\n"
     "  --rate R                      open loop: R calls a second over all connections\n"
+    "  --vary-keys N, --vary-models N  the last 6 characters of the key, the last 5 of the "
+    "model's\n"
+    "                                name are numbers below that, another one in each call\n"
     "  --stream CHUNKS               stream, and expect as many content events\n"
     "  --include-usage               the client asks for the usage event\n"
     "  --own-id                      answers have ids and times of the gateway's own making\n"
@@ -41,6 +44,7 @@ struct conn {
     struct conn *next_idle;
     uint64_t start_ns; /* when it may send its first call */
     size_t sent;       /* of the request */
+    uint64_t number;   /* of the call: which of the requests that differ it is */
     int fd;
     bool busy;
     bool writing; /* waits for EPOLLOUT */
@@ -124,6 +128,7 @@ static void fail(struct conn *c, const char *why)
 
 static void push_request(struct conn *c)
 {
+    request_vary(&request, c->number);
     while (c->sent < request.len) {
         ssize_t n = send(c->fd, request.bytes + c->sent, request.len - c->sent, MSG_NOSIGNAL);
         if (n < 0) {
@@ -145,7 +150,7 @@ static void issue(struct conn *c, uint64_t asked_ns)
     if (c->fd < 0) {
         open_conn(c);
     }
-    total.issued++;
+    c->number = total.issued++;
     c->busy = true;
     c->sent = 0;
     answer_begin(&c->answer, asked_ns);
@@ -466,6 +471,10 @@ static bool take_option(const char *name, const char *value)
         opt.request.key = value;
     } else if (!strcmp(name, "--model")) {
         opt.request.model = value;
+    } else if (!strcmp(name, "--vary-keys")) {
+        opt.request.vary_keys = (unsigned)strtoul(value, NULL, 10);
+    } else if (!strcmp(name, "--vary-models")) {
+        opt.request.vary_models = (unsigned)strtoul(value, NULL, 10);
     } else if (!strcmp(name, "--connections")) {
         opt.connections = (uint32_t)strtoul(value, NULL, 10);
     } else if (!strcmp(name, "--body")) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IMAGE_FROM = 65536 };
+enum { IMAGE_FROM = 65536, KEY_DIGITS = 6, MODEL_DIGITS = 5 };
 
 /* What people send: sentences, some escapes, some text that is not ASCII. */
 static const char *const MESSAGES[] = {
@@ -133,5 +133,27 @@ struct request request_build(const struct request_options *o)
         exit(2);
     }
     r.len = (size_t)head_len + w.n;
+    r.keys = o->vary_keys;
+    r.models = o->vary_models;
+    r.key_end = strstr(r.bytes, o->key) + strlen(o->key) - KEY_DIGITS;
+    r.model_end = r.bytes + head_len + strlen("{\"model\":\"") + strlen(o->model) - MODEL_DIGITS;
     return r;
+}
+
+static void put_digits(char *at, int digits, unsigned long value)
+{
+    for (int i = digits - 1; i >= 0; i--) {
+        at[i] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
+void request_vary(struct request *r, unsigned long n)
+{
+    if (r->keys) {
+        put_digits(r->key_end, KEY_DIGITS, n * 7919 % r->keys);
+    }
+    if (r->models) {
+        put_digits(r->model_end, MODEL_DIGITS, n * 4999 % r->models);
+    }
 }

@@ -15,13 +15,20 @@ struct request_options {
     size_t body_len; /* exact; up to 64 KiB prose in many messages, above one image in base64 */
     bool stream;
     bool include_usage;
+    unsigned vary_keys;   /* above 0: the last six characters of the key are a number below this */
+    unsigned vary_models; /* the same of the last five of the model's name */
 };
 
 struct request {
     char *bytes; /* head and body; lives as long as the process */
     size_t len;
+    unsigned keys, models; /* as above */
+    char *key_end, *model_end;
 };
 
 struct request request_build(const struct request_options *options);
+
+/* Makes it the n-th of those that differ; nearby ones are far apart in the tables of who reads them. */
+void request_vary(struct request *r, unsigned long n);
 
 #endif

@@ -144,6 +144,7 @@ void watch_slice(struct watch *w, uint64_t now_ns, uint64_t calls, uint64_t even
         uint64_t wait_ns = now.wait_ns - last->wait_ns;
         uint64_t others_ns = now.others_ns - last->others_ns;
         s->wait_ns = wait_ns > others_ns ? wait_ns - others_ns : 0;
+        s->others_ns = others_ns;
         s->p50_ns = hist_percentile_ns(&w->latency, 0.5);
         s->steal_us = 0;
         int64_t own_us = (int64_t)(now.own_ns - last->own_ns) / 1000;
@@ -164,11 +165,11 @@ void watch_print(const struct watch *w, FILE *out)
     fputc('[', out);
     for (int i = 0; i < w->slice_count; i++) {
         const struct watch_slice *s = &w->slices[i];
-        fprintf(out, "%s[%.1f,%llu,%llu,%.1f,%.1f,%.2f,%lld,%lld,%llu]", i ? "," : "",
+        fprintf(out, "%s[%.1f,%llu,%llu,%.1f,%.1f,%.2f,%lld,%lld,%llu,%.1f]", i ? "," : "",
                 (double)s->wall_ns / 1e3, (unsigned long long)s->calls,
                 (unsigned long long)s->events, (double)s->cpu_ns / 1e3, (double)s->wait_ns / 1e3,
                 (double)s->p50_ns / 1e3, (long long)s->foreign_us[0], (long long)s->foreign_us[1],
-                (unsigned long long)s->steal_us);
+                (unsigned long long)s->steal_us, (double)s->others_ns / 1e3);
     }
     fputc(']', out);
 }

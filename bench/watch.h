@@ -23,6 +23,7 @@ struct watch_slice {
     uint64_t p50_ns;       /* latency of the calls in this slice */
     int64_t foreign_us[2]; /* CPU on either core that is neither ours nor the watched one's */
     uint64_t steal_us;     /* taken by the hypervisor, on both cores */
+    uint64_t others_ns;    /* of cpu_ns: threads besides the busiest of each process */
 };
 
 /* What is read at the border of two slices. */

@@ -14,10 +14,11 @@ PROGRAMS = {
     "load": ["load.c", "answer.c", "request.c", "hist.c", "watch.c", "sock.c"],
     "l4pump": ["l4pump.c", "sock.c"],
     "alloc_count.so": ["alloc_count.c"],
+    "slow_sync.so": ["slow_sync.c"],
     "state": ["state.c", "hist.c", "sock.c"],
     "commits": ["commits.c", "hist.c", "sock.c"],
 }
-LIBRARIES = {"alloc_count.so": ["-ldl"], "commits": ["-lsqlite3"]}
+LIBRARIES = {"alloc_count.so": ["-ldl"], "slow_sync.so": ["-ldl"], "commits": ["-lsqlite3"]}
 
 
 def path(name):

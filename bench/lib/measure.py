@@ -13,11 +13,11 @@ SLICE_MS = 100
 
 class Slice:
     __slots__ = ("wall_us", "calls", "events", "cpu_us", "wait_us", "p50_us", "foreign_us",
-                 "steal_us")
+                 "steal_us", "others_us")
 
     def __init__(self, row):
         (self.wall_us, self.calls, self.events, self.cpu_us, self.wait_us, self.p50_us, own, other,
-         self.steal_us) = row
+         self.steal_us, self.others_us) = row
         self.foreign_us = (own, other)
 
     def clean(self, one_core):
@@ -70,6 +70,11 @@ def cpu_per_call(piece):
     return piece.cpu_us / piece.calls if piece.calls else None
 
 
+def path_per_call(piece):
+    """Of the thread that serves the calls alone: what other threads make of them is not in it."""
+    return (piece.cpu_us - piece.others_us) / piece.calls if piece.calls else None
+
+
 def cpu_per_event(piece):
     return piece.cpu_us / piece.events if piece.events else None
 
@@ -93,10 +98,12 @@ class Bench:
         self.calls = {}                 # name -> calls made through it, for the access log
         self.translated = {}            # (body, stream) -> how long the translated request is
 
-    def load_once(self, name, one_core=False, expect=200, translated=False, cached=None, **options):
+    def load_once(self, name, one_core=False, expect=200, translated=False, cached=None, faults=None,
+                  **options):
         """One load through one program, proven against the mock's own count. translated: through
         Accord's other provider, whose dialect is not the caller's. cached: at most so many of the
-        calls go on to the upstream, the others are answered by Accord's cache."""
+        calls go on to the upstream, the others are answered by Accord's cache. faults: settings of the mock for this load, some of
+        whose answers are errors then; the calls must all succeed nevertheless."""
         program = self.running[name]
         stream = options.get("stream")
         port = program.stream_port if stream else program.port
@@ -106,14 +113,21 @@ class Bench:
         if translated:
             options.update(model=programs.TRANSLATED, own_id=True)
         options.setdefault("model", programs.ALIAS)
+        if faults:
+            self.mock.set(**faults)
         before, counted = self.mock.stats(), accord_counters(program)
         result = procs.load(port, cores[1], status=expect,
                             watch=program.pids, peer=self.mock.pid,
                             cores=f"{cores[0]},{cores[1]}", **options)
+        if faults:
+            self.mock.set(**dict.fromkeys(faults, 0))
         after = self.mock.stats()
         delta = {key: after[key] - before[key] for key in after}
         self.calls[name] = self.calls.get(name, 0) + result["calls"]
-        prove(name, program, result, delta, body, stream, expect, translated, cached)
+        if faults:
+            prove_retried(name, result, delta)
+        else:
+            prove(name, program, result, delta, body, stream, expect, translated, cached)
         if translated:
             self._prove_translated(name, result, delta, body, stream)
         prove_accord(name, counted, accord_counters(program), result, delta)
@@ -194,6 +208,14 @@ def prove(name, program, result, delta, body, stream, expect, translated=False, 
     if splices:
         equal("renamed models", result["calls"], delta["renamed"])
         equal("calls with the upstream's key", result["calls"], delta["with_key"])
+
+
+def prove_retried(name, result, delta):
+    """No call is lost: each had its answer once, and each error of the upstream was followed by another request."""
+    good = delta["requests"] - delta["errors"]
+    if not delta["errors"] or good != result["calls"] or delta["completions"] != result["calls"]:
+        raise BenchError(f"{name}: {result['calls']} calls, {delta['requests']} requests, of which {delta['errors']} "
+                         f"failed, {delta['completions']} answers")
 
 
 def prove_completion(name, answer, delta, calls):

@@ -1,5 +1,6 @@
 """The programs under test: a row in PROGRAMS and a function that starts one. To compare with
 another proxy is to add both."""
+import hashlib
 import json
 import os
 import shutil
@@ -213,7 +214,7 @@ models:
   - id: {limited}
     targets:
       - {{provider: mock, model: {upstream_model}, price: {{input: 2.5, output: 10}}}}
-keys:
+{more_models}keys:
   - id: bench
     secret: {key}
     models: ["*"]
@@ -223,7 +224,7 @@ keys:
   - id: cached
     secret: {cached_key}
     models: ["*"]
-policies:
+{more_keys}policies:
   - id: cache
     applies_to: {{key: cached}}
     cache: {{ttl_s: 86400}}
@@ -239,26 +240,47 @@ policies:
     applies_to: {{model: {limited}}}
     limits:
       - {{what: tokens, at_most: 9999999999, per: hour}}
-"""
+{more_policies}"""
 
 
-def accord_command(context, folder, port=0, workers=1):
+class More:
+    """What a program has beyond the usual configuration: YAML below models, keys and policies; secrets of keys in its
+    key file, as `accord key create` would have made them."""
+
+    def __init__(self, models="", keys="", policies="", secrets=(), keep_days=None, env=None):
+        self.models, self.keys, self.policies, self.secrets = models, keys, policies, secrets
+        self.keep_days, self.env = keep_days, env or {}
+
+    def write_keys(self, folder):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with open(os.path.join(folder, "keys.jsonl"), "w") as f:
+            for i, secret in enumerate(self.secrets):
+                digest = hashlib.blake2b(secret.encode(), digest_size=32).hexdigest()
+                f.write(f'{{"id":"k{i}","digest":"{digest}","models":["*"],"created_at":"2026-11-28T00:00:00Z"}}\n')
+
+
+def accord_command(context, folder, port=0, workers=1, more=More()):
     """Writes a configuration into folder and returns the command that serves it."""
     os.makedirs(folder, exist_ok=True)
     config = os.path.join(folder, "accord.yaml")
     with open(config, "w") as f:
-        f.write(ACCORD.format(folder=folder, port=port, keep_days=KEEP_DAYS, workers=workers, alias=ALIAS,
+        f.write(ACCORD.format(folder=folder, port=port, more_models=more.models, more_keys=more.keys, more_policies=more.policies,
+                              keep_days=KEEP_DAYS if more.keep_days is None else more.keep_days, workers=workers, alias=ALIAS,
                               translated=TRANSLATED,
                               limited=LIMITED, limited_key=LIMITED_KEY, cached_key=CACHED_KEY, key=KEY, upstream=context.upstream_port,
                               upstream_model=UPSTREAM_MODEL, upstream_key=UPSTREAM_KEY))
     return [context.accord, "serve", "-c", config, "--json"]
 
 
-def start_accord(context, workers=1):
+def start_accord(context, workers=1, more=More()):
     folder = context.file("accord")
-    command = accord_command(context, folder, workers=workers)
+    command = accord_command(context, folder, workers=workers, more=more)
+    if more.secrets:
+        more.write_keys(os.path.join(folder, "data"))
+    usual, context.env = context.env, {**context.env, **more.env}
     errors = open(os.path.join(folder, "stderr"), "w+")
     process = context.run(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+    context.env = usual
     line = process.stdout.readline()
     if not line:
         procs.stop(process)

@@ -1,12 +1,16 @@
 #include "gateway/again.h"
 
 #include "conflict/http_date.h"
+#include "conflict/rate_limit.h"
+#include "gateway/choice.h"
 #include "gateway/hedging.h"
 #include "gateway/translate.h"
 
 enum {
     CREDENTIALS = 8,    /* one that is refused costs the vendor nothing: so many attempts then */
     WAIT_MAX_MS = 2000, /* longer, and the client is better told to come back */
+    LOCK_MS = 1000,     /* a lock of which nobody said when it ends */
+    TOLD_MAX_MS = 60000,
 };
 
 /* ---- bounds ---- */
@@ -164,7 +168,8 @@ bool again(struct call *c, const struct fault *f)
     bool more = f->at == FAULT_CREDENTIAL && !again_policy(c).attempts && c->attempts < CREDENTIALS;
     const struct snap_credential *credential =
         f->credential && (left || more) ? route_other_credential(c) : NULL;
-    bool target = !credential && left && f->target && route_others_left(c);
+    bool target =
+        !credential && left && f->target && (!f->wider || choice_wider(c)) && route_others_left(c);
     pause = pause < f->wait_ms ? f->wait_ms : pause;
     bool same = !credential && !target && left && f->same && pause <= WAIT_MAX_MS &&
                 now + pause < deadline_ms(c);
@@ -203,31 +208,60 @@ bool again_is_told_enough(const struct h1_head *h)
     return str_ieq(h1_find(h, STR("x-should-retry")), STR("false"));
 }
 
+bool again_is_told_more(const struct h1_head *h)
+{
+    return str_ieq(h1_find(h, STR("x-should-retry")), STR("true"));
+}
+
+bool again_is_advice(const struct h1_head *h, const struct h1_field *f)
+{
+    struct str name = h1_name(h, f);
+    return f->id == H_RETRY_AFTER || str_ieq(name, STR("retry-after-ms")) ||
+           str_ieq(name, STR("x-should-retry"));
+}
+
+/* How long a lock is waited for, when somebody else is told to. */
+static uint32_t lock_ms(const struct call *c, uint32_t told_ms)
+{
+    return !told_ms                ? (uint32_t)retry_after_spread(LOCK_MS, worker_random(c->w))
+           : told_ms > TOLD_MAX_MS ? TOLD_MAX_MS
+                                   : told_ms;
+}
+
+void again_advise(struct call *c, bool lock, uint32_t retry_after_ms)
+{
+    http_field(c->req, STR("x-should-retry"), lock ? STR("true") : STR("false"));
+    if (lock) {
+        uint32_t ms = lock_ms(c, retry_after_ms);
+        http_field_u64(c->req, STR("retry-after"), (ms + 999) / 1000);
+        http_field_u64(c->req, STR("retry-after-ms"), ms);
+    }
+}
+
 bool again_is_about_credential(unsigned status)
 {
     return status == 401 || status == 402 || status == 403;
 }
 
 /* After our own tries those of an SDK would only multiply them; a lock that somebody else holds is different. */
-static bool is_enough(const struct call *c, const struct fault *f)
+static bool is_worth_a_retry(const struct call *c, unsigned status, const struct fault *f)
 {
-    return c->attempts > 1 && f->at != FAULT_LOCK;
-}
-
-static bool is_worth_a_retry(unsigned status)
-{
-    return status == 408 || status == 409 || status == 429 || status >= 500;
+    bool may_pass = status == 408 || status == 429 || status >= 500;
+    return f->at == FAULT_LOCK || (may_pass && c->attempts <= 1);
 }
 
 void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcome)
 {
     struct str code = e->code.n ? e->code : STR("upstream_error");
     struct str message = e->message.n ? e->message : STR("The provider answered with an error.");
+    const struct translation *tr = c->tr && c->tr->reading == READ_ERROR ? c->tr : NULL;
     struct fault_answer a = {.status = e->status,
                              .code = e->code,
                              .param = e->param,
                              .retry_after_ms = e->retry_after_ms,
-                             .enough = c->tr && c->tr->reading == READ_ERROR && c->tr->enough};
+                             .should_retry = tr && tr->more,
+                             .too_long = fault_is_too_long(e->code, e->message),
+                             .enough = tr && tr->enough};
     struct fault f = fault_of_answer(&a);
     if (again(c, &f)) {
         return;
@@ -238,12 +272,14 @@ void again_or_fail(struct call *c, const struct ir_error *e, enum outcome outcom
         held_refuse_credential(c, e->status);
         return;
     }
-    bool retry = is_worth_a_retry(e->status) && !is_enough(c, &f) && !a.enough;
+    bool retry = is_worth_a_retry(c, e->status, &f) && !a.enough;
+    bool lock = f.at == FAULT_LOCK;
     struct call_error out = {.status = e->status,
                              .code = arena_dupz(&c->req->arena, code),
                              .param = arena_dupz(&c->req->arena, e->param),
                              .outcome = outcome,
-                             .retry_after_ms = e->retry_after_ms,
+                             .retry_after_ms =
+                                 lock ? lock_ms(c, e->retry_after_ms) : e->retry_after_ms,
                              .should_retry = retry};
     call_fail(c, &out, "%.*s", STR_ARG(message));
     relay_end_call(c);

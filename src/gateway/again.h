@@ -28,6 +28,13 @@ void again_blame(struct call *c);
 uint32_t again_retry_after(const struct h1_head *h);
 /* Whether it says x-should-retry: false. */
 bool again_is_told_enough(const struct h1_head *h);
+/* ... or true. */
+bool again_is_told_more(const struct h1_head *h);
+/* SDKs repeat every 409 blindly, and some sleep as long as they are told. So the advice that a 409 of an upstream
+ * brings is none of the fields that go back; ours says whether a repeat can help, and after how long, at most a
+ * minute (`retry_after_ms` as the upstream says, 0: it does not). */
+bool again_is_advice(const struct h1_head *h, const struct h1_field *f);
+void again_advise(struct call *c, bool lock, uint32_t retry_after_ms);
 /* 401, 402, 403: about us, and nothing that the caller could mend. */
 bool again_is_about_credential(unsigned status);
 /* An upstream's error ahead of all content: something else is tried, or it is the answer, in the caller's words. */
@@ -45,10 +52,12 @@ struct held {
     struct str error; /* the event of a stream that says that it has failed; in req->arena */
     uint64_t begun_ms;
     uint32_t events;
-    uint32_t retry_after_ms; /* as the answer's head says; 0: it does not */
+    uint32_t retry_after_ms; /* as the answer says; 0: it does not */
+    uint32_t by_body_ms;     /* ... in its body alone */
     uint16_t status;
     bool should_retry; /* it says x-should-retry: true */
     bool enough;       /* ... false */
+    bool lock;         /* a 409 that ends by itself */
 };
 
 enum relay_mode {

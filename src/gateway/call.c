@@ -354,7 +354,7 @@ enum next call_fail(struct call *c, const struct call_error *e, const char *fmt,
         http_field(c->req, STR("x-amzn-errortype"), d->error_name(err.status));
     }
     if (e->retry_after_ms) {
-        http_field_u64(c->req, STR("retry-after"), (e->retry_after_ms + 999) / 1000);
+        http_field_u64(c->req, STR("retry-after"), ((uint64_t)e->retry_after_ms + 999) / 1000);
         http_field_u64(c->req, STR("retry-after-ms"), e->retry_after_ms);
     }
     if (e->status == 401) {

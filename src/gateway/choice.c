@@ -121,6 +121,16 @@ bool choice_left(struct call *c)
     return false;
 }
 
+bool choice_wider(struct call *c)
+{
+    for (uint32_t i = 0; i < n_targets(c); i++) {
+        if (c->model->targets[i].reads <= c->target->reads) {
+            c->tried |= (uint64_t)1 << i;
+        }
+    }
+    return c->model->widens;
+}
+
 /* ---- which of those that fit ---- */
 
 static double price_score(const struct call *c, const struct snap_target *t)

@@ -24,6 +24,8 @@ enum verdict choice_verdict(struct call *c, uint32_t index, uint64_t without);
 bool choice_any(const struct call *c);
 /* Whether one is left that is well, and not tried. */
 bool choice_left(struct call *c);
+/* Leaves only targets that are known to read more than the present one; false: the model has none. */
+bool choice_wider(struct call *c);
 
 /* One of the untried targets of the best priority, as the model's balance says; `resting`: also of those that rest.
  * NULL: none. */

@@ -16,7 +16,7 @@ void held_begin(struct call *c, const struct h1_head *h)
     held->body = (struct buf){.arena = &c->req->arena};
     held->begun_ms = loop_now_ms(c->w->loop);
     held->retry_after_ms = again_retry_after(h);
-    held->should_retry = str_ieq(h1_find(h, STR("x-should-retry")), STR("true"));
+    held->should_retry = again_is_told_more(h);
     held->enough = again_is_told_enough(h);
 }
 
@@ -25,7 +25,9 @@ bool held_refuses(struct call *c, const struct h1_head *h)
 {
     struct fault_answer a = {.status = h->status, .should_retry = true};
     struct fault f = fault_of_answer(&a);
-    if (!again_possible(c) || (f.at == FAULT_REQUEST && !lacking_may_tell(c, h->status))) {
+    bool wider = h->status == 400 && c->model && c->model->widens;
+    if (!again_possible(c) ||
+        (f.at == FAULT_REQUEST && !wider && !lacking_may_tell(c, h->status))) {
         return false;
     }
     held_begin(c, h);
@@ -43,9 +45,14 @@ static void pass_on(struct call *c, int64_t length)
     c->status = held->status;
     http_head(c->req, held->status, length);
     http_lines(c->req, held->lines);
-    if (refusal && c->attempts > 1) {
-        bool lock = held->status == 409 && held->should_retry;
-        http_field(c->req, STR("x-should-retry"), lock ? STR("true") : STR("false"));
+    if (held->by_body_ms && held->status != 409) { /* who reads headers shall know it too */
+        http_field_u64(c->req, STR("retry-after"), ((uint64_t)held->by_body_ms + 999) / 1000);
+        http_field_u64(c->req, STR("retry-after-ms"), held->by_body_ms);
+    }
+    if (held->status == 409) {
+        again_advise(c, held->lock, held->retry_after_ms);
+    } else if (refusal && c->attempts > 1) {
+        http_field(c->req, STR("x-should-retry"), STR("false"));
     }
     if (refusal) {
         c->relay.mode = RELAY_OPAQUE;
@@ -72,11 +79,14 @@ static struct fault fault_of_held(struct call *c)
     const struct format *f = format_of(format_of_family(c->ep.endpoint->family));
     bool json = json_scan(body, NULL, 0, &top, NULL) == 0 && top == JSON_OBJECT;
     f->read_error(&c->req->arena, body, json, &e);
+    if (!held->retry_after_ms) {
+        held->retry_after_ms = held->by_body_ms = e.retry_after_ms;
+    }
     struct fault_answer a = {.status = held->status,
                              .code = e.code,
                              .param = e.param,
-                             .retry_after_ms =
-                                 held->retry_after_ms ? held->retry_after_ms : e.retry_after_ms,
+                             .retry_after_ms = held->retry_after_ms,
+                             .too_long = fault_is_too_long(e.code, e.message),
                              .should_retry = held->should_retry,
                              .enough = held->enough};
     return fault_of_answer(&a);
@@ -115,6 +125,7 @@ static void decide(struct call *c, bool whole)
 {
     struct fault f = fault_of_held(c);
     unsigned status = c->held->status;
+    c->held->lock = f.at == FAULT_LOCK && !c->held->enough;
     if (c->held->body.n <= REFUSAL_MAX && lacking_is_told(c, status, buf_str(&c->held->body))) {
         lacking_again(c);
         return;

@@ -63,6 +63,7 @@ static inline bool goes_back(const struct call *c, const struct h1_head *h,
 {
     return !(header_flags[f->id] & (HF_HOP | HF_ANSWER)) &&
            (f->id != H_OTHER || other_goes_back(c, h, f)) &&
+           !(h->status == 409 && again_is_advice(h, f)) &&
            !(h->nominates && h1_has_token(h, H_CONNECTION, h1_name(h, f)));
 }
 
@@ -290,6 +291,13 @@ void relay_head(struct call *c, const struct h1_head *h)
         limits_meet(c, h);
     }
     pass_fields(c, h);
+    if (h->status == 409) {
+        struct fault_answer a = {.status = 409,
+                                 .should_retry = again_is_told_more(h),
+                                 .retry_after_ms = again_retry_after(h)};
+        bool lock = fault_of_answer(&a).at == FAULT_LOCK && !again_is_told_enough(h);
+        again_advise(c, lock, a.retry_after_ms);
+    }
     if (!h->at[H_DATE]) {
         http_field(c->req, STR("date"), http_date(http_server_of(c->req)));
     }

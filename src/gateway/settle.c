@@ -1,5 +1,6 @@
 /* Stage 8: what the call cost, and what it held is given back. */
 #include "gateway/again.h"
+#include "gateway/translate.h"
 #include "ledger/price.h"
 
 const struct price *call_price(struct call *c)
@@ -49,9 +50,19 @@ static bool has_failed(const struct call *c)
            (c->outcome == OUTCOME_UPSTREAM_ERROR && (c->status == 429 || c->status >= 500));
 }
 
+/* A translated stream that broke off, or whose client left: what it had told until then counts, as it does where
+ * events pass as they are. */
+static void take_told(struct call *c)
+{
+    if (c->tr && c->tr->begun && c->usage.input < 0 && c->usage.output < 0) {
+        c->usage = c->tr->in.usage;
+    }
+}
+
 enum next stage_settle(struct call *c)
 {
     route_attempt_ended(c, has_failed(c));
+    take_told(c);
     if (c->outcome == OUTCOME_OK && c->answered_us && c->credential) {
         again_worked(c);
     }

@@ -164,6 +164,7 @@ struct snap_target {
     const struct snap_condition *when; /* all must hold */
     uint32_t n_when;
     uint32_t quirks;    /* of the provider and of this model: enum quirk, dialect/format.h */
+    int64_t reads;      /* tokens that the model takes in, 0: unknown */
     int64_t max_output; /* the model's, 0: unknown; both only where `model` is known */
     uint32_t first_token_ms, between_tokens_ms; /* of streams; 0: none */
     struct hedge *hedge;       /* how fast its streams begin; NULL: the model is not hedged */
@@ -185,6 +186,7 @@ struct snap_model {
     uint8_t balance; /* enum balance */
     uint8_t n_sticky;
     uint8_t sticky[STICKY_COUNT]; /* enum sticky, in their order */
+    bool widens;                  /* some of its targets are known to read more than others */
     bool looks; /* calls are looked into for it (traits.c): it has conditions, or sticks */
     struct str lifecycle;   /* lines of its answers: Deprecation, Sunset, Link; empty: it stays */
     uint64_t deprecated_us; /* wall clock; 0: never */

@@ -314,6 +314,8 @@ static struct snap_target target_for(struct compiler *c, const struct snap_provi
                             .priority = 1,
                             .told = snap_told(c->a, p, model),
                             .place = balance_hash(balance_hash(0, p->id), model)};
+    const struct model_facts *facts = facts_of(&t);
+    t.reads = facts ? facts->context : 0;
     health_of_target(c->a, &c->scratch, &t);
     return t;
 }
@@ -321,6 +323,7 @@ static struct snap_target target_for(struct compiler *c, const struct snap_provi
 static void compile_declared(struct compiler *c, const struct config_model *m)
 {
     struct snap_target *targets = arena_zalloc(c->a, (m->n_targets + 1) * sizeof *targets);
+    bool widens = false;
     for (size_t i = 0; i < m->n_targets; i++) {
         targets[i] = target_for(c, &c->providers[m->targets[i].provider], m->targets[i].model);
         targets[i].weight = (uint32_t)m->targets[i].weight;
@@ -328,11 +331,13 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
         compile_attempt(&c->scratch, c->s->config, m, &targets[i]);
         targets[i].price = compile_price(c->a, &m->targets[i], &targets[i]);
         compile_conditions(c->a, &m->targets[i], &targets[i]);
+        widens = widens || targets[i].reads != targets[0].reads;
     }
     qsort(targets, m->n_targets, sizeof *targets, by_priority);
     struct snap_model out = {.targets = targets,
                              .n_targets = (uint32_t)m->n_targets,
                              .listed = true,
+                             .widens = widens,
                              .facts = m->n_targets ? facts_of(targets) : NULL,
                              .retry = retry_of_models(c->retries, &m->id, 1),
                              .total_ms = compile_total_ms(c->s->config, m),

@@ -309,6 +309,7 @@ void translate_head(struct call *c, const struct h1_head *h)
         tr->status = h->status;
         tr->retry_after_ms = again_retry_after(h);
         tr->enough = again_is_told_enough(h);
+        tr->more = again_is_told_more(h);
         tr->answer.limit = ERROR_MAX;
         c->outcome = OUTCOME_UPSTREAM_ERROR;
     } else {

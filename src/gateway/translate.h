@@ -32,6 +32,7 @@ struct translation {
     bool ours;            /* it is we who end the answer: nothing else is tried */
     unsigned status;      /* of an error's head */
     bool enough;          /* ... which says x-should-retry: false */
+    bool more;            /* ... or true */
     uint32_t retry_after_ms;
     struct renamed *renamed; /* functions whose names the upstream could not take as they are */
     struct ir_in in;

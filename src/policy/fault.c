@@ -53,9 +53,29 @@ static bool is_about_the_call(const struct fault_answer *a)
            str_eq(a->code, STR("invalid_request_error"));
 }
 
+bool fault_is_too_long(struct str code, struct str message)
+{
+    static const struct str words[] = {
+        {"maximum context length", 22}, /* of OpenAI, and of those who serve in its manner */
+        {"prompt is too long", 18},
+        {"exceeds the maximum number of tokens", 36},
+        {"Input is too long", 17}};
+    if (str_eq(code, STR("context_length_exceeded"))) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (str_find(message, words[i]) >= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct fault judge(const struct fault_answer *a)
 {
     switch (a->status) {
+    case 400:
+        return (struct fault){.at = FAULT_REQUEST, .target = a->too_long, .wider = a->too_long};
     case 401:
     case 402:
         return (struct fault){.at = FAULT_CREDENTIAL,

@@ -22,6 +22,7 @@ struct fault {
     bool same;        /* the same target may be asked again, after a pause */
     bool credential;  /* another credential of it may be asked, at once */
     bool target;      /* another target may be asked, at once */
+    bool wider;       /* ... but only one that is known to read more */
     uint32_t rest_ms; /* how long what is at fault is left alone; 0: failures are only counted */
     uint32_t wait_ms; /* the least pause before `same`; 0: none was asked for */
     bool told;        /* rest_ms is the vendor's own word */
@@ -35,9 +36,13 @@ struct fault_answer {
     struct str param;        /* the member that it is about; empty: not told */
     uint32_t retry_after_ms; /* 0: not told */
     bool should_retry;       /* x-should-retry: true */
+    bool too_long;           /* the request is longer than the model reads */
     bool enough; /* x-should-retry: false, as another gateway says after tries of its own */
 };
 
+/* Whether an error says that the request is longer than its model reads, by its code or, where vendors have none for
+ * that, by its words (OpenAI and vLLM; Anthropic; Google; Amazon). */
+bool fault_is_too_long(struct str code, struct str message);
 /* Of an answer with a status of 400 and above. */
 struct fault fault_of_answer(const struct fault_answer *a);
 /* No connection could be made; nothing was sent. */

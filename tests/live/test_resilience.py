@@ -1,6 +1,7 @@
 """Failure that the caller does not see, and failure that he is told honestly: which fault leads where."""
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
@@ -83,7 +84,7 @@ def ask(accord, model, stream=False, headers=(), key=True, **more):
 
 # ---- another target ----
 
-@pytest.mark.parametrize("status", [404, 408, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [404, 408, 425, 500, 502, 503, 504, 529])
 def test_a_target_that_fails_is_followed_by_another(accord, upstream, status):
     script = play(upstream, error(status), OK)
     answer = ask(accord, "m")
@@ -91,12 +92,89 @@ def test_a_target_that_fails_is_followed_by_another(accord, upstream, status):
     assert answer.header("accord-attempts") == "2"
 
 
-@pytest.mark.parametrize("status", [400, 413, 422])
-def test_what_is_wrong_with_the_request_is_told_at_once(accord, upstream, status):
-    script = play(upstream, error(status, "invalid_request_error", "say it better"), OK)
+@pytest.mark.parametrize("status, code", [
+    (400, "invalid_request_error"), (400, "context_length_exceeded"), (400, "unsupported_parameter"),
+    (400, "content_filter"), (413, "request_too_large"), (422, "invalid_request_error")])
+def test_what_is_wrong_with_the_request_is_told_at_once(accord, upstream, status, code):
+    script = play(upstream, error(status, code, "say it better"), OK)
     answer = ask(accord, "m")
     assert answer.status == status and script.models == ["a"]
     assert answer.json()["error"]["message"] == "say it better"
+    assert answer.json()["error"]["code"] == code and answer.header("accord-attempts") == "1"
+
+
+TOO_LONG = [("context_length_exceeded", "too many tokens"), ("invalid_request_error", "prompt is too long: 9 > 8"),
+            ("BadRequestError", "This model's maximum context length is 8192 tokens.")]
+
+
+@pytest.mark.parametrize("code, message", TOO_LONG)
+def test_what_is_too_long_goes_to_who_is_known_to_read_more(start, upstream, code, message):
+    """gpt-4 reads 8,192 tokens, gpt-4-turbo 128,000, gpt-4.1 a million; of "b" nothing is known."""
+    config = three(upstream)
+    config["models"] = [{"id": "wide", "targets": [
+        {"provider": provider, "model": model, "priority": n} for n, (provider, model) in enumerate([
+            ("one-key", "gpt-4-turbo"), ("one-key", "b"), ("one-key", "gpt-4"), ("one-key", "gpt-4.1")], 1)]}]
+    accord = start(config)
+    script = play(upstream, error(400, code, message), OK)
+    answer = ask(accord, "wide")
+    assert answer.status == 200 and script.models == ["gpt-4-turbo", "gpt-4.1"]
+    # Nobody is to blame, and the first is asked first again; where the widest finds it too long, that is the answer.
+    script = play(upstream, error(400, code, message))
+    answer = ask(accord, "wide", stream=True)
+    assert answer.status == 400 and script.models == ["gpt-4-turbo", "gpt-4.1"]
+    assert answer.json()["error"]["message"] == message
+    script = play(upstream, error(400, "invalid_request_error", "temperature is no number"))
+    assert ask(accord, "wide").status == 400 and script.models == ["gpt-4-turbo"]
+
+
+def test_what_is_too_long_across_dialects(start, upstream):
+    config = three(upstream)
+    config["models"] = [{"id": "wide", "targets": [
+        {"provider": "ant", "model": "claude-3-haiku-20240307"},
+        {"provider": "one-key", "model": "gpt-4.1", "priority": 2}]}]
+    accord = start(config)
+    refused = {"type": "error", "error": {"type": "invalid_request_error",
+                                          "message": "prompt is too long: 210000 tokens > 200000 maximum"}}
+    script = play(upstream, whole(json.dumps(refused).encode(), status=400), OK)
+    assert ask(accord, "wide").status == 200 and script.models == ["claude-3-haiku-20240307", "gpt-4.1"]
+
+
+@pytest.mark.parametrize("code", ["content_filter", "refusal"])
+def test_what_a_vendor_will_not_say_is_its_answer(accord, upstream, code):
+    refused = json.loads(answers.CHAT)
+    refused["choices"][0].update(finish_reason="content_filter" if code == "content_filter" else "stop",
+                                 message={"role": "assistant", "content": None, "refusal": "I will not."})
+    script = play(upstream, whole(json.dumps(refused).encode()), OK)
+    assert ask(accord, "m").json() == refused and script.models == ["a"]
+
+
+def nowhere(upstream, how):
+    """A base URL at which nobody is reached."""
+    if how == "refused":
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            return f"http://127.0.0.1:{gone.getsockname()[1]}/v1"
+    if how == "name":
+        return "http://no-such-host.invalid/v1"
+    return upstream.url.replace("http:", "https:") + "/v1"  # it speaks no TLS: the handshake never ends
+
+
+@pytest.mark.parametrize("how", ["refused", "name", "tls"])
+def test_nobody_is_reached(start, upstream, how):
+    upstream.answer = lambda peer, request: peer.send(OK)
+    config = three(upstream, timeouts={"connect_ms": 300})
+    config["providers"].append({**config["providers"][-1], "id": "away", "base_url": nowhere(upstream, how)})
+    config["models"] += [
+        {"id": "alone", "targets": [{"provider": "away", "model": "x"}]},
+        {"id": "both", "targets": [{"provider": "away", "model": "x"},
+                                   {"provider": "one-key", "model": "b", "priority": 2}]}]
+    accord = start(config)
+    first, second = ask(accord, "both"), ask(accord, "both")
+    assert (first.status, second.status) == (200, 200)
+    # The host rests: the next call does not ask it.
+    assert (first.header("accord-attempts"), second.header("accord-attempts")) == ("2", "1")
+    alone = ask(start(config), "alone")
+    assert alone.status in (502, 503) and alone.header("x-should-retry") == "false"
+    assert alone.header("accord-attempts") == "3"
 
 
 @pytest.mark.parametrize("breaks", ["reset", "close", "html", "empty", "half"])
@@ -142,17 +220,18 @@ def test_what_one_call_names_in_vain_says_nothing_of_the_model(accord, upstream)
 
 # ---- the same target ----
 
-@pytest.mark.parametrize("status", [408, 500, 503])
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 529])
 def test_the_only_target_is_asked_again(accord, upstream, status):
     script = play(upstream, error(status), error(status), OK)
     assert ask(accord, "solo").status == 200 and script.models == ["s"] * 3
 
 
-def test_after_three_attempts_the_error_is_told_and_no_sdk_multiplies_it(accord, upstream):
-    script = play(upstream, error(503, "server_error", "down", [("x-should-retry", "true"),
-                                                                ("x-vendor", "kept")]))
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 529])
+def test_after_three_attempts_the_error_is_told_and_no_sdk_multiplies_it(accord, upstream, status):
+    script = play(upstream, error(status, "server_error", "down", [("x-should-retry", "true"),
+                                                                   ("x-vendor", "kept")]))
     answer = ask(accord, "solo")
-    assert answer.status == 503 and len(script.seen) == 3
+    assert answer.status == status and len(script.seen) == 3
     assert answer.json()["error"]["message"] == "down" and answer.header("x-vendor") == "kept"
     assert answer.header("x-should-retry") == "false"
 
@@ -232,6 +311,13 @@ def test_a_lock_is_waited_for(accord, upstream):
     assert script.seen[1][2] - script.seen[0][2] >= 0.15
 
 
+def test_a_lock_is_no_fault_of_a_credential(accord, upstream):
+    script = play(upstream, error(409, headers=[("retry-after-ms", "1")]), OK)
+    for _ in range(2):
+        assert ask(accord, "keys").status == 200
+    assert script.keys == 3 * ["sk-one-00000000"]
+
+
 def test_a_conflict_that_stays_costs_one_request(accord, upstream):
     script = play(upstream, error(409, "already_exists", "it is there"))
     answer = ask(accord, "m")
@@ -264,6 +350,46 @@ def test_a_limit_is_evaded_by_another_credential_and_respected(accord, upstream)
     for _ in range(3):
         assert ask(accord, "keys").status == 200
     assert script.keys == ["sk-one-00000000"] + 3 * ["sk-two-00000000"]
+
+
+@pytest.mark.parametrize("status, code", [(401, None), (402, None), (403, None), (429, "insufficient_quota")])
+def test_another_credential_comes_ahead_of_another_target(start, upstream, status, code):
+    config = three(upstream)
+    config["models"].append({"id": "wide", "targets": [{"provider": "up", "model": "k"},
+                                                       {"provider": "one-key", "model": "b", "priority": 2}]})
+    accord = start(config)
+    script = play(upstream, error(status, code), error(status, code), OK)
+    for _ in range(2):
+        assert ask(accord, "wide").status == 200
+    assert script.keys == ["sk-one-00000000", "sk-two-00000000", "sk-only-00000000", "sk-only-00000000"]
+
+
+@pytest.mark.parametrize("model", ["gemini-m", "own"])
+def test_googles_way_to_say_when_a_limit_ends(start, upstream, model):
+    """RetryInfo stands in the body; the caller is told in the header, as he reads it."""
+    config = config_for(upstream.url)
+    accord = start(config)
+    body = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slowly", "details": [
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17.25s"}]}}
+    upstream.answer = lambda peer, request: peer.send(whole(json.dumps(body).encode(), status=429))
+    waits = []
+    for _ in range(2):
+        if model == "own":
+            answer = accord.post("/v1beta/models/gemini-m:generateContent",
+                                 {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})
+        else:
+            answer = ask(accord, model)
+        assert answer.status == 429
+        waits.append(int(answer.header("retry-after", "0")))
+    assert waits[0] == 18 and 12 <= waits[1] <= 18 and len(upstream.requests) == 1
+
+
+def test_a_limit_is_not_waited_for_beyond_the_deadline(start, upstream):
+    accord = start(three(upstream, policies=[
+        {"id": "p", "applies_to": {"org": True}, "retry": {"deadline_ms": 300}}]))
+    script = play(upstream, error(429, "rate_limit_exceeded", headers=[("retry-after-ms", "900")]), OK)
+    answer = ask(accord, "solo")
+    assert answer.status == 429 and answer.header("retry-after-ms") == "900" and len(script.seen) == 1
 
 
 def test_a_limit_that_nobody_can_evade_is_told_with_its_end(accord, upstream):

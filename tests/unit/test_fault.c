@@ -49,6 +49,28 @@ static const struct {
     {529, "overloaded_error", FAULT_LANE, true, false, true},
 };
 
+static void too_long(void **state)
+{
+    (void)state;
+    struct fault_answer a = {.status = 400, .too_long = true};
+    struct fault f = fault_of_answer(&a);
+    assert_int_equal(f.at, FAULT_REQUEST);
+    assert_true(f.target && f.wider && !f.same && !f.credential);
+    a.status = 422; /* what it is too long for is not said */
+    assert_false(fault_of_answer(&a).target);
+    static const char *const say_so[] = {
+        "This model's maximum context length is 8192 tokens.",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+        "Input is too long for requested model."};
+    for (size_t i = 0; i < sizeof say_so / sizeof *say_so; i++) {
+        assert_true(fault_is_too_long(STR(""), str_of(say_so[i])));
+    }
+    assert_true(fault_is_too_long(STR("context_length_exceeded"), STR("")));
+    assert_false(fault_is_too_long(STR("invalid_request_error"), STR("max_tokens is too long")));
+    assert_false(fault_is_too_long(STR(""), STR("")));
+}
+
 static void each_status(void **state)
 {
     (void)state;
@@ -147,6 +169,7 @@ static void one_probe_at_a_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(too_long),
         cmocka_unit_test(each_status),
         cmocka_unit_test(what_the_vendor_says_counts),
         cmocka_unit_test(rests_until_its_time),

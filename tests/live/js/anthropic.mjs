@@ -53,6 +53,10 @@ await run({
   async limit(model = own) {
     return failure(() => hasty.messages.create({ ...base, model, messages: ask("too many") }));
   },
+  async taken(team) { // the platform's API, with the retries of the SDK
+    const platform = new Anthropic({ baseURL: gateway, apiKey: null, authToken: key });
+    return failure(() => platform.post("/api/v1/teams", { body: { id: team, name: team } }));
+  },
   async badKey() {
     const wrong = new Anthropic({ baseURL: gateway, apiKey: "sk-accord-wrong-key-000" });
     return failure(() => wrong.messages.create({ ...base, model: own, messages: ask("hello") }));

@@ -79,6 +79,14 @@ await run({
   async responsesToolStream(model = "m") {
     return responsesLoop(model, (body) => client.responses.stream(body).finalResponse());
   },
+  async conversation(model = "m") {
+    const patient = client.withOptions({ maxRetries: 5 });
+    return { id: (await patient.responses.create({ model, input: "hi", conversation: "conv_1" })).id };
+  },
+  async taken(team) { // the platform's API, with the retries of the SDK
+    const platform = client.withOptions({ baseURL: gateway });
+    return failure(() => platform.post("/api/v1/teams", { body: { id: team, name: team } }));
+  },
   async embeddings(model = "m") {
     const answer = await client.embeddings.create({ model, input: "hello" });
     return { vector: answer.data[0].embedding };
