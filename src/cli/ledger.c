@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/resource.h"
+#include "cli/table.h"
 #include "conflict/http_date.h"
 #include "http/query.h"
 #include "json/tree.h"
@@ -105,14 +106,6 @@ static struct str text_or(const struct json *j, const char *name, const char *ot
     return s.n ? s : str_of(otherwise);
 }
 
-/* Names come from clients: what a terminal would act on is not printed. */
-static void put(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        putchar((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f ? ' ' : s.p[i]);
-    }
-}
-
 static void print_call(const struct json *j)
 {
     const struct json *tokens = json_get(j, STR("tokens")),
@@ -131,7 +124,7 @@ static void print_call(const struct json *j)
         rest_text(j, "id"),
     };
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
-        put(cells[i]);
+        table_put(cells[i]);
         putchar(i + 1 == sizeof cells / sizeof *cells ? '\n' : '\t');
     }
 }
@@ -173,7 +166,9 @@ static void on_line(void *arg, struct str line)
         f->id[line.n - 4] = 0;
     } else if (str_starts(line, STR("data: ")) &&
                json_parse(&a, str_from(line, 6), &j, NULL) == 0) {
+        table_begin();
         print_item(f->q, j);
+        table_end();
         fflush(stdout);
     }
     arena_reset(&a);
@@ -222,13 +217,13 @@ static int list(struct asking *q, struct str query)
     return r;
 }
 
-/* As put(), but lines stay lines. */
+/* As table_put(), but lines stay lines. */
 static void put_lines(struct str s)
 {
     struct str line;
     while (s.n) {
         bool ends = str_cut(&s, '\n', &line);
-        put(line);
+        table_put(line);
         if (ends) {
             putchar('\n');
         }
@@ -240,7 +235,7 @@ static void print_part(const struct json *body, const char *name)
     const struct json *j = json_get(body, str_of(name)), *cut = json_get(j, STR("cut"));
     struct str text = rest_text(j, "text"), base64 = rest_text(j, "base64");
     printf("%s, ", name);
-    put(text_or(j, "content_type", "without a type"));
+    table_put(text_or(j, "content_type", "without a type"));
     printf(", %.*s bytes%s%s:\n", STR_ARG(number(j, "bytes")),
            cut && cut->type == JSON_TRUE ? ", cut" : "", base64.n ? ", base64" : "");
     put_lines(text.n ? text : base64.n ? base64 : rest_text(j, "absent"));
@@ -294,8 +289,10 @@ int cli_logs(int argc, char **argv)
     r = r ? r : add_filters(&q, &query, "logs");
     add_option(&query, "limit", q.number ? q.number : q.follow ? "10" : "50");
     if (!r) {
+        table_begin();
         print_head(&q);
         r = list(&q, str_from(buf_str(&query), 1));
+        table_end();
     }
     if (!r && q.follow) {
         fflush(stdout);
@@ -315,31 +312,31 @@ static void print_row(const struct json *j, const char *by, bool started)
                       *latency = json_get(j, STR("latency_ms"));
     struct str rest = str_of(by), one;
     if (started) {
-        put(rest_text(j, "start"));
+        table_put(rest_text(j, "start"));
         putchar('\t');
     }
     while (rest.n) {
         char name[32];
         (void)str_cut(&rest, ',', &one);
         snprintf(name, sizeof name, "%.*s", STR_ARG(str_first(one, 31)));
-        put(text_or(j, name, "-"));
+        table_put(text_or(j, name, "-"));
         putchar('\t');
     }
     for (size_t i = 0; measures[i]; i++) {
-        put(number(j, measures[i]));
+        table_put(number(j, measures[i]));
         putchar('\t');
     }
-    put(number(tokens, "input"));
+    table_put(number(tokens, "input"));
     putchar('\t');
-    put(number(tokens, "output"));
+    table_put(number(tokens, "output"));
     putchar('\t');
-    put(rest_text(j, "cost_usd"));
+    table_put(rest_text(j, "cost_usd"));
     putchar('\t');
-    put(number(j, "cost_unknown"));
+    table_put(number(j, "cost_unknown"));
     putchar('\t');
-    put(number(latency, "p50"));
+    table_put(number(latency, "p50"));
     putchar('\t');
-    put(number(latency, "p95"));
+    table_put(number(latency, "p95"));
     putchar('\n');
 }
 
@@ -355,10 +352,12 @@ static void print_usage_head(const char *by, bool started)
 static void print_usage(const struct asking *q, const struct json *items, size_t most)
 {
     bool started = q->interval && strcmp(q->interval, "none") != 0;
+    table_begin();
     print_usage_head(q->by, started);
     for (const struct json *j = items ? items->first : NULL; j && most; j = j->next, most--) {
         print_row(j, q->by, started);
     }
+    table_end();
 }
 
 static int ask_usage(struct asking *q, const char *command, struct rest_answer *ret)
@@ -440,6 +439,7 @@ int cli_top(int argc, char **argv)
 
 static void print_alerts(const struct json *items)
 {
+    table_begin();
     puts("id\tstate\twhen\tsubject\tvalue\tabove\tsince");
     for (const struct json *j = items ? items->first : NULL; j; j = j->next) {
         const struct str cells[] = {rest_text(j, "id"),      rest_text(j, "state"),
@@ -447,10 +447,11 @@ static void print_alerts(const struct json *items)
                                     number(j, "value"),      number(j, "above"),
                                     text_or(j, "since", "-")};
         for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
-            put(cells[i]);
+            table_put(cells[i]);
             putchar(i + 1 == sizeof cells / sizeof *cells ? '\n' : '\t');
         }
     }
+    table_end();
 }
 
 int cli_alerts(int argc, char **argv)

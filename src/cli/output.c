@@ -1,11 +1,11 @@
 /* How resources are printed: a table on a terminal, TSV in a pipe, JSON, YAML. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "cli/resource.h"
+#include "cli/table.h"
 #include "model/yaml.h"
 
-enum { COLUMNS_MAX = 16, WIDTH_MAX = 60 };
+enum { COLUMNS_MAX = 16 };
 
 static struct str cell(struct arena *a, const struct json *item, const char *column)
 {
@@ -43,41 +43,21 @@ static size_t columns_of(const struct resource_kind *k, const char **ret)
     return n;
 }
 
-/* A cell is one line: what would break it is a space. */
-static void put(struct str s, size_t width)
-{
-    size_t shown = width && s.n > width ? width : s.n;
-    for (size_t i = 0; i < shown; i++) {
-        putchar((unsigned char)s.p[i] < ' ' ? ' ' : s.p[i]);
-    }
-    for (size_t i = shown; i < width; i++) {
-        putchar(' ');
-    }
-}
-
 static void print_rows(struct request *q, const struct json *items, const char *const *columns,
                        size_t n)
 {
-    size_t widths[COLUMNS_MAX] = {0};
-    bool table = isatty(STDOUT_FILENO);
-    for (size_t i = 0; table && i < n; i++) {
-        widths[i] = strlen(columns[i]);
-        for (const struct json *x = items->first; x; x = x->next) {
-            size_t w = cell(&q->rest.arena, x, columns[i]).n;
-            widths[i] = w > widths[i] ? w : widths[i];
-        }
-        widths[i] = widths[i] > WIDTH_MAX ? WIDTH_MAX : widths[i];
-    }
+    table_begin();
     for (size_t i = 0; i < n; i++) {
-        put(str_of(columns[i]), i + 1 < n ? widths[i] : 0);
-        fputs(i + 1 == n ? "\n" : table ? "  " : "\t", stdout);
+        fputs(columns[i], stdout);
+        putchar(i + 1 == n ? '\n' : '\t');
     }
     for (const struct json *x = items->first; x; x = x->next) {
         for (size_t i = 0; i < n; i++) {
-            put(cell(&q->rest.arena, x, columns[i]), i + 1 < n ? widths[i] : 0);
-            fputs(i + 1 == n ? "\n" : table ? "  " : "\t", stdout);
+            table_put(cell(&q->rest.arena, x, columns[i]));
+            putchar(i + 1 == n ? '\n' : '\t');
         }
     }
+    table_end();
 }
 
 void print_list(struct request *q, const struct json *items, const char *const *columns)

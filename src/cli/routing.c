@@ -5,15 +5,8 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/resource.h"
+#include "cli/table.h"
 #include "http/query.h"
-
-/* Names come from others: what a terminal would act on is not printed. */
-static void put(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        putchar((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f ? ' ' : s.p[i]);
-    }
-}
 
 static struct str cell(const struct json *j, const char *name, const char *otherwise)
 {
@@ -25,7 +18,7 @@ static struct str cell(const struct json *j, const char *name, const char *other
 static void put_cells(const struct json *j, const char *const *names)
 {
     for (size_t i = 0; names[i]; i++) {
-        put(cell(j, names[i], "-"));
+        table_put(cell(j, names[i], "-"));
         putchar(names[i + 1] ? '\t' : '\n');
     }
 }
@@ -37,7 +30,9 @@ static int finish(struct request *q, int r, const struct rest_answer *a,
     if (!r && q->json) {
         printf("%.*s\n", STR_ARG(a->body));
     } else if (!r) {
+        table_begin();
         print(a->json);
+        table_end();
     }
     arena_reset(&q->rest.arena);
     return r;
@@ -49,7 +44,7 @@ static void put_list(const struct json *list)
 {
     for (const struct json *c = list ? list->first : NULL; c; c = c->next) {
         printf("%s", c == list->first ? " (" : "; ");
-        put(c->text);
+        table_put(c->text);
         printf("%s", c->next ? "" : ")");
     }
 }
@@ -57,25 +52,25 @@ static void put_list(const struct json *list)
 static void print_target(const struct json *t)
 {
     struct str order = cell(t, "order", ""), until = cell(t, "rests_until", "");
-    put(order.n ? order : STR("-"));
+    table_put(order.n ? order : STR("-"));
     putchar('\t');
-    put(cell(t, "target", ""));
+    table_put(cell(t, "target", ""));
     putchar('\t');
     if (order.n) {
         printf("credential ");
-        put(cell(t, "credential", "none"));
+        table_put(cell(t, "credential", "none"));
     } else {
-        put(cell(t, "passed_by", "-"));
+        table_put(cell(t, "passed_by", "-"));
         put_list(json_get(t, STR("conditions")));
     }
     if (until.n) {
         printf(" until ");
-        put(until);
+        table_put(until);
     }
     printf("\tin flight ");
-    put(cell(t, "in_flight", "0"));
+    table_put(cell(t, "in_flight", "0"));
     printf("\tms ");
-    put(cell(t, "latency_ms", "-"));
+    table_put(cell(t, "latency_ms", "-"));
     putchar('\n');
 }
 
@@ -85,12 +80,12 @@ static void print_limit(const struct json *l)
     printf("limit");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         putchar('\t');
-        put(cell(l, names[i], "-"));
+        table_put(cell(l, names[i], "-"));
     }
     printf("\ttaken ");
-    put(cell(l, "taken", "-"));
+    table_put(cell(l, "taken", "-"));
     printf(" of ");
-    put(cell(l, "at_most", "-"));
+    table_put(cell(l, "at_most", "-"));
     putchar('\n');
 }
 
@@ -101,32 +96,32 @@ static void print_explanation(const struct json *j)
     const struct json *limits = json_get(j, STR("limits"));
     if (error) {
         printf("refused\t");
-        put(cell(error, "status", ""));
+        table_put(cell(error, "status", ""));
         putchar(' ');
-        put(cell(error, "code", ""));
+        table_put(cell(error, "code", ""));
         printf(": ");
-        put(cell(error, "message", ""));
+        table_put(cell(error, "message", ""));
         putchar('\n');
     }
     if (error && json_get(error, STR("retry_after_ms"))) {
         printf("again after\t");
-        put(cell(error, "retry_after_ms", ""));
+        table_put(cell(error, "retry_after_ms", ""));
         printf(" ms\n");
     }
     if (targets) {
         printf("model\t");
-        put(cell(j, "model", "-"));
+        table_put(cell(j, "model", "-"));
         printf("\nbalance\t");
-        put(cell(j, "balance", ""));
+        table_put(cell(j, "balance", ""));
         printf("\nsticks by\t");
-        put(cell(j, "sticks_by", "-"));
+        table_put(cell(j, "sticks_by", "-"));
         printf("\nattempts\t");
-        put(cell(j, "attempts", ""));
+        table_put(cell(j, "attempts", ""));
         putchar('\n');
     }
     for (const struct json *p = policies ? policies->first : NULL; p; p = p->next) {
         printf("policy\t");
-        put(cell(p, "id", ""));
+        table_put(cell(p, "id", ""));
         putchar('\n');
     }
     for (const struct json *l = limits ? limits->first : NULL; l; l = l->next) {
@@ -220,7 +215,7 @@ static void print_state(const struct json *j)
         const struct json *credentials = json_get(p, STR("credentials"));
         put_cells(p, of_provider);
         for (const struct json *k = credentials ? credentials->first : NULL; k; k = k->next) {
-            put(cell(p, "id", ""));
+            table_put(cell(p, "id", ""));
             printf(" credential ");
             put_cells(k, of_provider);
         }

@@ -1,5 +1,4 @@
-/* `accord serve`: from the command line to running workers, and what the control thread does
- * meanwhile: signals, reloads, the end. */
+/* `accord serve`: from the command line to running workers, signals, and the end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -15,7 +14,7 @@
 #include "auth/keyfile.h"
 #include "cli/args.h"
 #include "cli/cli.h"
-#include "cli/startup.h"
+#include "cli/server.h"
 #include "cli/welcome.h"
 #include "gateway/counter_journal.h"
 #include "gateway/health_of.h"
@@ -28,245 +27,9 @@
 #include "platform/housekeeping.h"
 #include "platform/world.h"
 
-enum { WORKERS_MAX = 64, LISTEN_MAX = 16 };
-
-struct server {
-    struct startup start;
-    bool json;
-    struct loop *control;
-    struct gateway gateway;
-    struct snapshot *snap;
-    struct tls_ctx *tls;
-    struct platform platform;
-    struct world world;
-    struct store_watcher watcher; /* of commits */
-    struct housekeeping housekeeping;
-    struct timer changed;
-    struct alerts alerts;
-    struct secret admin_link;
-    struct counter_journal *journal; /* of limits and budgets */
-    struct shared *shared;           /* ... and other processes; NULL: none */
-    struct record_ring *rings[WORKERS_MAX];
-    pthread_t threads[WORKERS_MAX];
-    struct str addresses[LISTEN_MAX]; /* as bound, with the real port */
-    size_t n_addresses;
-    bool stopping;
-};
-
-/* One line of the server's own log. */
-__attribute__((format(printf, 2, 3))) static void say(const char *level, const char *fmt, ...)
-{
-    char stamp[32];
-    struct buf b = {0};
-    struct arena a = {0};
-    va_list ap;
-    time_t now = time(NULL);
-    struct tm tm;
-    va_start(ap, fmt);
-    struct str text = arena_vprintf(&a, fmt, ap);
-    va_end(ap);
-    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-    buf_printf(&b, "{\"ts\":\"%s\",\"level\":\"%s\",\"msg\":\"", stamp, level);
-    buf_add_json(&b, text);
-    buf_add(&b, STR("\"}\n"));
-    fwrite(b.p, 1, b.n, stderr);
-    buf_free(&b);
-    arena_reset(&a);
-}
-
 static void say_line(struct str line)
 {
     fwrite(line.p, 1, line.n, stderr);
-}
-
-/* ---- reload ---- */
-
-static void say_lines(const char *level, struct str lines)
-{
-    struct str line;
-    while (lines.n) {
-        str_cut(&lines, '\n', &line);
-        if (line.n) {
-            say(level, "%.*s", STR_ARG(line));
-        }
-    }
-}
-
-static bool same_listen(const struct config *a, const struct config *b)
-{
-    for (size_t i = 0; i < a->n_listen && i < b->n_listen; i++) {
-        if (!str_eq(a->listen[i], b->listen[i])) {
-            return false;
-        }
-    }
-    return a->n_listen == b->n_listen;
-}
-
-static bool same_shared(const struct config_shared *a, const struct config_shared *b)
-{
-    return str_eq(secret_reveal(a->redis), secret_reveal(b->redis)) && a->postgres == b->postgres &&
-           a->lease_percent == b->lease_percent && a->when_unreachable == b->when_unreachable;
-}
-
-static bool same_database(const struct config_database *a, const struct config_database *b)
-{
-    return str_eq(secret_reveal(a->url), secret_reveal(b->url)) && a->connections == b->connections;
-}
-
-/* What a reload cannot change is said, so that nobody believes it was. */
-static void warn_of_restart(const struct config *old, const struct config *new)
-{
-    const struct {
-        const char *field;
-        bool same;
-    } fixed[] = {
-        {"listen", same_listen(old, new)},
-        {"workers", old->workers == new->workers},
-        {"data", str_eq(old->data, new->data)},
-        {"access_log", str_eq(old->access_log, new->access_log)},
-        {"ledger (on or off)", !old->ledger.keep_days == !new->ledger.keep_days},
-        {"ledger.spool_bytes", old->ledger.spool_bytes == new->ledger.spool_bytes},
-        {"database", same_database(&old->database, &new->database)},
-        {"shared", same_shared(&old->shared, &new->shared)},
-        {"tls (on or off)", !old->tls.certificate.n == !new->tls.certificate.n},
-    };
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
-        if (!fixed[i].same) {
-            say("warning", "%s has changed; that takes effect at the next start", fixed[i].field);
-        }
-    }
-}
-
-/* What was read becomes what is declared. The input's arena is the base's from now on. */
-static struct config_base *base_of(struct snapshot_input *in)
-{
-    struct config_base *b = mem_zalloc(sizeof *b);
-    b->refs = 1;
-    b->arena = in->arena;
-    b->config = in->config;
-    b->keys = in->keys;
-    b->n_keys = in->n_keys;
-    in->arena = (struct arena){0};
-    return b;
-}
-
-static int compile(struct server *s, struct snapshot **ret, struct buf *errors)
-{
-    uint64_t began = clock_us();
-    int r = world_compile(&s->world, s->start.generation + 1, ret, errors);
-    if (r == 0) {
-        s->gateway.compile_us = clock_us() - began;
-        say_lines("warning", buf_str(errors));
-        errors->n = 0;
-    }
-    return r;
-}
-
-/* In a drain workers end, and none takes anything any more: who waits for his change to be taken is told that it is. */
-static void take(struct server *s, struct snapshot *snap, struct tls_ctx *tls)
-{
-    if (s->gateway.draining) {
-        snapshot_unref(snap);
-        platform_applied(&s->platform, s->world.image.seq);
-        return;
-    }
-    gateway_publish(&s->gateway, snap, tls);
-    snapshot_unref(s->snap);
-    s->snap = snap;
-    s->start.generation++;
-    platform_applied(&s->platform, s->world.image.seq);
-    alerts_take(&s->alerts, snap);
-}
-
-static void retain(struct server *s, const struct config_ledger *l)
-{
-    struct writer *w = ledger_writer(s->gateway.ledger);
-    if (w && l->keep_days) {
-        writer_retain(w, l->keep_days, l->max_bytes);
-        bodies_retain(s->gateway.bodies, l->bodies_max_bytes, l->keep_days);
-    }
-}
-
-/* SIGHUP: read everything again; what is wrong changes nothing. */
-static void reload(struct server *s)
-{
-    struct buf errors = {0};
-    struct snapshot_input in;
-    struct snapshot *snap = NULL;
-    struct tls_ctx *tls = NULL;
-    if (s->gateway.draining) {
-        say("warning", "the server is draining: no configuration is taken any more");
-        return;
-    }
-    int r = startup_load(&s->start, &in, &errors);
-    if (r == 0) {
-        r = startup_tls(&s->start.arena, in.config, &tls, &errors);
-    }
-    if (r == 0) {
-        r = startup_keys(&s->start, &in);
-        welcome_print_made(s->start.made,
-                           s->json); /* they are kept, whatever becomes of the rest */
-        s->start.made = NULL;
-    }
-    if (r == 0) {
-        r = world_declare(&s->world, base_of(&in), &errors);
-    }
-    if (r == 0) {
-        tls_ctx_unref(s->world.client_tls); /* the system's certificates may have changed */
-        s->world.client_tls = NULL;
-        bool matters;
-        r = world_refresh(&s->world, &matters, &errors);
-        r = r < 0 ? r : compile(s, &snap, &errors);
-    }
-    if (r < 0) {
-        arena_reset(&in.arena);
-        tls_ctx_unref(tls);
-        s->gateway.reload_ok = false;
-        say_lines("error", buf_str(&errors));
-        say("error", "the configuration was not taken; generation %llu goes on",
-            (unsigned long long)s->start.generation);
-        buf_free(&errors);
-        return;
-    }
-    warn_of_restart(s->snap->config, snap->config);
-    retain(s, &snap->config->ledger);
-    take(s, snap, s->tls ? tls : NULL);
-    tls_ctx_unref(tls);
-    s->gateway.reload_ok = true;
-    say("info", "configuration taken as generation %llu", (unsigned long long)s->start.generation);
-    buf_free(&errors);
-}
-
-/* ---- changes of the platform ---- */
-
-enum { DEBOUNCE_MS = 2 };
-
-/* Commits have added changes: those that calls depend on are compiled and given to the workers. */
-static void on_changed(struct timer *t)
-{
-    struct server *s = (struct server *)((char *)t - offsetof(struct server, changed));
-    struct buf errors = {0};
-    struct snapshot *snap;
-    bool matters;
-    int r = world_refresh(&s->world, &matters, &errors);
-    if (r == 0 && !matters) {
-        platform_applied(&s->platform, s->world.image.seq);
-    } else if (r == 0 && (r = compile(s, &snap, &errors)) == 0) {
-        take(s, snap, NULL);
-    }
-    if (r < 0) {
-        say_lines("error", buf_str(&errors));
-        say("error", "a change of the platform was not taken; generation %llu goes on",
-            (unsigned long long)s->start.generation);
-    }
-    buf_free(&errors);
-}
-
-static void on_commit(struct loop_task *t)
-{
-    struct server *s = (struct server *)((char *)t - offsetof(struct server, watcher.task));
-    store_seen(&s->watcher);
-    loop_timer_within(s->control, &s->changed, DEBOUNCE_MS);
 }
 
 /* ---- listening ---- */
@@ -334,16 +97,16 @@ static void on_signal(void *arg, int signo)
     struct server *s = arg;
     if (signo == SIGHUP) {
         ledger_reopen(s->gateway.ledger);
-        reload(s);
+        server_reload(s);
         return;
     }
     if (s->stopping) {
-        say("warning", "second signal: stopping at once");
+        server_say("warning", "second signal: stopping at once");
         _exit(CLI_INTERRUPTED);
     }
     s->stopping = true;
-    say("info", "draining: calls under way may end, for at most %lld ms",
-        (long long)s->snap->config->timeouts.drain_ms);
+    server_say("info", "draining: calls under way may end, for at most %lld ms",
+               (long long)s->snap->config->timeouts.drain_ms);
     gateway_drain(&s->gateway, (uint64_t)s->snap->config->timeouts.drain_ms);
 }
 
@@ -435,7 +198,7 @@ static void welcome(struct server *s)
 /* Which file failed and how: what is answered for it cannot tell that. */
 static void say_sqlite(int code, const char *text)
 {
-    say("error", "SQLite: %s (code %d)", text, code);
+    server_say("error", "SQLite: %s (code %d)", text, code);
 }
 
 static void prepare_process(void)
@@ -480,18 +243,14 @@ static int open_platform(struct server *s, struct snapshot_input *in, struct buf
     s->gateway.store = store;
     s->gateway.visits = &platform_visits;
     s->gateway.visits_arg = &s->platform;
-    s->watcher = (struct store_watcher){.loop = s->control, .task.run = on_commit};
-    s->changed.fire = on_changed;
     r = platform_first_start(&s->platform, &s->start.arena, str_of(getenv("ACCORD_ADMIN_TOKEN")),
                              &s->admin_link, errors);
     if (r < 0) {
         arena_reset(&in->arena);
         return r;
     }
-    bool matters;
-    r = world_declare(&s->world, base_of(in), errors);
-    r = r < 0 ? r : world_refresh(&s->world, &matters, errors);
-    say_lines("warning", r == 0 ? buf_str(errors) : (struct str){0});
+    r = server_declare(s, in, errors);
+    server_say_lines("warning", r == 0 ? buf_str(errors) : (struct str){0});
     errors->n = r == 0 ? 0 : errors->n;
     return r;
 }
@@ -499,9 +258,10 @@ static int open_platform(struct server *s, struct snapshot_input *in, struct buf
 static void tell_shared(const char *name, bool up, const char *why)
 {
     if (up) {
-        say("info", "shared limits: %s answers", name);
+        server_say("info", "shared limits: %s answers", name);
     } else {
-        say("warning", "shared limits: %s cannot be used: %s; tried again until it can", name, why);
+        server_say("warning", "shared limits: %s cannot be used: %s; tried again until it can",
+                   name, why);
     }
 }
 
@@ -555,7 +315,7 @@ static int run(struct server *s)
         buf_free(&errors);
         return CLI_FAILED;
     }
-    if (compile(s, &s->snap, &errors) < 0) {
+    if (server_compile(s, &s->snap, &errors) < 0) {
         fwrite(errors.p, 1, errors.n, stderr);
         buf_free(&errors);
         return CLI_CONFIG;
@@ -565,7 +325,7 @@ static int run(struct server *s)
     if (start_workers(s, s->snap->config, fds) < 0) {
         return CLI_FAILED;
     }
-    store_watch(s->platform.store, &s->watcher);
+    server_watch(s);
     housekeeping_start(&s->housekeeping, &s->platform, s->control);
     const int watched[] = {SIGHUP, SIGTERM, SIGINT};
     for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
@@ -582,7 +342,7 @@ static int run(struct server *s)
     s->shared = NULL;
     counter_journal_stop(s->journal);
     s->journal = NULL;
-    store_unwatch(s->platform.store, &s->watcher);
+    server_unwatch(s);
     return CLI_OK;
 }
 
@@ -602,7 +362,6 @@ static void clean(struct server *s)
     shared_stop(s->shared);
     counter_journal_stop(s->journal);
     store_close(s->platform.store);
-    timer_clear(&s->changed);
     housekeeping_stop(&s->housekeeping);
     alerts_stop(&s->alerts);
     loop_free(s->control);

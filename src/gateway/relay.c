@@ -243,7 +243,8 @@ void relay_head(struct call *c, const struct h1_head *h)
         is_no_api(c, "upstream_not_an_api", "answered with an HTML page; check its base_url");
         return;
     }
-    if (h->status == 200 && h->body == BODY_NONE && format_of(c->ep.endpoint->format)) {
+    if ((h->status < 300 || h->status == 304) && h->body == BODY_NONE &&
+        format_of(c->ep.endpoint->format)) {
         is_no_api(c, "upstream_not_an_api", "answered with an empty body");
         return;
     }

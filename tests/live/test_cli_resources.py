@@ -1,6 +1,8 @@
 """The commands about resources, as somebody uses them on a terminal and in a script."""
 
 import json
+import os
+import pty
 import select
 import subprocess
 import time
@@ -51,6 +53,37 @@ def test_create_get_history_diff_restore_delete(cli):
     assert cli("delete", "team", team, "--if-match", '"1-00000000"').returncode == 6
     assert cli("delete", "team", team).returncode == 0
     assert cli("get", "team", team).returncode == 1
+
+
+def on_a_terminal(platform, tmp_path, *arguments):
+    terminal, end = pty.openpty()
+    environment = clean_environment(tmp_path, {"ACCORD_ADDRESS": platform.address, "ACCORD_TOKEN": ADMIN_TOKEN})
+    with subprocess.Popen([str(binary()), *arguments], stdout=end, env=environment) as process:
+        os.close(end)
+        text = b""
+        try:
+            while part := os.read(terminal, 4096):
+                text += part
+        except OSError:  # that is how the end looks
+            pass
+        os.close(terminal)
+        assert process.wait(30) == 0
+    return text.decode().splitlines()
+
+
+def test_a_terminal_gets_columns_and_a_pipe_tabs(platform, cli, tmp_path):
+    teams = [name("t"), name("a-much-longer-name-of-a-team")]
+    for team in teams:
+        assert cli("create", "team", team, "name=Größe").returncode == 0
+    piped = cli("get", "teams").stdout
+    assert all(f"{team}\tGröße\t1\t" in piped for team in teams)
+    lines = on_a_terminal(platform, tmp_path, "get", "teams")
+    assert "\t" not in "".join(lines)
+    rows = [line for line in lines if "Größe" in line]
+    assert len({row.index("Größe") for row in rows}) == 1 and len({row.index("  1  ") for row in rows}) == 1
+    assert lines[0].index("name") == rows[0].index("Größe")
+    shown = on_a_terminal(platform, tmp_path, "routing")
+    assert shown[0].startswith("PROVIDER ") and "" in shown and any(line.startswith("TARGET ") for line in shown)
 
 
 @pytest.fixture

@@ -177,7 +177,8 @@ def test_nobody_is_reached(start, upstream, how):
     assert alone.header("accord-attempts") == "3"
 
 
-@pytest.mark.parametrize("breaks", ["reset", "close", "html", "empty", "half"])
+@pytest.mark.parametrize("breaks", ["reset", "close", "html", "empty", "no content", "not modified",
+                                    "half"])
 def test_an_answer_that_is_none_is_followed_by_another(accord, upstream, breaks):
     def broken(peer):
         if breaks == "half":
@@ -187,6 +188,8 @@ def test_an_answer_that_is_none_is_followed_by_another(accord, upstream, breaks)
             peer.send(whole(b"<html>log in</html>", content_type="text/html"))
         elif breaks == "empty":
             peer.send(whole(b""))
+        elif breaks in ("no content", "not modified"):
+            peer.send(answers.head(204 if breaks == "no content" else 304, "None"))
         elif breaks == "reset":
             peer.reset()
         return "close"
