@@ -73,10 +73,10 @@ def on_a_terminal(platform, tmp_path, *arguments):
 
 def test_a_terminal_gets_columns_and_a_pipe_tabs(platform, cli, tmp_path):
     teams = [name("t"), name("a-much-longer-name-of-a-team")]
-    for team in teams:
-        assert cli("create", "team", team, "name=Größe").returncode == 0
+    for n, team in enumerate(teams):
+        assert cli("create", "team", team, f"name=Größe {n}").returncode == 0
     piped = cli("get", "teams").stdout
-    assert all(f"{team}\tGröße\t1\t" in piped for team in teams)
+    assert all(f"{team}\tGröße {n}\t1\t" in piped for n, team in enumerate(teams))
     lines = on_a_terminal(platform, tmp_path, "get", "teams")
     assert "\t" not in "".join(lines)
     rows = [line for line in lines if "Größe" in line]
