@@ -106,27 +106,8 @@ QUOTE_INLINE QUOTE_AVX2 uint64_t quote_bits_avx2(const char *p)
     return (uint32_t)_mm256_movemask_epi8(low) | upper << 32;
 }
 
-/* Whether any of p[0..128) is one. */
-QUOTE_INLINE QUOTE_AVX2 bool quote_any_avx2(const char *p)
-{
-    const __m256i quote = _mm256_set1_epi8('"');
-    __m256i any = _mm256_setzero_si256();
-    for (unsigned i = 0; i < 128; i += 32) {
-        __m256i x = _mm256_loadu_si256((const void *)(p + i));
-        any = _mm256_or_si256(any, _mm256_cmpeq_epi8(x, quote));
-    }
-    return _mm256_movemask_epi8(any) != 0;
-}
-
 QUOTE_INLINE QUOTE_AVX2 const char *quote_end_avx2(const char *p, const char *end, const char *last)
 {
-    for (; p + 64 <= last; p += 128) {
-        const char *behind = NULL;
-        if (quote_any_avx2(p) && ((behind = quote_first(p, quote_bits_avx2(p))) ||
-                                  (behind = quote_first(p + 64, quote_bits_avx2(p + 64))))) {
-            return behind;
-        }
-    }
     for (; p <= last; p += 64) {
         const char *behind = quote_first(p, quote_bits_avx2(p));
         if (behind) {
