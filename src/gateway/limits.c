@@ -113,7 +113,7 @@ static const char *const window_name[] = {"second", "minute", "hour", "day", "mo
 static struct str until(struct call *c, const struct limit_rule *r, const struct limit_now *now)
 {
     struct arena *a = &c->req->arena;
-    if (r->per != PER_DAY && r->per != PER_MONTH) {
+    if (!limit_is_calendar(r->per)) {
         return STR("");
     }
     uint64_t end_s = (now->wall_us + limit_reset_us(r, now) + 500000) / 1000000;

@@ -99,11 +99,6 @@ static bool connected(struct shared *s, uint64_t now_ms)
 
 /* ---- telling ---- */
 
-static bool is_calendar(enum limit_per per)
-{
-    return per == PER_DAY || per == PER_MONTH;
-}
-
 /* For so long the present window counts, as it slides; 0: a day, a month, or calls under way. */
 static uint64_t window_ms(enum limit_per per)
 {
@@ -188,7 +183,7 @@ static void look(struct shared *s, struct counter *c, const struct limit_now *no
 {
     const struct limit_rule r = {.per = c->per, .zone = c->zone, .counter = &c->limit};
     const uint64_t now_ms = now->mono_us / 1000;
-    const uint64_t tick = is_calendar(c->per) ? limit_tick(c->per, c->zone, now) : 0;
+    const uint64_t tick = limit_is_calendar(c->per) ? limit_tick(c->per, c->zone, now) : 0;
     /* First what is settled: so it is never more than what is taken. */
     const uint64_t settled = c->per == PER_NOTHING ? 0 : limit_settled(&r, now);
     keep_up(c, tick, counter_taken(c, now), now_ms);

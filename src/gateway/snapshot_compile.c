@@ -13,7 +13,6 @@
 #include "gateway/snapshot_limits.h"
 #include "gateway/snapshot_masks.h"
 #include "gateway/snapshot_price.h"
-#include "gateway/snapshot_retry.h"
 #include "gateway/snapshot_table.h"
 #include "gateway/snapshot_upstream.h"
 #include "model/names.h"
@@ -35,11 +34,10 @@ struct compiler {
     struct snap_provider *providers;
     struct snap_model *models;
     size_t n_models, cap_models;
+    struct subjects subjects; /* of policies */
     struct limits_compiler *limits;
-    struct retries_compiler *retries; /* NULL: no policy says how calls are tried */
-    struct masks_compiler *masks;     /* NULL: nothing is masked */
-    struct upstreams *upstreams;      /* of declared models that policies are about */
-    struct keeping keeping;           /* whose answers are given again, ... */
+    struct masks_compiler *masks; /* NULL: nothing is masked */
+    struct upstreams *upstreams;  /* of declared models that policies are about */
     struct arena scratch;
     struct tls_ctx *tls;
 };
@@ -339,12 +337,11 @@ static void compile_declared(struct compiler *c, const struct config_model *m)
                              .listed = true,
                              .widens = widens,
                              .facts = m->n_targets ? facts_of(targets) : NULL,
-                             .retry = retry_of_models(c->retries, &m->id, 1),
                              .total_ms = compile_total_ms(c->s->config, m),
                              .hedge = m->hedge.given ? &m->hedge : NULL,
                              .masking = masks_of_models(c->masks, &m->id, 1),
                              .limits = limits_of_models(c->limits, &m->id, 1)};
-    keep_of_models(&c->keeping, &m->id, 1, &out);
+    keep_of_models(&c->subjects, &m->id, 1, &out);
     compile_lifecycle(c->a, m, &out);
     compile_choice(m, &out);
     out.name = out.id = m->id;
@@ -372,10 +369,9 @@ static struct snap_model upstream_model(struct compiler *c, struct snap_target *
                            .n_targets = 1,
                            .facts = facts_of(t),
                            .total_ms = compile_total_ms(c->s->config, NULL),
-                           .retry = retry_of_models(c->retries, ids, n),
                            .masking = masks_of_models(c->masks, ids, n),
                            .limits = limits_of_models(c->limits, ids, n)};
-    keep_of_models(&c->keeping, ids, n, &m);
+    keep_of_models(&c->subjects, ids, n, &m);
     compile_attempt(&c->scratch, c->s->config, NULL, t);
     t->price = use ? compile_price(c->a, use->target, t) : known_price(c->a, t);
     m.name = m.id = arena_printf(c->a, "%.*s/%.*s", STR_ARG(t->provider->id), STR_ARG(t->model));
@@ -456,7 +452,7 @@ static void add_key(struct compiler *c, const struct snap_key *k)
     struct snapshot *s = c->s;
     struct snap_key *to = &s->keys[s->n_keys++];
     *to = *k;
-    keep_of_key(&c->keeping, to);
+    keep_of_key(&c->subjects, to);
     to->priority = priority_of_key(c->limits, k->id, k->application, k->team);
     to->shed_at = load_of_priority(s->full_load, to->priority);
     for (uint64_t i = table_digest(k->digest) ^ s->_seed;; i++) {
@@ -487,7 +483,6 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .models = from->models,
             .n_models = from->n_models,
             .masking = masks_of_key(c->masks, from->id, (struct str){0}, (struct str){0}),
-            .retry = retry_of_key(c->retries, from->id, (struct str){0}, (struct str){0}),
             .limits = limits_of_key(c->limits, from->id, (struct str){0}, (struct str){0})};
         names_add(&declared, from->id, i, NULL);
         if (!secret_empty(from->secret)) {
@@ -512,7 +507,6 @@ static void compile_keys(struct compiler *c, const struct snapshot_input *in)
             .n_models = from->n_models,
             .expires_us = from->expires_us,
             .masking = masks_of_key(c->masks, from->id, from->application, from->team),
-            .retry = retry_of_key(c->retries, from->id, from->application, from->team),
             .limits = limits_of_key(c->limits, from->id, from->application, from->team)};
         memcpy(k.digest, from->digest, sizeof k.digest);
         add_key(c, &k);
@@ -551,10 +545,10 @@ int snapshot_compile(const struct snapshot_input *in, struct snapshot **ret, str
         snapshot_unref(s);
         return r;
     }
-    c.limits = limits_compile(s, &arena, &c.scratch);
-    c.retries = retries_compile(s, &c.scratch);
-    c.masks = masks_begin(s, &arena, &c.scratch);
-    keep_compile(&c.keeping, s, &c.scratch);
+    subjects_compile(&c.subjects, s->config, &c.scratch);
+    keep_of_all(&c.subjects, s);
+    c.limits = limits_compile(s, &c.subjects, &arena, &c.scratch);
+    c.masks = masks_begin(s, &c.subjects, &arena, &c.scratch);
     (void)masks_of_models(c.masks, NULL, 0); /* number 0: those that no policy names */
     c.upstreams = upstreams_of(in->config, &c.scratch);
     compile_models(&c);

@@ -1,17 +1,5 @@
 #include "gateway/snapshot_keep.h"
 
-#include "model/names.h"
-
-enum { SUBJECTS = SCOPE_APPLICATION + 1 };
-
-/* Whom the policies are about that say a thing. */
-struct subjects {
-    const struct config *config;
-    struct names of[SUBJECTS]; /* the last policy about it */
-};
-
-static const struct str everybody = {"org", 3};
-
 static bool says_cache(const struct config_policy *p)
 {
     return p->cache.given;
@@ -20,46 +8,6 @@ static bool says_cache(const struct config_policy *p)
 static bool says_bodies(const struct config_policy *p)
 {
     return p->bodies.given;
-}
-
-static const struct subjects *subjects_of(const struct config *cfg, struct arena *scratch,
-                                          bool (*says)(const struct config_policy *p))
-{
-    struct subjects *s = NULL;
-    for (size_t i = 0; i < cfg->n_policies; i++) {
-        const struct config_policy *p = &cfg->policies[i];
-        struct str subject = p->scope == SCOPE_ORG ? everybody : p->subject;
-        if (!says(p) || p->scope > SCOPE_APPLICATION) {
-            continue;
-        }
-        if (!s) {
-            s = arena_zalloc(scratch, sizeof *s);
-            s->config = cfg;
-            for (size_t k = 0; k < SUBJECTS; k++) {
-                s->of[k].arena = scratch;
-            }
-        }
-        if (!names_add(&s->of[p->scope], subject, i, NULL)) {
-            names_set(&s->of[p->scope], subject, i);
-        }
-    }
-    return s;
-}
-
-/* NULL: none. */
-static const struct config_policy *find(const struct subjects *s, enum policy_scope scope,
-                                        struct str subject)
-{
-    size_t at;
-    bool there = s && subject.n && names_find(&s->of[scope], subject, &at);
-    return there ? &s->config->policies[at] : NULL;
-}
-
-static const struct config_policy *find_of_key(const struct subjects *s, const struct snap_key *k)
-{
-    const struct config_policy *p = find(s, SCOPE_KEY, k->id);
-    p = p ? p : find(s, SCOPE_APPLICATION, k->application);
-    return p ? p : find(s, SCOPE_TEAM, k->team);
 }
 
 static struct snap_cache cache_of(const struct config_policy *p)
@@ -81,28 +29,57 @@ static struct snap_bodies bodies_of(const struct config_policy *p)
                                      .keep_days = (uint32_t)p->bodies.keep_days};
 }
 
-void keep_compile(struct keeping *k, struct snapshot *s, struct arena *scratch)
+static struct snap_retry retry_of(const struct subjects *s, enum policy_scope scope,
+                                  struct str subject)
 {
-    k->caches = subjects_of(s->config, scratch, says_cache);
-    k->bodies = subjects_of(s->config, scratch, says_bodies);
-    s->caches = k->caches != NULL;
-    s->keeps_bodies = k->bodies != NULL;
-    s->cache = cache_of(find(k->caches, SCOPE_ORG, everybody));
-    s->bodies = bodies_of(find(k->bodies, SCOPE_ORG, everybody));
-}
-
-void keep_of_key(const struct keeping *k, struct snap_key *key)
-{
-    key->cache = cache_of(find_of_key(k->caches, key));
-    key->bodies = bodies_of(find_of_key(k->bodies, key));
-}
-
-void keep_of_models(const struct keeping *k, const struct str *ids, size_t n, struct snap_model *m)
-{
-    for (size_t i = 0; i < n && !m->cache.given; i++) {
-        m->cache = cache_of(find(k->caches, SCOPE_MODEL, ids[i]));
+    struct snap_retry r = {0};
+    for (int64_t i = subjects_first(s, scope, subject); i >= 0; i = subjects_next(s, i)) {
+        const struct config_retry *own = &s->config->policies[i].retry;
+        r = snap_retry_or((struct snap_retry){(uint32_t)own->attempts, (uint32_t)own->deadline_ms},
+                          r);
     }
-    for (size_t i = 0; i < n && !m->bodies.given; i++) {
-        m->bodies = bodies_of(find(k->bodies, SCOPE_MODEL, ids[i]));
+    return r;
+}
+
+void keep_of_all(const struct subjects *s, struct snapshot *snap)
+{
+    const struct config *c = s->config;
+    const struct str all = {0};
+    for (size_t i = 0; i < c->n_policies; i++) {
+        snap->caches = snap->caches || c->policies[i].cache.given;
+        snap->keeps_bodies = snap->keeps_bodies || c->policies[i].bodies.given;
+    }
+    snap->cache = cache_of(subjects_last(s, SCOPE_ORG, all, says_cache));
+    snap->bodies = bodies_of(subjects_last(s, SCOPE_ORG, all, says_bodies));
+    snap->retry = retry_of(s, SCOPE_ORG, all);
+}
+
+static const struct config_policy *of_key(const struct subjects *s, const struct snap_key *k,
+                                          bool (*says)(const struct config_policy *p))
+{
+    const struct config_policy *p = subjects_last(s, SCOPE_KEY, k->id, says);
+    p = p ? p : subjects_last(s, SCOPE_APPLICATION, k->application, says);
+    return p ? p : subjects_last(s, SCOPE_TEAM, k->team, says);
+}
+
+void keep_of_key(const struct subjects *s, struct snap_key *key)
+{
+    struct snap_retry wider = snap_retry_or(retry_of(s, SCOPE_APPLICATION, key->application),
+                                            retry_of(s, SCOPE_TEAM, key->team));
+    key->retry = snap_retry_or(retry_of(s, SCOPE_KEY, key->id), wider);
+    key->cache = cache_of(of_key(s, key, says_cache));
+    key->bodies = bodies_of(of_key(s, key, says_bodies));
+}
+
+void keep_of_models(const struct subjects *s, const struct str *ids, size_t n, struct snap_model *m)
+{
+    for (size_t i = 0; i < n; i++) {
+        m->retry = snap_retry_or(m->retry, retry_of(s, SCOPE_MODEL, ids[i]));
+        if (!m->cache.given) {
+            m->cache = cache_of(subjects_last(s, SCOPE_MODEL, ids[i], says_cache));
+        }
+        if (!m->bodies.given) {
+            m->bodies = bodies_of(subjects_last(s, SCOPE_MODEL, ids[i], says_bodies));
+        }
     }
 }

@@ -4,16 +4,13 @@
 #include "model/rule.h"
 #include "net/loop.h"
 
-enum { SCOPES = SCOPE_ADDRESS + 1 };
-
 struct limits_compiler {
     struct arena *a, *scratch;
     const struct config *config;
     struct limit_now now;
     struct snap_limit *all;
-    size_t *first;            /* of each policy, in `all`; one more at the end */
-    size_t *next;             /* the next policy about the same; SIZE_MAX: none */
-    struct names of[SCOPES];  /* the first policy about it */
+    size_t *first; /* of each policy, in `all`; one more at the end */
+    const struct subjects *subjects;
     struct names application; /* what was gathered for keys without a policy of their own */
 };
 
@@ -87,7 +84,7 @@ static void add_counter(struct limits_compiler *c, const struct config_policy *p
 
 static const struct zone *zone_of(enum limit_per per, struct str name)
 {
-    return name.n && (per == PER_DAY || per == PER_MONTH) ? zone_find(name) : NULL;
+    return name.n && limit_is_calendar(per) ? zone_find(name) : NULL;
 }
 
 static size_t add_limits(struct limits_compiler *c, const struct config_policy *p, size_t n)
@@ -119,11 +116,6 @@ static size_t add_limits(struct limits_compiler *c, const struct config_policy *
     return n;
 }
 
-static struct str subject_of(const struct config_policy *p)
-{
-    return p->scope == SCOPE_ORG || p->scope == SCOPE_ADDRESS ? (struct str){0} : p->subject;
-}
-
 static const struct network *proxies_of(const struct config *c, struct arena *a)
 {
     struct network *all = arena_zalloc(a, (c->n_trusted_proxies + 1) * sizeof *all);
@@ -137,33 +129,25 @@ static const struct snap_limits *gathered(struct limits_compiler *c,
                                           const enum policy_scope *scopes,
                                           const struct str *subjects, size_t n);
 
-struct limits_compiler *limits_compile(struct snapshot *s, struct arena *a, struct arena *scratch)
+struct limits_compiler *limits_compile(struct snapshot *s, const struct subjects *subjects,
+                                       struct arena *a, struct arena *scratch)
 {
     const struct config *cfg = s->config;
     struct limits_compiler *c = arena_zalloc(scratch, sizeof *c);
     size_t n = 0;
-    *c = (struct limits_compiler){
-        .a = a, .scratch = scratch, .config = cfg, .now = counter_now(clock_us(), clock_wall_us())};
+    *c = (struct limits_compiler){.a = a,
+                                  .scratch = scratch,
+                                  .config = cfg,
+                                  .subjects = subjects,
+                                  .now = counter_now(clock_us(), clock_wall_us())};
     for (size_t i = 0; i < cfg->n_policies; i++) {
         n += cfg->policies[i].n_limits + cfg->policies[i].n_budgets;
     }
     c->all = arena_zalloc(a, (n + 1) * sizeof *c->all);
     c->first = arena_zalloc(scratch, (cfg->n_policies + 1) * sizeof *c->first);
-    c->next = arena_zalloc(scratch, (cfg->n_policies + 1) * sizeof *c->next);
     c->application.arena = scratch;
-    for (size_t i = 0; i < SCOPES; i++) {
-        c->of[i].arena = scratch;
-    }
     for (size_t i = 0; i < cfg->n_policies; i++) {
         c->first[i + 1] = add_limits(c, &cfg->policies[i], c->first[i]);
-    }
-    for (size_t i = cfg->n_policies; i-- > 0;) { /* from the end: they stay in their order */
-        const struct config_policy *p = &cfg->policies[i];
-        if (!names_add(&c->of[p->scope], subject_of(p), i, &c->next[i])) {
-            names_set(&c->of[p->scope], subject_of(p), i);
-        } else {
-            c->next[i] = SIZE_MAX;
-        }
     }
     s->limits = c->all;
     s->n_limits = n;
@@ -181,19 +165,21 @@ struct gathering {
     bool tokens;
 };
 
-static size_t policy_about(const struct limits_compiler *c, enum policy_scope scope,
-                           struct str subject)
+static bool has_limits(const struct limits_compiler *c, enum policy_scope scope, struct str subject)
 {
-    size_t i;
-    bool whole = scope == SCOPE_ORG || scope == SCOPE_ADDRESS;
-    return (whole || subject.n) && names_find(&c->of[scope], subject, &i) ? i : SIZE_MAX;
+    int64_t i = subjects_first(c->subjects, scope, subject);
+    while (i >= 0 && c->first[i] == c->first[i + 1]) {
+        i = subjects_next(c->subjects, i);
+    }
+    return i >= 0;
 }
 
 /* Without a place to put them they are only counted. */
 static void gather(const struct limits_compiler *c, enum policy_scope scope, struct str subject,
                    struct gathering *g)
 {
-    for (size_t i = policy_about(c, scope, subject); i != SIZE_MAX; i = c->next[i]) {
+    const struct subjects *all = c->subjects;
+    for (int64_t i = subjects_first(all, scope, subject); i >= 0; i = subjects_next(all, i)) {
         for (size_t k = c->first[i]; k < c->first[i + 1]; k++) {
             const struct snap_limit *l = &c->all[k];
             bool at_once = l->rule.what == LIMIT_CONCURRENCY;
@@ -240,7 +226,7 @@ const struct snap_limits *limits_of_key(struct limits_compiler *c, struct str ke
     static const enum policy_scope scopes[] = {SCOPE_ORG, SCOPE_TEAM, SCOPE_APPLICATION, SCOPE_KEY};
     const struct str subjects[] = {{0}, team, application, key};
     size_t kept;
-    if (policy_about(c, SCOPE_KEY, key) != SIZE_MAX) {
+    if (has_limits(c, SCOPE_KEY, key)) {
         return gathered(c, scopes, subjects, 4);
     }
     /* There may be very many such keys. */
@@ -252,19 +238,21 @@ const struct snap_limits *limits_of_key(struct limits_compiler *c, struct str ke
     return l;
 }
 
+static bool says_priority(const struct config_policy *p)
+{
+    return p->priority != PRIORITIES;
+}
+
 enum priority priority_of_key(const struct limits_compiler *c, struct str key,
                               struct str application, struct str team)
 {
     static const enum policy_scope scopes[] = {SCOPE_KEY, SCOPE_APPLICATION, SCOPE_TEAM, SCOPE_ORG};
     const struct str subjects[] = {key, application, team, {0}};
-    enum priority found = PRIORITIES;
-    for (size_t k = 0; k < 4 && found == PRIORITIES; k++) { /* of several for one the last counts */
-        for (size_t i = policy_about(c, scopes[k], subjects[k]); i != SIZE_MAX; i = c->next[i]) {
-            enum priority p = c->config->policies[i].priority;
-            found = p == PRIORITIES ? found : p;
-        }
+    const struct config_policy *found = NULL;
+    for (size_t k = 0; k < 4 && !found; k++) { /* of several for one the last counts */
+        found = subjects_last(c->subjects, scopes[k], subjects[k], says_priority);
     }
-    return found == PRIORITIES ? PRIORITY_NORMAL : found;
+    return found ? found->priority : PRIORITY_NORMAL;
 }
 
 uint32_t load_of_priority(uint32_t full, enum priority p)

@@ -3,12 +3,14 @@
 #define GATEWAY_SNAPSHOT_LIMITS_H
 
 #include "gateway/snapshot.h"
+#include "gateway/snapshot_subjects.h"
 
 struct limits_compiler;
 
 /* Compiles all limits of the snapshot's configuration into `s`, in `a`, and takes their counters. The control thread.
  * What is returned lives in `scratch`. */
-struct limits_compiler *limits_compile(struct snapshot *s, struct arena *a, struct arena *scratch);
+struct limits_compiler *limits_compile(struct snapshot *s, const struct subjects *subjects,
+                                       struct arena *a, struct arena *scratch);
 
 /* What holds for a key of an application of a team (both may be empty); NULL: nothing. */
 const struct snap_limits *limits_of_key(struct limits_compiler *c, struct str key,

@@ -1,12 +1,10 @@
 #include "gateway/snapshot_masks.h"
 
 #include "gateway/mask_rules.h"
-#include "model/names.h"
 
 enum {
     RULES_MAX = 256, /* pairs of sets; compiling one takes milliseconds */
     SETS_MAX = 4096,
-    SUBJECTS = SCOPE_APPLICATION + 1,
 };
 
 /* Policies that hold together, by their place in the configuration. */
@@ -24,28 +22,14 @@ struct sets {
 struct masks_compiler {
     struct snapshot *s;
     struct arena *a, *scratch;
-    struct names of[SUBJECTS]; /* the first policy of a subject */
-    uint32_t *next;            /* 1 + the next one of the same; 0: no more */
-    uint32_t *now;             /* a set that is being made */
+    const struct subjects *subjects;
+    uint32_t *now; /* a set that is being made */
     bool teams;
     struct sets keys, models;
 };
 
-/* Behind those of the same subject that came before. */
-static void note(struct masks_compiler *m, uint32_t i)
-{
-    const struct config_policy *p = &m->s->config->policies[i];
-    size_t at;
-    m->teams = m->teams || p->scope == SCOPE_TEAM;
-    if (!names_add(&m->of[p->scope], p->scope == SCOPE_ORG ? STR("org") : p->subject, i, &at)) {
-        while (m->next[at]) {
-            at = m->next[at] - 1;
-        }
-        m->next[at] = i + 1;
-    }
-}
-
-struct masks_compiler *masks_begin(struct snapshot *s, struct arena *a, struct arena *scratch)
+struct masks_compiler *masks_begin(struct snapshot *s, const struct subjects *subjects,
+                                   struct arena *a, struct arena *scratch)
 {
     const struct config *c = s->config;
     struct masks_compiler *m = NULL;
@@ -55,16 +39,12 @@ struct masks_compiler *masks_begin(struct snapshot *s, struct arena *a, struct a
         }
         if (!m) {
             m = arena_zalloc(scratch, sizeof *m);
-            *m = (struct masks_compiler){.s = s, .a = a, .scratch = scratch};
-            m->next = arena_zalloc(scratch, c->n_policies * sizeof *m->next);
+            *m = (struct masks_compiler){.s = s, .a = a, .scratch = scratch, .subjects = subjects};
             m->now = arena_zalloc(scratch, c->n_policies * sizeof *m->now);
-            for (size_t k = 0; k < SUBJECTS; k++) {
-                m->of[k].arena = scratch;
-            }
             m->keys.all = arena_zalloc(scratch, SETS_MAX * sizeof *m->keys.all);
             m->models.all = arena_zalloc(scratch, SETS_MAX * sizeof *m->models.all);
         }
-        note(m, (uint32_t)i);
+        m->teams = m->teams || c->policies[i].scope == SCOPE_TEAM;
     }
     return m;
 }
@@ -72,10 +52,10 @@ struct masks_compiler *masks_begin(struct snapshot *s, struct arena *a, struct a
 static uint32_t add_of(struct masks_compiler *m, uint32_t n, enum policy_scope scope,
                        struct str subject)
 {
-    size_t at;
-    if (subject.n && names_find(&m->of[scope], subject, &at)) {
-        for (uint32_t i = (uint32_t)at + 1; i; i = m->next[i - 1]) {
-            m->now[n++] = i - 1;
+    const struct subjects *all = m->subjects;
+    for (int64_t i = subjects_first(all, scope, subject); i >= 0; i = subjects_next(all, i)) {
+        if (m->s->config->policies[i].masking.given) {
+            m->now[n++] = (uint32_t)i;
         }
     }
     return n;
@@ -110,7 +90,7 @@ uint32_t masks_of_key(struct masks_compiler *m, struct str id, struct str applic
     if (!m) {
         return 0;
     }
-    uint32_t n = add_of(m, 0, SCOPE_ORG, STR("org"));
+    uint32_t n = add_of(m, 0, SCOPE_ORG, (struct str){0});
     n = add_of(m, n, SCOPE_TEAM, team);
     n = add_of(m, n, SCOPE_APPLICATION, application);
     n = add_of(m, n, SCOPE_KEY, id);

@@ -5,11 +5,13 @@
 #define GATEWAY_SNAPSHOT_MASKS_H
 
 #include "gateway/snapshot.h"
+#include "gateway/snapshot_subjects.h"
 
 struct masks_compiler;
 
 /* NULL, which the others take, too: no policy masks anything. */
-struct masks_compiler *masks_begin(struct snapshot *s, struct arena *a, struct arena *scratch);
+struct masks_compiler *masks_begin(struct snapshot *s, const struct subjects *subjects,
+                                   struct arena *a, struct arena *scratch);
 /* The number of the set. */
 uint32_t masks_of_key(struct masks_compiler *m, struct str id, struct str application,
                       struct str team);

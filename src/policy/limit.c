@@ -16,17 +16,12 @@ enum {
 
 /* ---- time ---- */
 
-static bool is_calendar(enum limit_per per)
-{
-    return per == PER_DAY || per == PER_MONTH;
-}
-
 uint64_t limit_tick_us(enum limit_per per)
 {
     /* Rounded up, so that LIMIT_TICKS are a window at least. */
     static const uint64_t tick_us[] = {
         [PER_SECOND] = 8334, [PER_MINUTE] = 500000, [PER_HOUR] = 30000000};
-    return is_calendar(per) ? 0 : tick_us[per];
+    return limit_is_calendar(per) ? 0 : tick_us[per];
 }
 
 uint64_t limit_tick(enum limit_per per, const struct zone *zone, const struct limit_now *now)
@@ -156,7 +151,7 @@ static uint64_t sum_of(const _Atomic uint64_t *slots, uint64_t tick, bool calend
 static uint64_t present(const struct limit_rule *r, const struct limit_now *now)
 {
     uint64_t mine = limit_tick(r->per, r->zone, now), head;
-    if (is_calendar(r->per)) {
+    if (limit_is_calendar(r->per)) {
         return mine;
     }
     head = atomic_load_explicit(&r->counter->head, memory_order_relaxed);
@@ -302,12 +297,12 @@ size_t limit_reserve(struct limit_item *items, size_t n, const struct limit_now 
     for (size_t i = 0; i < n; i++) {
         struct limit_item *x = &items[i];
         x->amount = clipped(x->amount);
-        if (is_calendar(x->rule->per) ? take_calendar(x, now) : take_sliding(x, now)) {
+        if (limit_is_calendar(x->rule->per) ? take_calendar(x, now) : take_sliding(x, now)) {
             continue;
         }
         for (size_t k = 0; k < i; k++) {
             const struct limit_item *y = &items[k];
-            take_back(y->rule->counter->taken, y->at, is_calendar(y->rule->per), y->amount);
+            take_back(y->rule->counter->taken, y->at, limit_is_calendar(y->rule->per), y->amount);
         }
         return i;
     }
@@ -331,7 +326,7 @@ size_t limit_look(struct limit_item *items, size_t n, const struct limit_now *no
 FLATTEN void limit_settle(struct limit_item *i, uint64_t used, const struct limit_now *now)
 {
     struct limit_counter *c = i->rule->counter;
-    bool calendar = is_calendar(i->rule->per);
+    bool calendar = limit_is_calendar(i->rule->per);
     uint64_t at = i->at;
     used = clipped(used);
     if (!calendar) {
@@ -358,7 +353,7 @@ FLATTEN void limit_settle(struct limit_item *i, uint64_t used, const struct limi
 
 uint64_t limit_settled(const struct limit_rule *r, const struct limit_now *now)
 {
-    return sum_of(r->counter->settled, limit_tick(r->per, r->zone, now), is_calendar(r->per));
+    return sum_of(r->counter->settled, limit_tick(r->per, r->zone, now), limit_is_calendar(r->per));
 }
 
 uint64_t limit_settled_by_all(const struct limit_rule *r, const struct limit_now *now)
@@ -386,13 +381,13 @@ static uint64_t slot_left_us(const struct limit_rule *r, uint64_t tick, int32_t 
 
 uint64_t limit_taken(const struct limit_rule *r, const struct limit_now *now)
 {
-    return sum_of(r->counter->taken, limit_tick(r->per, r->zone, now), is_calendar(r->per));
+    return sum_of(r->counter->taken, limit_tick(r->per, r->zone, now), limit_is_calendar(r->per));
 }
 
 uint64_t limit_reset_us(const struct limit_rule *r, const struct limit_now *now)
 {
-    return is_calendar(r->per) ? calendar_left_us(r, now)
-                               : slot_left_us(r, limit_tick(r->per, r->zone, now), 0, now);
+    return limit_is_calendar(r->per) ? calendar_left_us(r, now)
+                                     : slot_left_us(r, limit_tick(r->per, r->zone, now), 0, now);
 }
 
 uint64_t limit_wait_us(const struct limit_rule *r, uint64_t amount, const struct limit_now *now)
@@ -403,7 +398,7 @@ uint64_t limit_wait_us(const struct limit_rule *r, uint64_t amount, const struct
         return LIMIT_NEVER;
     }
     const uint64_t others = atomic_load(&r->counter->others);
-    if (is_calendar(r->per)) {
+    if (limit_is_calendar(r->per)) {
         taken = sum_of(r->counter->taken, tick, true);
         return taken + others + amount <= r->at_most ? 0 : calendar_left_us(r, now);
     }
@@ -459,8 +454,8 @@ bool limit_sweep(struct limit_counter *c, enum limit_per per, const struct zone 
                  const struct limit_now *now)
 {
     uint64_t tick = limit_tick(per, zone, now);
-    bool taken = sweep(c->taken, tick, is_calendar(per));
-    return sweep(c->settled, tick, is_calendar(per)) || taken;
+    bool taken = sweep(c->taken, tick, limit_is_calendar(per));
+    return sweep(c->settled, tick, limit_is_calendar(per)) || taken;
 }
 
 bool limit_settled_slot(const struct limit_counter *c, enum limit_per per, unsigned slot,
@@ -469,13 +464,13 @@ bool limit_settled_slot(const struct limit_counter *c, enum limit_per per, unsig
     uint64_t word = atomic_load(&c->settled[slot]);
     *ret_tick = present_tick - (uint64_t)(int64_t)age_of(word, present_tick);
     *ret_amount = amount_of(word);
-    return amount_of(word) && is_kept(word, present_tick, is_calendar(per));
+    return amount_of(word) && is_kept(word, present_tick, limit_is_calendar(per));
 }
 
 void limit_restore(struct limit_counter *c, enum limit_per per, uint64_t tick,
                    uint64_t present_tick, uint64_t amount)
 {
-    bool calendar = is_calendar(per);
+    bool calendar = limit_is_calendar(per);
     if (tick <= present_tick && present_tick - tick <= (calendar ? 0 : LIMIT_TICKS)) {
         add(c->taken, tick, calendar, amount);
         add(c->settled, tick, calendar, amount);

@@ -39,9 +39,9 @@ struct limit_now {
 
 /* Zero is empty. Its first two cache lines are what a call reads. */
 struct limit_counter {
-    _Atomic uint64_t taken[LIMIT_SLOTS];   /* reserved and settled */
-    _Atomic uint64_t settled[LIMIT_SLOTS]; /* of those */
-    _Atomic uint64_t head;                 /* the latest tick that anybody was in */
+    _Alignas(16) _Atomic uint64_t taken[LIMIT_SLOTS]; /* reserved and settled */
+    _Atomic uint64_t settled[LIMIT_SLOTS];            /* of those */
+    _Atomic uint64_t head;                            /* the latest tick that anybody was in */
     /* Of a counter that processes share (gateway/shared.h), as they were told last; 0 of others. */
     _Atomic uint64_t others, others_settled; /* what the other processes have taken, and settled */
     _Atomic uint64_t known;                  /* how much of what is taken here they know about */
@@ -100,6 +100,10 @@ bool limit_sweep(struct limit_counter *c, enum limit_per per, const struct zone 
 /* The number of the tick, day or month that it is; and how long a tick takes (0: it is a day or a month). */
 uint64_t limit_tick(enum limit_per per, const struct zone *zone, const struct limit_now *now);
 uint64_t limit_tick_us(enum limit_per per);
+static inline bool limit_is_calendar(enum limit_per per)
+{
+    return per == PER_DAY || per == PER_MONTH;
+}
 enum { LIMIT_TICKS = 120, LIMIT_SLOT_TICKS = 8 }; /* of a window, and of a slot */
 
 /* What is settled in one of the slots, and when last; false: nothing that matters any more. */

@@ -177,6 +177,29 @@ def test_nobody_is_reached(start, upstream, how):
     assert alone.header("accord-attempts") == "3"
 
 
+def test_who_takes_no_connection_is_asked_again_at_once(start, upstream):
+    """Nothing has begun there. Nine providers, so that none is passed by for what it did before; the next repeats pause,
+    for 25 ms in the mean: of nine five are that quick by chance in one of a hundred runs."""
+    config = three(upstream)
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+        names = [f"gone-{n}" for n in range(9)]
+        for name in names:
+            config["providers"].append({"id": name, "dialect": "openai", "base_url": url, "allow_private_address": True,
+                                        "credential": "sk-only-00000000"})
+            config["models"].append({"id": name, "targets": [{"provider": name, "model": "x"}]})
+        config["policies"] = [{"id": "two", "applies_to": {"org": True}, "retry": {"attempts": 2}}]
+        accord = start(config)
+        took = []
+        for name in names:
+            begun = time.monotonic()
+            answer = ask(accord, name)
+            took.append(time.monotonic() - begun)
+            assert answer.status == 502 and answer.header("accord-attempts") == "2"
+    assert sorted(took)[4] < 0.01, took
+
+
 @pytest.mark.parametrize("breaks", ["reset", "close", "html", "empty", "no content", "not modified",
                                     "half"])
 def test_an_answer_that_is_none_is_followed_by_another(accord, upstream, breaks):
