@@ -489,6 +489,59 @@ static void chains(void **state)
     snapshot_unref(s);
 }
 
+/* A thing that one policy alone says comes from the nearest subject, and of several about it from the last; what says
+ * something else is no policy about that. */
+static void nearest_of_a_key(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct config *c = arena_zalloc(&a, sizeof *c);
+    struct config_policy policies[] = {
+        {.scope = SCOPE_KEY, .subject = STR("k1"), .cache = {.given = true, .ttl_s = 1}},
+        {.scope = SCOPE_KEY, .subject = STR("k1"), .cache = {.given = true, .ttl_s = 2}},
+        {.scope = SCOPE_KEY, .subject = STR("k1"), .bodies = {.given = true, .max_bytes = 3}},
+        {.scope = SCOPE_TEAM, .subject = STR("t"), .cache = {.given = true, .ttl_s = 4}},
+        {.scope = SCOPE_TEAM, .subject = STR("t"), .retry = {.given = true, .deadline_ms = 5}},
+        {.scope = SCOPE_APPLICATION, .subject = STR("a"), .cache = {.given = true, .ttl_s = 6}},
+        {.scope = SCOPE_APPLICATION, .subject = STR("a"), .retry = {.given = true, .attempts = 7}},
+        {.scope = SCOPE_APPLICATION, .subject = STR("a"), .priority = PRIORITY_HIGH},
+        {.scope = SCOPE_ORG, .cache = {.given = true, .ttl_s = 8}, .priority = PRIORITY_LOW},
+        {.scope = SCOPE_ORG, .bodies = {.given = true, .max_bytes = 9}}};
+    c->n_policies = sizeof policies / sizeof *policies;
+    c->policies = policies;
+    for (size_t i = 0; i < c->n_policies; i++) {
+        bool says = policies[i].priority || policies[i].scope == SCOPE_ORG;
+        policies[i].id = STR("p");
+        policies[i].priority = says && i != c->n_policies - 1 ? policies[i].priority : PRIORITIES;
+    }
+    struct keyfile_entry keys[] = {
+        {.id = STR("k1"), .digest = {1}, .application = STR("a"), .team = STR("t")},
+        {.id = STR("k2"), .digest = {2}, .application = STR("a"), .team = STR("t")},
+        {.id = STR("k3"), .digest = {3}, .team = STR("t")},
+        {.id = STR("k4"), .digest = {4}}};
+    static const uint32_t want[4][6] = {/* cache, bodies, attempts, deadline, priority */
+                                        {2, 3, 7, 5, PRIORITY_HIGH},
+                                        {6, 0, 7, 5, PRIORITY_HIGH},
+                                        {4, 0, 0, 5, PRIORITY_LOW},
+                                        {0, 0, 0, 0, PRIORITY_LOW}};
+    struct snapshot_input in = {.arena = a, .config = c, .keys = keys, .n_keys = 4};
+    struct snapshot *s = NULL;
+    struct buf errors = {0};
+    assert_int_equal(snapshot_compile(&in, &s, &errors), 0);
+    for (size_t i = 0; i < 4; i++) {
+        const struct snap_key *k = &s->keys[i];
+        assert_int_equal(k->cache.ttl_s, want[i][0]);
+        assert_int_equal(k->bodies.max_bytes, want[i][1]);
+        assert_int_equal(k->retry.attempts, want[i][2]);
+        assert_int_equal(k->retry.deadline_ms, want[i][3]);
+        assert_int_equal(k->priority, want[i][4]);
+    }
+    assert_int_equal(s->cache.ttl_s, 8);
+    assert_int_equal(s->bodies.max_bytes, 9);
+    assert_true(s->caches && s->keeps_bodies);
+    snapshot_unref(s);
+}
+
 /* ---- life ---- */
 
 static void references(void **state)
@@ -717,6 +770,7 @@ int main(void)
         cmocka_unit_test(patterns_of_keys),
         cmocka_unit_test(limits),
         cmocka_unit_test(the_nearest_policy_that_says_it_counts),
+        cmocka_unit_test(nearest_of_a_key),
         cmocka_unit_test(limits_of_an_upstream),
         cmocka_unit_test(windows),
         cmocka_unit_test(chains),
