@@ -182,8 +182,8 @@ bool again(struct call *c, const struct fault *f)
     w->metrics.fallbacks += target;
     call_failed_attempt(c, f->why ? f->why : reason(f), f->status);
     c->credential = credential ? credential : c->credential;
-    /* Where no connection came about nothing has begun: the first repeat is made at once. */
-    bool waits = same && !(connecting && c->attempts == 1);
+    /* Of who has not said a word the first repeat is made at once. */
+    bool waits = same && (f->status || c->answered_us || c->attempts > 1);
     run(c, target ? STAGE_route : STAGE_forward, waits ? pause + 1 : 0);
     return true;
 }
